@@ -1,0 +1,116 @@
+"""What ``advance`` answers: the incident as it is now, what to do, what to write down and what to count."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from responder.incident.effects import Effect
+from responder.incident.severity import Level, Severity
+from responder.incident.state import Incident
+
+
+class Reason(StrEnum):
+    """Why something was decided: a closed set, used in the time line, the log and explanations."""
+
+    OPENED = "first alert fired"
+    REOPENED_BY_FIRING = "fired again while it was being watched"
+    REOPENED_BY_PERSON = "reopened by a person"
+    SEVERITY_RISEN = "a worse alert joined"
+    SEVERITY_SET = "severity set by a person"
+    ACKNOWLEDGED = "acknowledged"
+    ALREADY_ACKNOWLEDGED = "already acknowledged; the first acknowledgement stands"
+    TOO_LATE = "not possible in the present state"
+    ALERTS_JOINED = "alerts joined"
+    ALERTS_RESOLVED = "alerts resolved"
+    ALL_RESOLVED = "every alert has resolved; watching"
+    WATCH_OVER = "quiet for the whole watch"
+    RESOLVED_BY_PERSON = "resolved by a person"
+    STALE = "nothing was heard of its alerts for too long"
+    LEVEL_DUE = "nobody acknowledged in time"
+    LEVEL_FIRST = "the first level is paged at once"
+    LEVEL_ASKED = "a person asked for the next level"
+    LEVEL_UNREACHABLE = "the level could not be reached; the next one is paged at once"
+    NOBODY_REACHABLE = "no level could be reached"
+    ROUND_AGAIN = "still unacknowledged after the last level"
+    CHANNEL_FAILED = "the channel failed; trying the next one"
+    CHANNEL_SLOW = "the channel did not deliver in time; trying the next one as well"
+    WAITING_FOR_TRIAGE = "the page waits for findings"
+    TRIAGE_STARTED = "diagnostics started"
+    FINDING = "a probe answered"
+    DELIVERED = "delivered"
+    DELIVERED_LATE = "delivered while it was being acknowledged"
+    DELAYED = "delivery failed for now"
+    FAILED = "delivery failed"
+    DROPPED = "overtaken before it was sent"
+    DOUBT = "a firing may be a late copy; asking Alertmanager"
+    DOUBT_SETTLED = "a doubtful firing was settled"
+    NOTE = "note"
+    ASSIGNED = "assigned"
+    BROKEN = "our own decision failed; the fallback paged"
+    NOTHING = "nothing to do"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the time line. ``text`` is bounded and free of control characters, not escaped."""
+
+    at: datetime
+    reason: Reason
+    text: str
+    by: str = ""
+
+
+class Opened(msgspec.Struct, frozen=True, tag="opened"):
+    """An incident opened (not: reopened)."""
+
+
+class FirstPaged(msgspec.Struct, frozen=True, tag="first_paged"):
+    """The first page of the incident was delivered."""
+
+    seconds: float
+
+
+class Escalated(msgspec.Struct, frozen=True, tag="escalated"):
+    """A level was paged for the first time in an episode."""
+
+    level: Level
+
+
+class ResponseJudged(msgspec.Struct, frozen=True, tag="response_judged"):
+    """The promise was met or breached: decided once, at the acknowledgement or at the deadline."""
+
+    met: bool
+
+
+class AcknowledgedAfter(msgspec.Struct, frozen=True, tag="acknowledged_after"):
+    """The first acknowledgement came."""
+
+    seconds: float
+
+
+class ResolvedAfter(msgspec.Struct, frozen=True, tag="resolved_after"):
+    """The incident ended."""
+
+    seconds: float
+
+
+Measurement = Opened | FirstPaged | Escalated | ResponseJudged | AcknowledgedAfter | ResolvedAfter
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """A measurement with the severity that it belongs to."""
+
+    severity: Severity
+    what: Measurement
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole answer of one decision."""
+
+    incident: Incident
+    effects: tuple[Effect, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    measured: tuple[Measured, ...] = ()
+    why: tuple[Reason, ...] = ()

@@ -1,0 +1,51 @@
+"""What an incident may ask of the world. Results come back as facts (``facts.py``).
+
+Every effect has a derived id that names what is meant, never a revision; a ``lane``, in which effects are performed
+one after the other; and, where it is of use only for a while, an ``expires_at``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from responder.incident.message import MessageKind
+from responder.incident.severity import Level
+
+
+class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag_field="effect"):
+    id: str
+    lane: str
+    incident: str
+    urgent: bool
+    episode: int
+    requested_at: datetime
+    expires_at: datetime | None = None
+
+
+class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
+    """Tell one contact over one channel. A page is dropped where its episode is no longer unacknowledged."""
+
+    kind: MessageKind
+    page: str
+    level: Level
+    contact: str
+    channel: str
+    by: str = ""
+    text: str = ""
+
+
+class RunTriage(_Effect, frozen=True, kw_only=True, tag="triage"):
+    """Run the runbook's probes side by side."""
+
+    probes: tuple[str, ...]
+
+
+class SettleDoubts(_Effect, frozen=True, kw_only=True, tag="settle"):
+    """Ask every Alertmanager whether the doubtful firings are real, until ``window_ends_at``."""
+
+    window_ends_at: datetime
+
+
+Effect = SendMessage | RunTriage | SettleDoubts

@@ -1,0 +1,140 @@
+"""What can happen to an incident. Each fact is durable before anybody is told that it was taken.
+
+Alerts are not among them: they are folded into :class:`~responder.incident.state.Totals` on the way in.
+The counterpart of a fact is an effect (``effects.py``).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from responder.incident.finding import Finding
+from responder.incident.message import MessageKind, Receipt
+from responder.incident.severity import Severity
+
+
+class _Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact"):
+    at: datetime
+
+
+class _Human(_Fact, frozen=True, kw_only=True):
+    by: str
+    note: str = ""
+    via: str = "api"
+
+
+class AcknowledgedBy(_Human, frozen=True, kw_only=True, tag="acknowledged"):
+    """A person took the incident."""
+
+
+class EscalatedBy(_Human, frozen=True, kw_only=True, tag="escalated"):
+    """A person asked for the next level now."""
+
+
+class ResolvedBy(_Human, frozen=True, kw_only=True, tag="resolved"):
+    """A person declared it over."""
+
+
+class ReopenedBy(_Human, frozen=True, kw_only=True, tag="reopened"):
+    """A person says that it is not over."""
+
+
+class NoteAdded(_Human, frozen=True, kw_only=True, tag="note"):
+    """A person wrote something down."""
+
+
+class AssignedTo(_Human, frozen=True, kw_only=True, tag="assigned"):
+    """A person put a name on it."""
+
+    to: str
+
+
+class SeveritySet(_Human, frozen=True, kw_only=True, tag="severity"):
+    """A person judged how bad it is."""
+
+    severity: Severity
+
+
+class MessageDelivered(_Fact, frozen=True, kw_only=True, tag="delivered"):
+    """A channel accepted a message."""
+
+    effect: str
+    page: str
+    kind: MessageKind
+    attempt: int
+    receipt: Receipt = Receipt()
+
+
+class MessageFailed(_Fact, frozen=True, kw_only=True, tag="failed"):
+    """A channel refused a message for good; ``reason`` is for people and free of secrets."""
+
+    effect: str
+    page: str
+    kind: MessageKind
+    reason: str
+
+
+class MessageDelayed(_Fact, frozen=True, kw_only=True, tag="delayed"):
+    """The first attempt of a page failed for now; it is tried again."""
+
+    effect: str
+    page: str
+    kind: MessageKind
+    reason: str
+
+
+class MessageDropped(_Fact, frozen=True, kw_only=True, tag="dropped"):
+    """A message was overtaken before it was sent."""
+
+    effect: str
+    page: str
+    kind: MessageKind
+    reason: str
+
+
+class FindingArrived(_Fact, frozen=True, kw_only=True, tag="finding"):
+    """A probe answered."""
+
+    episode: int
+    finding: Finding
+
+
+class TriageEnded(_Fact, frozen=True, kw_only=True, tag="triage_ended"):
+    """Every probe of the episode has answered or was given up."""
+
+    episode: int
+
+
+class LateCopySettled(_Fact, frozen=True, kw_only=True, tag="late_copy"):
+    """Alertmanager was asked about doubtful firings: ``late`` of them were late copies, ``refired`` were real."""
+
+    late: int
+    refired: int
+    reason: str
+
+
+class DecisionFailed(_Fact, frozen=True, kw_only=True, tag="decision_failed"):
+    """Our own code failed on this incident; the fallback paged."""
+
+    error: str
+
+
+Fact = (
+    AcknowledgedBy
+    | EscalatedBy
+    | ResolvedBy
+    | ReopenedBy
+    | NoteAdded
+    | AssignedTo
+    | SeveritySet
+    | MessageDelivered
+    | MessageFailed
+    | MessageDelayed
+    | MessageDropped
+    | FindingArrived
+    | TriageEnded
+    | LateCopySettled
+    | DecisionFailed
+)

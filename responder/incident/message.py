@@ -1,0 +1,73 @@
+"""What a person is told: the content of a page and of what follows it, before any channel's own form."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from responder.incident.finding import Finding
+from responder.incident.severity import Level, Severity
+
+
+class MessageKind(StrEnum):
+    """Why a person hears from us."""
+
+    PAGE = "page"
+    UPDATE = "update"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    REMINDER = "reminder"
+
+
+class IncidentBrief(msgspec.Struct, frozen=True, kw_only=True):
+    """The incident as a page shows it. All text is bounded and free of control characters, but not escaped."""
+
+    id: str
+    title: str
+    severity: Severity
+    service: str
+    state: str
+    opened_at: datetime
+    url: str
+    episode: int = 1
+    firing: int = 0
+    labels: dict[str, str] = {}
+    runbook: str | None = None
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to one contact over one channel.
+
+    ``id`` names this message and is the same on every retry; ``page_id`` names the page that it belongs to (equal to
+    ``id`` for a page). ``respond_by`` is the promised response time's end. ``attempt`` counts from 1.
+    """
+
+    kind: MessageKind
+    id: str
+    page_id: str
+    incident: IncidentBrief
+    level: Level
+    to: str
+    attempt: int
+    respond_by: datetime
+    sent_at: datetime
+    summary: str
+    findings: tuple[Finding, ...] = ()
+    actions: tuple[str, ...] = ()
+    ack_url: str = ""
+    by: str = ""
+
+
+class Contact(msgspec.Struct, frozen=True, kw_only=True):
+    """A name of the matrix and where it can be reached; ``addresses`` maps a channel type to an address."""
+
+    name: str
+    addresses: dict[str, str] = {}
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What a channel needs to find its page again (a Slack message's channel and time stamp, a mail's message id)."""
+
+    reference: dict[str, str] = {}

@@ -1,0 +1,207 @@
+"""The incident: a small, bounded snapshot that says everything a decision needs.
+
+Its alerts are kept beside it in the store; here are only counts, the worst severity and a bounded sample.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from responder.incident.finding import Finding
+from responder.incident.message import Receipt
+from responder.incident.policy import Policy, SeverityPolicy
+from responder.incident.severity import LEVELS, Level, Severity
+
+SCHEMA_VERSION = 1
+
+
+class Triggered(msgspec.Struct, frozen=True, tag="triggered"):
+    """Nobody has taken it yet; people are paged."""
+
+
+class Acknowledged(msgspec.Struct, frozen=True, tag="acknowledged"):
+    """A person has taken it."""
+
+    by: str
+    at: datetime
+
+
+class Monitoring(msgspec.Struct, frozen=True, tag="monitoring"):
+    """Every alert has resolved; it is watched until ``until``."""
+
+    since: datetime
+    until: datetime
+
+
+class Resolved(msgspec.Struct, frozen=True, tag="resolved"):
+    """Over. ``by`` is a person's name, or empty where it ended by itself."""
+
+    at: datetime
+    by: str = ""
+
+
+State = Triggered | Acknowledged | Monitoring | Resolved
+
+
+class StateName(StrEnum):
+    """The four states by their name outside."""
+
+    TRIGGERED = "triggered"
+    ACKNOWLEDGED = "acknowledged"
+    MONITORING = "monitoring"
+    RESOLVED = "resolved"
+
+
+class PageStatus(StrEnum):
+    """What is known of a page."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """One page to one contact over one channel, and what became of it."""
+
+    id: str
+    level: Level
+    contact: str
+    channel: str
+    episode: int
+    round: int
+    requested_at: datetime
+    status: PageStatus = PageStatus.PENDING
+    settled_at: datetime | None = None
+    receipt: Receipt = Receipt()
+    updates: int = 0
+    error: str = ""
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """A level that has been reached in the present episode, and how far down its contact's channels we are."""
+
+    level: Level
+    contact: str
+    channels: tuple[str, ...]
+    at: datetime
+    tried: int = 0
+    tried_at: datetime | None = None
+    exhausted: bool = False
+
+
+class Episode(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of pages: it begins when an incident opens, reopens or rises in severity."""
+
+    number: int
+    began_at: datetime
+    round: int = 1
+    round_at: datetime | None = None
+    reached: tuple[Reach, ...] = ()
+    hurried: bool = False
+    first_delivery_at: datetime | None = None
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store has counted of the incident's alerts since it opened.
+
+    ``firing`` is what fires now by severity, ``fired`` every firing ever taken by severity (re-fires included),
+    ``resolved`` every resolve. The difference to the totals of the last decision is what is new.
+    """
+
+    firing: dict[Severity, int] = {}
+    fired: dict[Severity, int] = {}
+    resolved: int = 0
+    doubts: int = 0
+    heard_at: datetime | None = None
+
+    @property
+    def firing_now(self) -> int:
+        """Alerts that fire at present, of any severity."""
+        return sum(self.firing.values())
+
+    @property
+    def worst_firing(self) -> Severity | None:
+        """The worst severity among what fires, ``None`` where nothing does."""
+        return min((s for s, n in self.firing.items() if n > 0), default=None)
+
+
+class TriageStatus(StrEnum):
+    """Where the diagnostics of the present episode are."""
+
+    NONE = "none"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is known of one incident and needed to decide."""
+
+    id: str
+    key: str
+    opened_at: datetime
+    rule: str
+    service: str
+    title: str
+    labels: dict[str, str]
+    severity: Severity
+    policy: Policy
+    state: State
+    episode: Episode
+    schema: int = SCHEMA_VERSION
+    runbook: str | None = None
+    summary: str = ""
+    probes: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
+    totals: Totals = Totals()
+    pages: tuple[Page, ...] = ()
+    pages_dropped_from_view: int = 0
+    findings: dict[str, Finding] = {}
+    triage: TriageStatus = TriageStatus.NONE
+    triage_until: datetime | None = None
+    shown_findings: int = 0
+    assignee: str = ""
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+    first_acknowledged_at: datetime | None = None
+    respond_by: datetime
+    response_judged: bool = False
+    doubts_asked: int = 0
+    stale_told: bool = False
+    wake_at: datetime | None = None
+    now: datetime
+
+    @property
+    def state_name(self) -> StateName:
+        """The state's name outside."""
+        return StateName(self.state.__struct_config__.tag)
+
+    @property
+    def open(self) -> bool:
+        """Whether it still needs somebody's or the clock's attention."""
+        return not isinstance(self.state, Resolved)
+
+    @property
+    def promise(self) -> SeverityPolicy:
+        """What the present severity promises."""
+        return self.policy.severities[self.severity]
+
+    @property
+    def resolved_at(self) -> datetime | None:
+        """When it ended."""
+        return self.state.at if isinstance(self.state, Resolved) else None
+
+    def due_at(self, level: Level) -> datetime | None:
+        """When a level is due in this episode; ``None`` where the row has nobody on it."""
+        if level not in self.policy.contacts:
+            return None
+        return self.episode.began_at + self.promise.escalate.get(level, timedelta(0))
+
+    @property
+    def next_level(self) -> Level | None:
+        """The first level of the row that this episode has not reached."""
+        reached = {reach.level for reach in self.episode.reached}
+        return next((lv for lv in LEVELS if lv not in reached and lv in self.policy.contacts), None)
