@@ -177,7 +177,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def state_name(self) -> StateName:
         """The state's name outside."""
-        return StateName(self.state.__struct_config__.tag)
+        return StateName(str(self.state.__struct_config__.tag))
 
     @property
     def open(self) -> bool:

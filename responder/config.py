@@ -1,0 +1,172 @@
+"""``responder.yaml`` as typed, frozen values. Below this nobody reads the environment or a raw dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import msgspec
+
+from responder.incident.severity import Severity
+from responder.secrets import Secret
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class RedisConfig(_Section, frozen=True, kw_only=True):
+    """The store. ``url``: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://."""
+
+    url: Secret
+    accept_data_loss: bool = False
+
+
+class ArchiveConfig(_Section, frozen=True, kw_only=True):
+    """History in Postgres."""
+
+    url: Secret
+
+
+class AlertmanagerConfig(_Section, frozen=True, kw_only=True):
+    """The Alertmanagers that post to us; peers of one cluster are one truth."""
+
+    urls: tuple[str, ...]
+    reconcile_every: timedelta = timedelta(minutes=1)
+    grace: timedelta = timedelta(minutes=5)
+    timeout: timedelta = timedelta(seconds=5)
+
+
+class HeartbeatConfig(_Section, frozen=True, kw_only=True):
+    """A sign of life that is missed when it stops."""
+
+    name: str
+    match: tuple[str, ...] = ()
+    every: timedelta
+    severity: Severity = Severity.P1
+    service: str = "monitoring"
+
+
+class BasicAuth(_Section, frozen=True, kw_only=True):
+    """User name and password as Alertmanager's ``basic_auth`` sends them."""
+
+    username: str
+    password: Secret
+
+
+class WebhookAuth(_Section, frozen=True, kw_only=True):
+    """What a webhook must bring: either of the two, where both are given."""
+
+    bearer_token: Secret | None = None
+    basic: BasicAuth | None = None
+
+
+class Token(_Section, frozen=True, kw_only=True):
+    """A caller of the API. ``role``: viewer, responder or admin."""
+
+    name: str
+    token: Secret
+    role: str = "responder"
+
+
+class AuthConfig(_Section, frozen=True, kw_only=True):
+    """Who may post alerts and who may call the API."""
+
+    webhook: WebhookAuth = WebhookAuth()
+    tokens: tuple[Token, ...] = ()
+    allow_anonymous_webhook: bool = False
+    """Taking alerts from anybody beyond loopback is meant."""
+
+
+class PostgresTarget(_Section, frozen=True, kw_only=True):
+    """A database that probes may look at."""
+
+    url: Secret
+
+
+class KubernetesTarget(_Section, frozen=True, kw_only=True):
+    """A cluster: a context of a kubeconfig, or the one that we run in."""
+
+    context: str | None = None
+    kubeconfig: str | None = None
+    namespace: str
+
+
+class PrometheusTarget(_Section, frozen=True, kw_only=True):
+    """A Prometheus."""
+
+    url: str
+    headers: dict[str, Secret] = {}
+
+
+class HttpTarget(_Section, frozen=True, kw_only=True):
+    """A base URL; ``headers`` may hold secrets."""
+
+    url: str
+    headers: dict[str, Secret] = {}
+
+
+class SupersetTarget(_Section, frozen=True, kw_only=True):
+    """A Superset."""
+
+    url: str
+    username: str
+    password: Secret
+
+
+class SupabaseTarget(_Section, frozen=True, kw_only=True):
+    """A Supabase project and the Management API's access token."""
+
+    url: str
+    project_ref: str
+    access_token: Secret
+
+
+class Targets(_Section, frozen=True, kw_only=True):
+    """The only systems that probes and actions can reach."""
+
+    postgres: dict[str, PostgresTarget] = {}
+    kubernetes: dict[str, KubernetesTarget] = {}
+    prometheus: dict[str, PrometheusTarget] = {}
+    http: dict[str, HttpTarget] = {}
+    superset: dict[str, SupersetTarget] = {}
+    supabase: dict[str, SupabaseTarget] = {}
+
+
+class ChannelSection(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of ``channels``: its ``type`` and that type's own settings, a struct of the plug-in."""
+
+    type: str
+    settings: msgspec.Struct
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole configuration. Every key has a default."""
+
+    name: str = "main"
+    listen: str = "127.0.0.1:8080"
+    external_url: str = "http://localhost:8080"
+    rules: tuple[str, ...] = ("rules/",)
+    data_dir: str = "./data"
+    redis: RedisConfig | None = None
+    archive: ArchiveConfig | None = None
+    alertmanager: AlertmanagerConfig | None = None
+    heartbeats: tuple[HeartbeatConfig, ...] = ()
+    auth: AuthConfig = AuthConfig()
+    channels: dict[str, ChannelSection] = {}
+    targets: Targets = Targets()
+    triage_wait: timedelta = timedelta(seconds=2)
+    stale_after: timedelta = timedelta(hours=24)
+    monitor_for: timedelta = timedelta(minutes=30)
+    retention: timedelta = timedelta(days=30)
+    shutdown_grace: timedelta = timedelta(seconds=20)
+    max_body_bytes: int = 32 * 1024 * 1024
+    log_level: str = "info"
+
+
+class TypeCatalogue(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings' struct of every plug-in type; the composition root fills it, since plug-ins live above."""
+
+    channels: Mapping[str, type[msgspec.Struct]] = {}
+    probes: Mapping[str, type[msgspec.Struct]] = {}
+    actions: Mapping[str, type[msgspec.Struct]] = {}

@@ -1,0 +1,66 @@
+"""The rules in force, compiled: what the rest of the daemon sees of the rule files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from responder.incident.message import Contact
+from responder.incident.policy import Policy
+from responder.incident.severity import Severity
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rules say of one alert.
+
+    ``key`` names the incident that it belongs to: a hex digest over the rule, the service and the labels of
+    ``group`` (never over Alertmanager's grouping). ``service_label`` is the service as a metric label: one of the
+    closed set, ``other`` where a label chose a service that no file names.
+    """
+
+    rule: str
+    severity: Severity
+    service: str
+    service_label: str
+    key: str
+    group: tuple[tuple[str, str], ...]
+    runbook: str | None = None
+    unmatched: bool = False
+    severity_defaulted: bool = False
+
+
+class Runbook(msgspec.Struct, frozen=True, kw_only=True):
+    """A runbook of the rule files: what to look at and what to offer."""
+
+    name: str
+    summary: str = ""
+    diagnose: tuple[str, ...] = ()
+    offer: tuple[str, ...] = ()
+
+
+class ProbeDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of ``probes``: its type and that type's own settings."""
+
+    name: str
+    type: str
+    settings: msgspec.Struct
+
+
+class RuleSet(Protocol):
+    """Immutable; a reload makes a new one."""
+
+    digest: str
+    contacts: Mapping[str, Contact]
+    runbooks: Mapping[str, Runbook]
+    probes: Mapping[str, ProbeDefinition]
+    services: frozenset[str]
+
+    def match(self, labels: Mapping[str, str]) -> Verdict:
+        """Which rule takes an alert with these labels, and what follows."""
+        ...
+
+    def policy(self, service: str) -> Policy:
+        """The service's row of the matrix (the default's where it has none) with every severity's promises."""
+        ...
