@@ -88,6 +88,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     contact: str
     channels: tuple[str, ...]
     at: datetime
+    round: int = 1
     tried: int = 0
     tried_at: datetime | None = None
     exhausted: bool = False
@@ -102,14 +103,15 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     round_at: datetime | None = None
     reached: tuple[Reach, ...] = ()
     hurried: bool = False
-    first_delivery_at: datetime | None = None
+    nobody: bool = False
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """What the store has counted of the incident's alerts since it opened.
 
     ``firing`` is what fires now by severity, ``fired`` every firing ever taken by severity (re-fires included),
-    ``resolved`` every resolve. The difference to the totals of the last decision is what is new.
+    ``resolved`` every resolve, ``doubts`` every doubtful firing. The difference to the totals of the last decision is
+    what is new.
     """
 
     firing: dict[Severity, int] = {}
@@ -145,6 +147,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime
     rule: str
     service: str
+    service_label: str = "other"
     title: str
     labels: dict[str, str]
     severity: Severity
@@ -158,19 +161,17 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     offers: tuple[str, ...] = ()
     totals: Totals = Totals()
     pages: tuple[Page, ...] = ()
-    pages_dropped_from_view: int = 0
     findings: dict[str, Finding] = {}
+    first_paged_at: datetime | None = None
     triage: TriageStatus = TriageStatus.NONE
     triage_until: datetime | None = None
-    shown_findings: int = 0
     assignee: str = ""
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
-    first_acknowledged_at: datetime | None = None
     respond_by: datetime
     response_judged: bool = False
-    doubts_asked: int = 0
-    stale_told: bool = False
+    joined_untold: int = 0
+    joined_told_at: datetime | None = None
     wake_at: datetime | None = None
     now: datetime
 

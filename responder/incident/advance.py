@@ -1,0 +1,57 @@
+"""The one place where policy lives: what came in, what is true now, what to do about it.
+
+``advance`` is a pipeline of pure stages, read from top to bottom. It does no I/O, reads no clock and draws no random
+number. It is level-triggered: run again on its own answer with nothing new, it changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from responder.incident.decision import Decision
+from responder.incident.draft import Draft, News
+from responder.incident.facts import Fact
+from responder.incident.stages import (
+    alerts,
+    clock,
+    deliveries,
+    escalate,
+    findings,
+    measure,
+    people,
+    tell,
+    wake,
+)
+from responder.incident.state import Incident, Totals
+
+Stage = Callable[[Draft], None]
+
+PIPELINE: tuple[Stage, ...] = (
+    alerts.take,  # what fired and resolved: reopen, rise, watch
+    people.take,  # acknowledge, escalate, resolve, note
+    deliveries.take,  # what became of pages
+    clock.take,  # the watch is over, nothing was heard for too long
+    findings.take,  # start diagnostics, take what they saw
+    escalate.take,  # who is paged now, and over what
+    tell.take,  # who hears of the change
+    measure.take,  # what is counted
+    wake.take,  # when to look again
+)
+
+
+def advance(
+    incident: Incident, totals: Totals, facts: Sequence[Fact], now: datetime, *, opened: bool = False
+) -> Decision:
+    """Decide.
+
+    ``totals`` are the store's counts of the incident's alerts, ``facts`` what else happened since the last decision,
+    in order; ``now`` is the store's time. Time never runs backwards: the latest of ``now``, the newest fact's time and
+    the incident's own is taken. ``opened`` marks the first decision of an incident.
+    """
+    latest = max([now, incident.now, *(fact.at for fact in facts)])
+    draft = Draft(incident, News(totals=totals, facts=facts, now=latest, opened=opened))
+    draft.change(now=latest)
+    for stage in PIPELINE:
+        stage(draft)
+    return draft.finish()

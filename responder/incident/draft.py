@@ -1,0 +1,123 @@
+"""The decision while it is being made: every stage reads and extends one draft."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from responder.incident import state as states
+from responder.incident.decision import Decision, Entry, Measured, Measurement, Reason
+from responder.incident.effects import Effect
+from responder.incident.facts import Fact
+from responder.incident.moves import check_move
+from responder.incident.severity import Severity
+from responder.incident.state import Episode, Incident, State, StateName, Totals
+from responder.text import one_line
+
+ENTRY_LIMIT = 500
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True):
+    """What has come since the last decision."""
+
+    totals: Totals
+    facts: Sequence[Fact]
+    now: datetime
+    opened: bool = False
+
+
+class Draft:
+    """A decision in the making. It is local to one call of ``advance``; nothing of it is shared."""
+
+    def __init__(self, incident: Incident, news: News) -> None:
+        self.before = incident
+        self.incident = incident
+        self.news = news
+        self.now = news.now
+        self.effects: list[Effect] = []
+        self.entries: list[Entry] = []
+        self.measured: list[Measured] = []
+        self.why: list[Reason] = []
+        self.wake_ups: list[datetime] = []
+
+    def change(self, **fields: Any) -> None:
+        """Replace fields of the incident."""
+        self.incident = msgspec.structs.replace(self.incident, **fields)
+
+    def change_episode(self, **fields: Any) -> None:
+        """Replace fields of the present episode."""
+        self.change(episode=msgspec.structs.replace(self.incident.episode, **fields))
+
+    def move(self, to: State) -> None:
+        """Change the state: the only way to do so."""
+        check_move(self.incident, StateName(str(to.__struct_config__.tag)))
+        self.change(state=to)
+
+    def note(self, reason: Reason, text: str = "", *, by: str = "", at: datetime | None = None) -> None:
+        """Write a line of the time line, and the reason of the decision."""
+        line = one_line(text, ENTRY_LIMIT) if text else str(reason)
+        self.entries.append(Entry(at=at or self.now, reason=reason, text=line, by=one_line(by, 100)))
+        self.because(reason)
+
+    def because(self, reason: Reason) -> None:
+        """Add a reason that needs no line of its own."""
+        if reason not in self.why:
+            self.why.append(reason)
+
+    def ask(self, effect: Effect) -> None:
+        """Ask something of the world."""
+        self.effects.append(effect)
+
+    def measure(self, what: Measurement) -> None:
+        """Count something."""
+        self.measured.append(Measured(self.incident.severity, what))
+
+    def wake(self, at: datetime) -> None:
+        """Be woken at this time at the latest."""
+        self.wake_ups.append(at)
+
+    def begin_episode(self, *, reached: tuple[states.Reach, ...] = (), hurried: bool = False) -> None:
+        """Page anew from the first level that is not in ``reached``; the response promise starts again from now.
+
+        A promise that people have not answered yet is never put off by this, and is judged once.
+        """
+        before = self.incident
+        waiting = isinstance(before.state, states.Triggered)
+        respond_by = self.now + before.promise.respond_within
+        if waiting and not before.response_judged:
+            respond_by = min(respond_by, before.respond_by)
+        self.change(
+            episode=Episode(
+                number=before.episode.number + 1, began_at=self.now, reached=reached, hurried=hurried
+            ),
+            respond_by=respond_by,
+            response_judged=waiting and before.response_judged,
+            acknowledged_at=None,
+            acknowledged_by="",
+            findings={},
+            triage=states.TriageStatus.NONE,
+            triage_until=None,
+        )
+        self.move(states.Triggered())
+
+    def raise_severity(self, severity: Severity) -> None:
+        """Take a worse severity and page anew."""
+        self.change(severity=severity)
+        self.begin_episode()
+
+    def seconds_since(self, start: datetime) -> float:
+        """Seconds from ``start`` to now, never negative."""
+        return max((self.now - start) / timedelta(seconds=1), 0.0)
+
+    def finish(self) -> Decision:
+        """The decision as it stands."""
+        return Decision(
+            incident=self.incident,
+            effects=tuple(self.effects),
+            entries=tuple(self.entries),
+            measured=tuple(self.measured),
+            why=tuple(self.why) or (Reason.NOTHING,),
+        )

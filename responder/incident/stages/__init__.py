@@ -1,0 +1,1 @@
+"""The stages of ``advance``, each a file with one function ``take(draft)``."""

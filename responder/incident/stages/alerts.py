@@ -1,0 +1,69 @@
+"""Stage 1: what fired and what resolved since the last decision, as differences of the store's counts."""
+
+from __future__ import annotations
+
+from responder.incident.decision import Opened, Reason
+from responder.incident.draft import Draft
+from responder.incident.severity import Severity
+from responder.incident.state import Acknowledged, Monitoring, Resolved, Triggered
+
+
+def take(draft: Draft) -> None:
+    """Fold the counts in; reopen, rise or begin to watch."""
+    before, totals = draft.incident.totals, draft.news.totals
+    fired = {
+        severity: count - before.fired.get(severity, 0)
+        for severity, count in totals.fired.items()
+        if count > before.fired.get(severity, 0)
+    }
+    resolved = totals.resolved - before.resolved
+    draft.change(totals=totals)
+    if draft.news.opened:
+        draft.note(Reason.OPENED, draft.incident.title)
+        draft.measure(Opened())
+    if isinstance(draft.incident.state, Resolved):
+        return
+    if fired:
+        _fired(draft, fired)
+    if resolved > 0:
+        _resolved(draft, resolved)
+
+
+def _fired(draft: Draft, fired: dict[Severity, int]) -> None:
+    incident, worst, count = draft.incident, min(fired), sum(fired.values())
+    if isinstance(incident.state, Monitoring):
+        if incident.totals.firing_now == 0:
+            return  # it fired and resolved again before we looked: the watch starts anew below
+        if worst.worse_than(incident.severity):
+            draft.change(severity=worst)
+        draft.begin_episode()
+        draft.note(Reason.REOPENED_BY_FIRING, f"{count} alert(s) fired again; paging anew")
+    elif worst.worse_than(incident.severity):
+        if not draft.news.opened:
+            draft.note(Reason.SEVERITY_RISEN, f"{incident.severity} rises to {worst}; paging anew")
+            draft.raise_severity(worst)
+        else:
+            _open_at(draft, worst)
+    elif not draft.news.opened:
+        draft.note(Reason.ALERTS_JOINED, f"{count} alert(s) joined; {incident.totals.firing_now} fire now")
+        if isinstance(incident.state, Acknowledged):
+            draft.change(joined_untold=incident.joined_untold + count)
+
+
+def _open_at(draft: Draft, worst: Severity) -> None:
+    """The first body held something worse than its first alert: the incident opens at that."""
+    draft.change(severity=worst)
+    draft.change(respond_by=draft.incident.opened_at + draft.incident.promise.respond_within)
+
+
+def _resolved(draft: Draft, count: int) -> None:
+    incident = draft.incident
+    if incident.totals.firing_now > 0:
+        draft.note(
+            Reason.ALERTS_RESOLVED, f"{count} alert(s) resolved; {incident.totals.firing_now} still fire"
+        )
+        return
+    until = draft.now + incident.policy.monitor_for
+    if isinstance(incident.state, (Triggered, Acknowledged, Monitoring)):
+        draft.move(Monitoring(since=draft.now, until=until))
+        draft.note(Reason.ALL_RESOLVED, f"every alert has resolved; watching until {until:%H:%M:%S} UTC")

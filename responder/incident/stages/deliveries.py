@@ -1,0 +1,82 @@
+"""Stage 3: what became of pages and of what followed them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from responder.incident import facts as fact
+from responder.incident.decision import FirstPaged, Reason
+from responder.incident.draft import Draft
+from responder.incident.message import MessageKind
+from responder.incident.state import Page, PageStatus, Triggered
+
+_PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
+
+
+def take(draft: Draft) -> None:
+    """Take each delivery's fact; one that comes twice changes nothing."""
+    for one in draft.news.facts:
+        match one:
+            case fact.MessageDelivered():
+                _delivered(draft, one)
+            case fact.MessageFailed():
+                _ended(draft, one, PageStatus.FAILED, Reason.FAILED)
+            case fact.MessageDropped():
+                _ended(draft, one, PageStatus.DROPPED, Reason.DROPPED)
+            case fact.MessageDelayed():
+                page = _page(draft, one.page)
+                draft.note(Reason.DELAYED, f"{_what(page, one.kind)}: {one.reason}; trying again", at=one.at)
+            case fact.DecisionFailed():
+                draft.note(Reason.BROKEN, one.error, at=one.at)
+            case fact.LateCopySettled():
+                text = f"{one.refired} fired again, {one.late} late copies: {one.reason}"
+                draft.note(Reason.DOUBT_SETTLED, text, at=one.at)
+            case _:
+                pass
+
+
+def _page(draft: Draft, page_id: str) -> Page | None:
+    return next((page for page in draft.incident.pages if page.id == page_id), None)
+
+
+def _what(page: Page | None, kind: MessageKind) -> str:
+    return f"{kind} to {page.contact} ({page.level}) over {page.channel}" if page else f"{kind}"
+
+
+def _replace(draft: Draft, page: Page) -> None:
+    draft.change(pages=tuple(page if old.id == page.id else old for old in draft.incident.pages))
+
+
+def _delivered(draft: Draft, one: fact.MessageDelivered) -> None:
+    page = _page(draft, one.page)
+    if page is None:
+        return
+    if one.kind not in _PAGES:
+        if one.receipt.reference:
+            _replace(draft, msgspec.structs.replace(page, receipt=one.receipt))
+        draft.because(Reason.DELIVERED)
+        return
+    if page.status is PageStatus.DELIVERED:
+        return
+    _replace(
+        draft,
+        msgspec.structs.replace(
+            page, status=PageStatus.DELIVERED, settled_at=one.at, receipt=one.receipt, error=""
+        ),
+    )
+    late = not isinstance(draft.incident.state, Triggered) or page.episode != draft.incident.episode.number
+    draft.note(
+        Reason.DELIVERED_LATE if late else Reason.DELIVERED, f"{_what(page, one.kind)} delivered", at=one.at
+    )
+    if draft.incident.first_paged_at is None:
+        draft.change(first_paged_at=one.at)
+        draft.measure(FirstPaged(max((one.at - draft.incident.opened_at).total_seconds(), 0.0)))
+
+
+def _ended(
+    draft: Draft, one: fact.MessageFailed | fact.MessageDropped, status: PageStatus, reason: Reason
+) -> None:
+    page = _page(draft, one.page)
+    draft.note(reason, f"{_what(page, one.kind)}: {one.reason}", at=one.at)
+    if page is not None and one.kind in _PAGES and page.status is PageStatus.PENDING:
+        _replace(draft, msgspec.structs.replace(page, status=status, settled_at=one.at, error=one.reason))

@@ -1,0 +1,100 @@
+"""Stage 2: what people said and did."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from responder.incident import facts as fact
+from responder.incident.decision import AcknowledgedAfter, Reason, ResponseJudged
+from responder.incident.draft import Draft
+from responder.incident.moves import TAKEN_IN
+from responder.incident.state import Acknowledged, Monitoring, Resolved, Triggered
+
+
+def take(draft: Draft) -> None:
+    """Take each person's fact in the order in which it was recorded."""
+    for one in draft.news.facts:
+        if type(one) not in TAKEN_IN:
+            continue
+        if draft.incident.state_name not in TAKEN_IN[type(one)]:
+            text = f"{type(one).__struct_config__.tag}: too late, the incident is {draft.incident.state_name}"
+            draft.note(Reason.TOO_LATE, text, by=getattr(one, "by", ""), at=one.at)
+            continue
+        _take_one(draft, one)
+
+
+def _take_one(draft: Draft, one: fact.Fact) -> None:  # noqa: PLR0911 - one arm per fact
+    match one:
+        case fact.AcknowledgedBy():
+            return _acknowledge(draft, one)
+        case fact.EscalatedBy():
+            return _escalate(draft, one)
+        case fact.ResolvedBy():
+            return _resolve(draft, one)
+        case fact.ReopenedBy():
+            draft.begin_episode()
+            return draft.note(Reason.REOPENED_BY_PERSON, one.note, by=one.by, at=one.at)
+        case fact.SeveritySet():
+            return _set_severity(draft, one)
+        case fact.AssignedTo():
+            draft.change(assignee=one.to)
+            return draft.note(
+                Reason.ASSIGNED, f"assigned to {one.to}. {one.note}".strip(), by=one.by, at=one.at
+            )
+        case fact.NoteAdded():
+            return draft.note(Reason.NOTE, one.note, by=one.by, at=one.at)
+        case _:
+            return None
+
+
+def _judge_response(draft: Draft, at: datetime) -> None:
+    """Say once whether the promise was kept: at the first answer of a person."""
+    if not draft.incident.response_judged:
+        draft.measure(ResponseJudged(met=at <= draft.incident.respond_by))
+        draft.change(response_judged=True)
+
+
+def _acknowledge(draft: Draft, one: fact.AcknowledgedBy) -> None:
+    state = draft.incident.state
+    if isinstance(state, Acknowledged):
+        draft.note(
+            Reason.ALREADY_ACKNOWLEDGED, f"already acknowledged by {state.by}. {one.note}".strip(), by=one.by
+        )
+        return
+    draft.move(Acknowledged(by=one.by, at=one.at))
+    draft.change(acknowledged_at=one.at, acknowledged_by=one.by)
+    draft.note(Reason.ACKNOWLEDGED, f"acknowledged via {one.via}. {one.note}".strip(), by=one.by, at=one.at)
+    draft.measure(AcknowledgedAfter(max((one.at - draft.incident.episode.began_at).total_seconds(), 0.0)))
+    _judge_response(draft, one.at)
+
+
+def _escalate(draft: Draft, one: fact.EscalatedBy) -> None:
+    draft.note(Reason.LEVEL_ASKED, one.note or "asked for the next level", by=one.by, at=one.at)
+    if isinstance(draft.incident.state, Triggered):
+        draft.change_episode(hurried=True)
+        return
+    # Earlier levels stay reached and are not paged again: their round is over.
+    reached = tuple(msgspec.structs.replace(reach, round=0) for reach in draft.incident.episode.reached)
+    draft.begin_episode(reached=reached, hurried=True)
+
+
+def _resolve(draft: Draft, one: fact.ResolvedBy) -> None:
+    if isinstance(draft.incident.state, Triggered):
+        _judge_response(draft, one.at)
+    draft.move(Resolved(at=draft.now, by=one.by))
+    draft.note(Reason.RESOLVED_BY_PERSON, one.note, by=one.by, at=one.at)
+
+
+def _set_severity(draft: Draft, one: fact.SeveritySet) -> None:
+    before = draft.incident.severity
+    draft.note(
+        Reason.SEVERITY_SET, f"{before} set to {one.severity}. {one.note}".strip(), by=one.by, at=one.at
+    )
+    if one.severity.worse_than(before) and not isinstance(draft.incident.state, Monitoring):
+        draft.raise_severity(one.severity)
+        return
+    draft.change(severity=one.severity)
+    if not draft.incident.response_judged:
+        draft.change(respond_by=draft.incident.episode.began_at + draft.incident.promise.respond_within)

@@ -1,0 +1,110 @@
+"""Stage 7: those who were paged hear what became of it, in the lane of their page and so after it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from responder.incident import facts as fact
+from responder.incident.draft import Draft
+from responder.incident.effects import SendMessage
+from responder.incident.ids import derive
+from responder.incident.message import MessageKind
+from responder.incident.state import (
+    Acknowledged,
+    Monitoring,
+    Page,
+    PageStatus,
+    Resolved,
+    Triggered,
+)
+
+#: What is older than this helps nobody any more.
+UPDATE_USE = timedelta(minutes=10)
+NOTICE_USE = timedelta(hours=6)
+#: Updates that only say that more alerts joined come at most this often.
+JOINED_PACE = timedelta(minutes=1)
+
+_LIVE = frozenset({PageStatus.PENDING, PageStatus.DELIVERED})
+
+
+def take(draft: Draft) -> None:
+    """Ask for the messages that follow from what this decision changed."""
+    before, now = draft.before, draft.incident
+    changed = type(before.state) is not type(now.state)
+    match now.state:
+        case Acknowledged(by=by) if changed:
+            _tell(draft, MessageKind.ACKNOWLEDGED, _paged(draft, this_episode=True), by=by)
+        case Monitoring() if changed:
+            text = "Every alert has resolved; it is being watched."
+            _tell(draft, MessageKind.UPDATE, _paged(draft), text=text)
+        case Resolved(by=by) if changed:
+            text = draft.entries[-1].text if draft.entries and not by else ""
+            _tell(draft, MessageKind.RESOLVED, _paged(draft), by=by, text=text)
+        case Triggered() | Acknowledged() if _new_findings(draft):
+            _tell(draft, MessageKind.UPDATE, _paged_before_findings(draft))
+        case Acknowledged():
+            _tell_joined(draft)
+        case _:
+            pass
+
+
+def _paged(draft: Draft, *, this_episode: bool = False) -> list[Page]:
+    """The latest live page of each contact and channel."""
+    latest: dict[tuple[str, str], Page] = {}
+    for page in draft.incident.pages:
+        if page.status in _LIVE and (not this_episode or page.episode == draft.incident.episode.number):
+            latest[page.contact, page.channel] = page
+    return list(latest.values())
+
+
+def _paged_before_findings(draft: Draft) -> list[Page]:
+    """Pages of this decision hold the findings already."""
+    return [page for page in _paged(draft, this_episode=True) if page.requested_at < draft.now]
+
+
+def _new_findings(draft: Draft) -> bool:
+    return any(
+        isinstance(one, fact.FindingArrived) and one.episode == draft.incident.episode.number
+        for one in draft.news.facts
+    )
+
+
+def _tell_joined(draft: Draft) -> None:
+    incident = draft.incident
+    if not incident.joined_untold:
+        return
+    due = incident.joined_told_at + JOINED_PACE if incident.joined_told_at else draft.now
+    if draft.now < due:
+        draft.wake(due)
+        return
+    own = [page for page in _paged(draft) if page.contact == incident.acknowledged_by]
+    text = f"{incident.joined_untold} more alert(s) joined."
+    _tell(draft, MessageKind.UPDATE, own or _paged(draft), text=text)
+    draft.change(joined_untold=0, joined_told_at=draft.now)
+
+
+def _tell(draft: Draft, kind: MessageKind, pages: list[Page], *, by: str = "", text: str = "") -> None:
+    for page in pages:
+        number = page.updates + 1
+        told = msgspec.structs.replace(page, updates=number)
+        draft.change(pages=tuple(told if old.id == page.id else old for old in draft.incident.pages))
+        draft.ask(
+            SendMessage(
+                id=derive(page.id, kind, number),
+                lane=page.id,
+                incident=draft.incident.id,
+                urgent=draft.incident.severity.urgent,
+                episode=page.episode,
+                requested_at=draft.now,
+                expires_at=draft.now + (UPDATE_USE if kind is MessageKind.UPDATE else NOTICE_USE),
+                kind=kind,
+                page=page.id,
+                level=page.level,
+                contact=page.contact,
+                channel=page.channel,
+                by=by,
+                text=text,
+            )
+        )
