@@ -51,7 +51,7 @@ def advance(
     """
     latest = max([now, incident.now, *(fact.at for fact in facts)])
     draft = Draft(incident, News(totals=totals, facts=facts, now=latest, opened=opened))
-    draft.change(now=latest)
+    draft.change(now=latest, broken=0)
     for stage in PIPELINE:
         stage(draft)
     return draft.finish()

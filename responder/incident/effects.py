@@ -13,6 +13,10 @@ import msgspec
 from responder.incident.message import MessageKind
 from responder.incident.severity import Level
 
+#: Queues of our own; no channel can have such a name.
+TRIAGE_QUEUE = "@triage"
+SETTLE_QUEUE = "@settle"
+
 
 class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag_field="effect"):
     id: str
@@ -35,17 +39,32 @@ class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
     by: str = ""
     text: str = ""
 
+    @property
+    def queue(self) -> str:
+        """The channel's own queue: one that hangs holds up no other."""
+        return self.channel
+
 
 class RunTriage(_Effect, frozen=True, kw_only=True, tag="triage"):
     """Run the runbook's probes side by side."""
 
     probes: tuple[str, ...]
 
+    @property
+    def queue(self) -> str:
+        """All diagnostics share one queue."""
+        return TRIAGE_QUEUE
+
 
 class SettleDoubts(_Effect, frozen=True, kw_only=True, tag="settle"):
     """Ask every Alertmanager whether the doubtful firings are real, until ``window_ends_at``."""
 
     window_ends_at: datetime
+
+    @property
+    def queue(self) -> str:
+        """All questions to Alertmanager share one queue."""
+        return SETTLE_QUEUE
 
 
 Effect = SendMessage | RunTriage | SettleDoubts

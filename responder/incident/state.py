@@ -170,6 +170,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged_by: str = ""
     respond_by: datetime
     response_judged: bool = False
+    broken: int = 0
     joined_untold: int = 0
     joined_told_at: datetime | None = None
     wake_at: datetime | None = None

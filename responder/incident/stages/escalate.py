@@ -99,6 +99,11 @@ def _current(incident: Incident) -> tuple[Reach, ...]:
     return tuple(reach for reach in incident.episode.reached if reach.round == incident.episode.round)
 
 
+def _all_failed(incident: Incident) -> bool:
+    current = _current(incident)
+    return bool(current) and all(reach.exhausted for reach in current)
+
+
 def _follow_channels(draft: Draft) -> None:
     for index, reach in enumerate(draft.incident.episode.reached):
         if reach.round == draft.incident.episode.round and not reach.exhausted:
@@ -193,12 +198,12 @@ def _kept(pages: tuple[Page, ...]) -> tuple[Page, ...]:
 def _again_at(incident: Incident) -> datetime | None:
     """When the last level is paged again; ``None`` while there are levels to come."""
     episode = incident.episode
-    if incident.next_level is not None or episode.round_at is None:
+    if incident.next_level is not None or not episode.reached:
         return None
     pace = incident.promise.respond_within
-    if all(reach.exhausted for reach in _current(incident)):
+    if _all_failed(incident):
         pace = min(pace, NOBODY_RETRY)
-    return episode.round_at + pace
+    return (episode.round_at or episode.began_at) + pace
 
 
 def _again(draft: Draft) -> None:
@@ -207,7 +212,7 @@ def _again(draft: Draft) -> None:
     at = _again_at(incident)
     if at is None or (draft.now < at and not incident.episode.hurried):
         return
-    nobody_left = all(reach.exhausted for reach in _current(incident))
+    nobody_left = _all_failed(incident)
     draft.change_episode(
         round=incident.episode.round + 1,
         round_at=draft.now,
@@ -221,7 +226,7 @@ def _again(draft: Draft) -> None:
 def _last_anew(incident: Incident, now: datetime) -> tuple[Reach, ...]:
     """Every level stays reached; the last one that could be reached is paged anew."""
     reached = incident.episode.reached
-    last = max(index for index, reach in enumerate(reached) if not reach.exhausted)
+    last = max((i for i, reach in enumerate(reached) if not reach.exhausted), default=len(reached) - 1)
     anew = msgspec.structs.replace(
         reached[last], tried=0, tried_at=None, at=now, round=incident.episode.round + 1
     )
@@ -243,6 +248,6 @@ def _set_wake(draft: Draft) -> None:
 
 
 def _tell_nobody(draft: Draft) -> None:
-    if all(reach.exhausted for reach in _current(draft.incident)):
+    if _all_failed(draft.incident):
         draft.note(Reason.NOBODY_REACHABLE, f"nobody of the row {draft.incident.policy.row} could be reached")
         draft.change_episode(nobody=True)

@@ -1,0 +1,126 @@
+"""The only way in which an incident changes: claim, decide, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+import structlog
+
+from responder.alerts import Alert
+from responder.engine.fallback import fallback
+from responder.incident.advance import advance
+from responder.incident.decision import Decision
+from responder.incident.effects import Effect
+from responder.incident.opening import Plan, open_incident
+from responder.incident.state import Incident
+from responder.rules.model import RuleSet
+from responder.store.errors import StoreError
+from responder.store.loaded import Loaded, NewerSchemaError
+from responder.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+_ALERT = msgspec.json.Decoder(Alert)
+
+
+class Decider:
+    """Makes decisions durable and tells of them: to metrics, to the log, to the outbox."""
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Callable[[], RuleSet],
+        *,
+        on_decision: Callable[[Decision], None],
+        on_effect: Callable[[Effect], None],
+        on_lag: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._store = store
+        self._rules = rules
+        self._on_decision = on_decision
+        self._on_effect = on_effect
+        self._on_lag = on_lag
+
+    async def decide(self, incident_id: str) -> bool:
+        """One decision; whether there is more to decide at once."""
+        try:
+            loaded = await self._store.claim(incident_id, self._store.token())
+        except StoreError as error:
+            log.warning("cannot decide; it stays due", incident=incident_id, error=str(error))
+            return False
+        except NewerSchemaError as error:
+            log.error("cannot decide", incident=incident_id, error=str(error))  # noqa: TRY400 - the text says it all
+            return False
+        if loaded is None:
+            return False
+        if loaded.due is not None:
+            self._on_lag(max((loaded.now - loaded.due) / timedelta(seconds=1), 0.0))
+        return await self._decide(loaded)
+
+    async def _decide(self, loaded: Loaded) -> bool:
+        decision, facts_taken = self._decision(loaded)
+        if not facts_taken:
+            loaded = msgspec.structs.replace(loaded, facts=(), unread=0)
+        try:
+            outcome = await self._store.commit(loaded, decision)
+        except StoreError as error:
+            log.warning("decision not written; it stays due", incident=loaded.id, error=str(error))
+            return False
+        if outcome == "lost":
+            return True
+        self._on_decision(decision)
+        _log(decision)
+        for effect in decision.effects:
+            self._on_effect(effect)
+        return outcome == "again"
+
+    def _decision(self, loaded: Loaded) -> tuple[Decision, bool]:
+        """The decision, and whether its facts are taken out of the inbox."""
+        try:
+            incident = loaded.snapshot or self._opened(loaded)
+            if loaded.unread or loaded.damage:
+                log.error("unreadable parts", incident=loaded.id, facts=loaded.unread, damage=loaded.damage)
+            opened = loaded.snapshot is None
+            return advance(incident, loaded.totals, loaded.facts, loaded.now, opened=opened), True
+        except Exception as error:
+            log.exception("decision failed; the fallback pages", incident=loaded.id)
+            return fallback(loaded, self._opened(loaded), error)
+
+    def _opened(self, loaded: Loaded) -> Incident:
+        opening, rules = loaded.opening, self._rules()
+        runbook = rules.runbooks.get(opening.runbook or "")
+        plan = Plan(
+            policy=rules.policy(opening.service),
+            summary=runbook.summary if runbook else "",
+            probes=runbook.diagnose if runbook else (),
+            offers=runbook.offer if runbook else (),
+        )
+        alert = _first_alert(loaded, loaded.opened_at)
+        return open_incident(loaded.id, loaded.key, opening, alert, plan, loaded.opened_at)
+
+
+def _first_alert(loaded: Loaded, at: datetime) -> Alert:
+    if loaded.first_alert:
+        try:
+            return _ALERT.decode(loaded.first_alert)
+        except msgspec.DecodeError as error:
+            log.error("first alert unreadable", incident=loaded.id, error=str(error))  # noqa: TRY400 - said in full
+    labels = {"alertname": loaded.opening.rule, **dict(loaded.opening.group)}
+    return Alert(fingerprint="", status="firing", labels=labels, annotations={}, starts_at=at)  # type: ignore[arg-type]
+
+
+def _log(decision: Decision) -> None:
+    incident = decision.incident
+    log.info(
+        "decided",
+        incident=incident.id,
+        state=str(incident.state_name),
+        severity=str(incident.severity),
+        service=incident.service,
+        why=[reason.name.lower() for reason in decision.why],
+        effects=len(decision.effects),
+        firing=incident.totals.firing_now,
+        wake_at=incident.wake_at.isoformat() if incident.wake_at else None,
+    )

@@ -1,0 +1,167 @@
+"""What the store hands out: a leased incident, a leased effect; decoded once, here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from responder.alerts import Alert
+from responder.incident.effects import Effect
+from responder.incident.facts import Fact
+from responder.incident.opening import Opening
+from responder.incident.severity import Severity
+from responder.incident.state import SCHEMA_VERSION, Incident, Totals
+
+_INCIDENT = msgspec.json.Decoder(Incident)
+_FACT: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
+_EFFECT: msgspec.json.Decoder[Effect] = msgspec.json.Decoder(Effect)
+_OPENING = msgspec.json.Decoder(Opening)
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A leased incident with all that a decision needs.
+
+    ``snapshot`` is ``None`` before the first decision; then ``opening`` and ``first_alert`` say how it began.
+    ``damage`` says why a snapshot that is there could not be read.
+    ``unread`` counts facts that could not be decoded (written by a newer version): they are skipped, and said so.
+    """
+
+    id: str
+    token: str
+    revision: int
+    sequence: int
+    now: datetime
+    due: datetime | None
+    key: str
+    opened_at: datetime
+    snapshot: Incident | None
+    damage: str = ""
+    opening: Opening
+    first_alert: bytes
+    totals: Totals
+    facts: tuple[Fact, ...]
+    unread: int
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A leased effect. ``why_lost`` is set where it was overtaken; then it is only to be finished."""
+
+    lane: str
+    token: str
+    effect: Effect
+    number: int = 0
+    first_at: datetime | None = None
+    now: datetime | None = None
+    snapshot: Incident | None = None
+    why_lost: str = ""
+
+
+class NewerSchemaError(Exception):
+    """The snapshot was written by a newer version of the daemon."""
+
+
+def _time(value: bytes) -> datetime:
+    return datetime.fromtimestamp(float(value) / 1000, tz=UTC)
+
+
+def decode_incident(raw: bytes) -> Incident:
+    """A snapshot; older schemas are read, newer ones refused by name.
+
+    Raises:
+        NewerSchemaError: for a snapshot of a newer version.
+        msgspec.DecodeError: where it is damaged.
+    """
+    incident = _INCIDENT.decode(raw)
+    if incident.schema > SCHEMA_VERSION:
+        raise NewerSchemaError(
+            f"snapshot has schema {incident.schema}, this version reads up to {SCHEMA_VERSION}: upgrade this replica"
+        )
+    return incident
+
+
+def loaded_of(incident_id: str, token: str, answer: list[Any]) -> Loaded:
+    """Read the answer of ``claim.lua``."""
+    fields = {answer[2][i]: answer[2][i + 1] for i in range(0, len(answer[2]), 2)}
+    facts, unread = _facts(answer[3])
+    snapshot, damage = _snapshot(fields.get(b"snap"))
+    return Loaded(
+        id=incident_id,
+        token=token,
+        revision=int(fields[b"rev"]),
+        sequence=int(fields.get(b"seq", 0)),
+        now=_time(answer[1]),
+        due=_time(answer[5]) if answer[5] else None,
+        key=fields[b"key"].decode(),
+        opened_at=_time(fields[b"at"]),
+        snapshot=snapshot,
+        damage=damage,
+        opening=_OPENING.decode(fields[b"open"]),
+        first_alert=record_body(answer[4]) if answer[4] else b"",
+        totals=totals_of(fields),
+        facts=tuple(facts),
+        unread=unread,
+    )
+
+
+def _snapshot(raw: bytes | None) -> tuple[Incident | None, str]:
+    if not raw:
+        return None, ""
+    try:
+        return decode_incident(raw), ""
+    except msgspec.DecodeError as error:
+        return None, f"damaged snapshot: {error}"
+
+
+def totals_of(fields: dict[bytes, bytes]) -> Totals:
+    """The counts of an incident's alerts, from its hash."""
+    by_rank = {severity: b"%d" % severity.rank for severity in Severity}
+    return Totals(
+        firing={s: max(int(fields.get(b"n" + rank, 0)), 0) for s, rank in by_rank.items()},
+        fired={s: int(fields.get(b"t" + rank, 0)) for s, rank in by_rank.items()},
+        resolved=int(fields.get(b"rs", 0)),
+        doubts=int(fields.get(b"dt", 0)),
+        heard_at=_time(fields[b"h"]) if b"h" in fields else None,
+    )
+
+
+def _facts(raw: list[bytes]) -> tuple[list[Fact], int]:
+    facts: list[Fact] = []
+    unread = 0
+    for one in raw:
+        try:
+            facts.append(_FACT.decode(one))
+        except msgspec.DecodeError:
+            unread += 1
+    return facts, unread
+
+
+def record_body(record: bytes) -> bytes:
+    """The alert itself, from its record (``status|starts|ends|recorded|severity|incident|body``)."""
+    return record.split(b"|", 6)[6]
+
+
+class AlertRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The last state of a fingerprint. ``status``: F firing, R resolved, D doubtful."""
+
+    status: str
+    starts_ms: int
+    ends_ms: int
+    alert: Alert
+
+
+def attempt_of(lane: str, token: str, answer: list[Any]) -> Attempt:
+    """Read the answer of ``start.lua``."""
+    effect = _EFFECT.decode(answer[1])
+    if answer[0] == b"lost":
+        return Attempt(lane=lane, token=token, effect=effect, why_lost=answer[2].decode())
+    return Attempt(
+        lane=lane,
+        token=token,
+        effect=effect,
+        number=int(answer[2]),
+        first_at=_time(answer[3]),
+        now=_time(answer[4]),
+        snapshot=decode_incident(answer[5]) if answer[5] else None,
+    )

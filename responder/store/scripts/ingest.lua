@@ -1,0 +1,208 @@
+#!lua
+-- Take alerts: compare each with the last state of its fingerprint, fold what changed into its incident, wake that.
+--
+-- No allow-oom: a store that is full refuses the whole call before anything is written.
+-- KEYS[1]  the base key; every key of the daemon begins with it and so shares its hash tag
+-- ARGV[1]  msgpack {shift, doubts, doubt_ms, heard_ms, firing_ttl, resolved_ttl}
+-- ARGV[2]  msgpack list of {fingerprint, code, starts, ends, severity, key, opening, body}; times in ms
+--          code: F firing, R resolved, S settle a doubt as a re-fire, L settle it as a late copy
+-- answers  {now, one letter per alert, incidents that changed (u or n, urgent or not, and the id), ids that opened}
+--          n new, a re-fire, r resolved, d duplicate, l late, q doubt, u resolved but never seen firing
+local base = KEYS[1]
+local opt = cmsgpack.unpack(ARGV[1])
+local alerts = cmsgpack.unpack(ARGV[2])
+local shift, doubts, doubt_ms, heard_ms = opt[1], opt[2], opt[3], opt[4]
+local firing_ttl, resolved_ttl = string.format('%.0f', opt[5]), string.format('%.0f', opt[6])
+local call, fmt, find = redis.call, string.format, string.find
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + shift
+local now_text = fmt('%.0f', now)
+
+local state_of, key_of, heard, worst = {}, {}, {}, {}
+local opened = {}
+
+local function is_open(id)
+  local state = state_of[id]
+  if state == nil then
+    state = call('HGET', base .. ':i:' .. id, 'st') or 'resolved'
+    state_of[id] = state
+  end
+  return state ~= 'resolved'
+end
+
+local function touch(id, severity)
+  local before = worst[id]
+  if before == nil or severity < before then worst[id] = severity end
+end
+
+-- The open incident of this key; where there is none, one begins, named by its key and its opening time.
+local function incident_of(alert)
+  local key = alert[6]
+  local id = key_of[key] or call('GET', base .. ':k:' .. key)
+  if not id then
+    id = string.sub(redis.sha1hex(key .. now_text), 1, 16)
+    while call('EXISTS', base .. ':i:' .. id) == 1 do
+      id = string.sub(redis.sha1hex(id), 1, 16)
+    end
+    call('SET', base .. ':k:' .. key, id)
+    call('HSET', base .. ':i:' .. id, 'key', key, 'open', alert[7], 'at', now_text, 'st', 'new', 'rev', '0',
+      'first', alert[1])
+    call('ZADD', base .. ':x:all', now_text, id)
+    call('ZADD', base .. ':x:open', now_text, id)
+    state_of[id] = 'new'
+    opened[#opened + 1] = id
+  end
+  key_of[key] = id
+  return id
+end
+
+local function save(alert, status, starts, ends, severity, id)
+  local ttl = status == 'F' and firing_ttl or resolved_ttl
+  call('SET', base .. ':a:' .. alert[1],
+    fmt('%s|%.0f|%.0f|%s|%d|%s|%s', status, starts, ends, now_text, severity, id, alert[8]), 'PX', ttl)
+end
+
+local function fire(alert, ends)
+  local id = incident_of(alert)
+  local severity = alert[5]
+  local incident = base .. ':i:' .. id
+  call('HINCRBY', incident, 'n' .. severity, 1)
+  call('HINCRBY', incident, 't' .. severity, 1)
+  call('SADD', incident .. ':m', alert[1])
+  save(alert, 'F', alert[3], ends, severity, id)
+  touch(id, severity)
+end
+
+local function cease(id, severity)
+  local incident = base .. ':i:' .. id
+  if is_open(id) then
+    call('HINCRBY', incident, 'n' .. severity, -1)
+    call('HINCRBY', incident, 'rs', 1)
+    touch(id, severity)
+  end
+end
+
+-- Something was heard of an incident, though nothing changed.
+local function hear(id)
+  if heard[id] == nil then
+    heard[id] = true
+    local incident = base .. ':i:' .. id
+    if now - tonumber(call('HGET', incident, 'h') or '0') > heard_ms then
+      call('HSET', incident, 'h', now_text)
+    end
+  end
+end
+
+local take = {}
+
+function take.F(alert, status, starts, ends, recorded, severity, id)
+  if status == nil then
+    fire(alert, 0)
+    return 'n'
+  end
+  if status == 'F' then
+    if not is_open(id) then
+      fire(alert, ends) -- its incident was closed over it: the next firing opens anew
+      return 'a'
+    end
+    if alert[3] ~= starts and alert[3] > recorded then
+      cease(id, severity) -- a resolve that was never sent (it was silenced), then a re-fire
+      fire(alert, ends)
+      return 'a'
+    end
+    hear(id)
+    if call('PTTL', base .. ':a:' .. alert[1]) < opt[5] / 2 then
+      call('PEXPIRE', base .. ':a:' .. alert[1], firing_ttl)
+    end
+    return 'd'
+  end
+  if status == 'R' and doubts and alert[3] <= ends and now - recorded < doubt_ms then
+    local current = call('GET', base .. ':k:' .. alert[6])
+    if current then
+      save(alert, 'D', alert[3], ends, alert[5], current)
+      call('SADD', base .. ':i:' .. current .. ':d', alert[1])
+      call('HINCRBY', base .. ':i:' .. current, 'dt', 1)
+      touch(current, alert[5])
+      return 'q'
+    end
+  end
+  if status == 'D' then call('SREM', base .. ':i:' .. id .. ':d', alert[1]) end
+  fire(alert, ends)
+  return status == 'R' and id == '' and 'n' or 'a'
+end
+
+function take.R(alert, status, starts, ends, recorded, severity, id)
+  if status == nil then
+    save(alert, 'R', alert[3], alert[4], 4, '')
+    return 'u'
+  end
+  if alert[4] <= ends then return 'd' end
+  if status == 'F' then
+    if alert[4] < starts then return 'l' end
+    cease(id, severity)
+    save(alert, 'R', starts, alert[4], severity, id)
+    return 'r'
+  end
+  if status == 'D' then -- a doubtful firing that resolved later was real
+    call('SREM', base .. ':i:' .. id .. ':d', alert[1])
+    if is_open(id) then
+      call('HINCRBY', base .. ':i:' .. id, 't' .. severity, 1)
+      call('HINCRBY', base .. ':i:' .. id, 'rs', 1)
+      touch(id, severity)
+    end
+    save(alert, 'R', starts, alert[4], severity, id)
+    return 'r'
+  end
+  save(alert, 'R', starts, alert[4], severity, id)
+  return 'd'
+end
+
+function take.S(alert, status, starts, ends, recorded, severity, id)
+  if status ~= 'D' then return 'd' end
+  call('SREM', base .. ':i:' .. id .. ':d', alert[1])
+  alert[3] = starts
+  fire(alert, ends)
+  return 'a'
+end
+
+function take.L(alert, status, starts, ends, recorded, severity, id)
+  if status ~= 'D' then return 'd' end
+  call('SREM', base .. ':i:' .. id .. ':d', alert[1])
+  save(alert, 'R', starts, ends, severity, id)
+  return 'l'
+end
+
+local outcomes = {}
+for i = 1, #alerts do
+  local alert = alerts[i]
+  local record = call('GET', base .. ':a:' .. alert[1])
+  local status, starts, ends, recorded, severity, id, body
+  if record then
+    local _, last
+    _, last, status, starts, ends, recorded, severity, id =
+      find(record, '^(%a)|(%-?%d+)|(%-?%d+)|(%d+)|(%d)|(%x*)|')
+    starts, ends, recorded, severity = tonumber(starts), tonumber(ends), tonumber(recorded), tonumber(severity)
+    if alert[8] == '' then alert[8] = string.sub(record, last + 1) end
+  end
+  outcomes[i] = take[alert[2]](alert, status, starts, ends, recorded, severity, id)
+end
+
+local changed = {}
+for id, severity in pairs(worst) do
+  local incident = base .. ':i:' .. id
+  call('HINCRBY', incident, 'seq', 1)
+  call('HSET', incident, 'h', now_text)
+  -- While a decision is under way its commit sees that the sequence moved on, and wakes the incident again.
+  if tonumber(call('HGET', incident, 'lu') or '0') <= now then
+    if severity <= 2 then
+      call('ZADD', base .. ':w:u', now_text, id)
+      call('ZREM', base .. ':w:n', id)
+    elseif not call('ZSCORE', base .. ':w:u', id) then
+      call('ZADD', base .. ':w:n', now_text, id)
+    else
+      call('ZADD', base .. ':w:u', now_text, id)
+    end
+  end
+  changed[#changed + 1] = (severity <= 2 and 'u' or 'n') .. id
+end
+return { now_text, table.concat(outcomes), changed, opened }

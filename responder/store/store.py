@@ -1,0 +1,243 @@
+"""The live state: a few scripts on one hash slot, and their types.
+
+Keys, all under ``{responder:NAME}``:
+
+====================  =======  ==============================================================  ==================
+``:a:FINGERPRINT``    string   last state of an alert and its body                             expires
+``:i:ID``             hash     an incident: snapshot, revision, lease, counts of its alerts    expires once closed
+``:i:ID:in|t|m|d``    list/set its inbox, time line, member alerts, doubtful alerts            expires once closed
+``:k:KEY``            string   the open incident of a key                                      gone once closed
+``:w:u``, ``:w:n``    zset     incidents by their next wake time (urgent, others)              holds open ones
+``:q:QUEUE:u|n``      zset     lanes by their next attempt, a queue for each channel           holds pending ones
+``:queues``           set      the names of the queues                                         a short list
+``:l:LANE``, ``…:s``  list     effects of a lane, and the state of its head                    gone once performed
+``:x:all|open|closed`` zset    incidents by opening (closing) time                             pruned
+``:gauge``            hash     open incidents by service, severity and state                   counts
+``:quarantine…``      zset     bodies that could not be read                                   bounded, expire
+``:idem:KEY``         string   an idempotency key's request                                    expires
+====================  =======  ==============================================================  ==================
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+
+from responder.incident.decision import Decision
+from responder.incident.effects import Effect, SendMessage
+from responder.incident.facts import AcknowledgedBy, Fact, ReopenedBy
+from responder.incident.message import MessageKind
+from responder.incident.moves import TAKEN_IN
+from responder.store.connection import Client, Script, ask
+from responder.store.loaded import Attempt, Loaded, attempt_of, loaded_of
+
+INCIDENT_LEASE = timedelta(seconds=5)
+INBOX_LIMIT = 10_000
+INBOX_BATCH = 500
+TIMELINE_LIMIT = 1_000
+_IDEMPOTENCY_TTL = timedelta(hours=24)
+
+#: (fingerprint, code, starts ms, ends ms, severity rank, incident key, opening as JSON, alert as JSON)
+AlertWrite = tuple[str, str, int, int, int, str, str, str]
+
+_EFFECT = msgspec.json.Encoder()
+_PACK = msgspec.msgpack.Encoder()
+_PAGE_KINDS = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
+
+
+class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How long things are kept, and whether doubtful firings can be asked about."""
+
+    doubts: bool = False
+    doubt_window: timedelta = timedelta(minutes=5)
+    heard_every: timedelta = timedelta(minutes=1)
+    firing_ttl: timedelta = timedelta(days=14)
+    retention: timedelta = timedelta(days=30)
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What became of a batch of alerts: a letter each (see ``ingest.lua``), the incidents that changed (and whether
+    that is urgent), and those that opened.
+    """
+
+    outcomes: str
+    changed: tuple[tuple[str, bool], ...]
+    opened: tuple[str, ...]
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """What is due: incidents, and lanes by queue; ``lag`` is how long the oldest incident is overdue, in seconds."""
+
+    now: datetime
+    urgent: tuple[str, ...]
+    others: tuple[str, ...]
+    next_at: datetime | None
+    lanes: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]
+    lag: float
+
+
+CommitOutcome = Literal["ok", "again", "lost"]
+RecordOutcome = Literal["ok", "repeat", "reused", "unknown", "refused", "full"]
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """What became of a fact, and its number in the incident's inbox."""
+
+    outcome: RecordOutcome
+    number: int = 0
+
+
+def ms(duration: timedelta) -> int:
+    """Milliseconds."""
+    return round(duration / timedelta(milliseconds=1))
+
+
+def to_ms(at: datetime) -> int:
+    """Milliseconds since the epoch."""
+    return round(at.timestamp() * 1000)
+
+
+def from_ms(value: bytes | str | float) -> datetime:
+    """An aware time in UTC."""
+    return datetime.fromtimestamp(float(value) / 1000, tz=UTC)
+
+
+class Store:
+    """The scripts, typed. Every call raises ``StoreError`` where the store is away.
+
+    ``shift`` moves the store's clock, in milliseconds; tests turn it to let hours pass.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        options: StoreOptions | None = None,
+        *,
+        worker: str = "main",
+        shift: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.client = client
+        self.base = f"{{responder:{name}}}"
+        self.options = options or StoreOptions()
+        self.shift = shift
+        self._worker = worker
+        self._numbers = itertools.count()
+        names = ("ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine")
+        self._scripts = {script: Script(script) for script in names}
+
+    def token(self) -> str:
+        """A lease's token: unique to this process and claim."""
+        return f"{self._worker}-{next(self._numbers)}"
+
+    async def run(self, script: str, *args: Any) -> Any:
+        """Run one of the scripts."""
+        return await self._scripts[script].run(self.client, self.base, *args)
+
+    async def now(self) -> datetime:
+        """The store's time."""
+        seconds, micros = await ask(self.client, "TIME")
+        return from_ms(int(seconds) * 1000 + int(micros) // 1000 + self.shift())
+
+    async def ingest(self, alerts: Sequence[AlertWrite]) -> Taken:
+        """Take alerts; durable when it returns."""
+        o = self.options
+        head = (
+            self.shift(), o.doubts, ms(o.doubt_window), ms(o.heard_every), ms(o.firing_ttl), ms(o.retention),
+        )  # fmt: skip
+        answer = await self.run("ingest", _PACK.encode(head), _PACK.encode(alerts))
+        return Taken(
+            answer[1].decode(),
+            tuple((i[1:].decode(), i[:1] == b"u") for i in answer[2]),
+            tuple(i.decode() for i in answer[3]),
+        )
+
+    async def claim(self, incident_id: str, token: str) -> Loaded | None:
+        """Lease an incident and load it; ``None`` where it is gone or somebody else has it."""
+        answer = await self.run("claim", self.shift(), incident_id, token, ms(INCIDENT_LEASE), INBOX_BATCH)
+        return loaded_of(incident_id, token, answer) if answer[0] == b"ok" else None
+
+    async def commit(self, loaded: Loaded, decision: Decision) -> CommitOutcome:
+        """Write a decision. ``again``: written, and more has come; ``lost``: nothing was written."""
+        incident = decision.incident
+        gauge = f"{incident.service_label}|{incident.severity}|{incident.state_name}" if incident.open else ""
+        head = (
+            self.shift(), incident.id, loaded.token, loaded.revision, loaded.sequence, len(loaded.facts) + loaded.unread,
+            msgspec.json.encode(incident).decode(), str(incident.state_name), gauge, incident.episode.number,
+            incident.severity.urgent, to_ms(incident.wake_at) if incident.wake_at else 0,
+            ms(self.options.retention), TIMELINE_LIMIT,
+        )  # fmt: skip
+        answer = await self.run(
+            "commit",
+            _PACK.encode(head),
+            _PACK.encode([msgspec.json.encode(entry).decode() for entry in decision.entries]),
+            _PACK.encode(
+                [
+                    (effect.queue, effect.lane, effect.urgent, stored_effect(effect))
+                    for effect in decision.effects
+                ]
+            ),
+        )
+        outcome: CommitOutcome = answer[0].decode()
+        return outcome
+
+    async def start(self, queue: str, lane: str, token: str, lease: timedelta) -> Attempt | None:
+        """Lease a lane and look once more at its head; ``None`` where there is nothing to do now."""
+        answer = await self.run("start", self.shift(), queue, lane, token, ms(lease))
+        return attempt_of(lane, token, answer) if answer[0] in (b"go", b"lost") else None
+
+    async def finish(
+        self, attempt: Attempt, facts: Sequence[Fact] = (), *, retry_in: timedelta | None = None
+    ) -> bool:
+        """Cross the effect off (or put it back) and record what came of it; whether the lane has more to do."""
+        effect = attempt.effect
+        answer = await self.run(
+            "finish",
+            self.shift(), effect.queue, attempt.lane, attempt.token, effect.id,
+            "done" if retry_in is None else ms(retry_in),
+            effect.incident, int(effect.urgent), INBOX_LIMIT,
+            *[msgspec.json.encode(fact) for fact in facts],
+        )  # fmt: skip
+        return bool(answer[0] == b"ok" and answer[2] == 1)
+
+    async def record(
+        self, incident_id: str, fact: Fact, *, idempotency_key: str | None = None, digest: str = ""
+    ) -> Recorded:
+        """Record a fact and wake the incident; a person's only in the states that take it."""
+        states = TAKEN_IN.get(type(fact))
+        answer = await self.run(
+            "record",
+            self.shift(), incident_id, msgspec.json.encode(fact),
+            ",".join(sorted(states)) if states is not None else "",
+            int(isinstance(fact, AcknowledgedBy)), int(isinstance(fact, ReopenedBy)), INBOX_LIMIT,
+            idempotency_key or "", digest, ms(_IDEMPOTENCY_TTL),
+        )  # fmt: skip
+        return Recorded(answer[0].decode(), int(answer[1]) if answer[0] == b"ok" else 0)
+
+    async def due(self, incidents: int, queues: Mapping[str, int], *, unknown_queues: int = 10) -> Due:
+        """What is due now, up to these limits, the urgent and the longest overdue first."""
+        answer = await self.run("due", self.shift(), incidents, _PACK.encode(dict(queues)), unknown_queues)
+        now = from_ms(answer[0])
+        return Due(
+            now=now,
+            urgent=tuple(i.decode() for i in answer[1]),
+            others=tuple(i.decode() for i in answer[2]),
+            next_at=from_ms(answer[3]) if answer[3] else None,
+            lanes=tuple(
+                (queue.decode(), tuple(i.decode() for i in urgent), tuple(i.decode() for i in others))
+                for queue, urgent, others in answer[4]
+            ),
+            lag=max((now - from_ms(answer[5])).total_seconds(), 0.0) if answer[5] else 0.0,
+        )
+
+
+def stored_effect(effect: Effect) -> str:
+    """An effect as ``start.lua`` reads it: what the last look needs, then the effect itself."""
+    page = isinstance(effect, SendMessage) and effect.kind in _PAGE_KINDS
+    expires = to_ms(effect.expires_at) if effect.expires_at else 0
+    head = f"{'P' if page else 'X'}|{effect.incident}|{effect.episode}|{expires}|{effect.id}|"
+    return head + _EFFECT.encode(effect).decode()
