@@ -7,16 +7,12 @@ one after the other; and, where it is of use only for a while, an ``expires_at``
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar
 
 import msgspec
 
 from responder.incident.message import MessageKind
 from responder.incident.severity import Level
-
-#: Queues of our own; no channel can have such a name.
-TRIAGE_QUEUE = "@triage"
-SETTLE_QUEUE = "@settle"
-
 
 class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag_field="effect"):
     id: str
@@ -50,10 +46,12 @@ class RunTriage(_Effect, frozen=True, kw_only=True, tag="triage"):
 
     probes: tuple[str, ...]
 
+    QUEUE: ClassVar[str] = "@triage"
+
     @property
     def queue(self) -> str:
         """All diagnostics share one queue."""
-        return TRIAGE_QUEUE
+        return self.QUEUE
 
 
 class SettleDoubts(_Effect, frozen=True, kw_only=True, tag="settle"):
@@ -61,10 +59,12 @@ class SettleDoubts(_Effect, frozen=True, kw_only=True, tag="settle"):
 
     window_ends_at: datetime
 
+    QUEUE: ClassVar[str] = "@settle"
+
     @property
     def queue(self) -> str:
         """All questions to Alertmanager share one queue."""
-        return SETTLE_QUEUE
+        return self.QUEUE
 
 
 Effect = SendMessage | RunTriage | SettleDoubts

@@ -60,7 +60,9 @@ class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """What became of a batch of alerts: a letter each (see ``ingest.lua``), the incidents that changed (and whether
+    """What became of a batch of alerts.
+
+    A letter each (see ``ingest.lua``), the incidents that changed (and whether
     that is urgent), and those that opened.
     """
 

@@ -77,7 +77,7 @@ elseif closed then
 elseif was_closed then
   call('SET', base .. ':k:' .. held[6], id, 'NX')
   call('ZREM', base .. ':x:closed', id)
-  call('ZADD', base .. ':x:open', now_text, id)
+  call('ZADD', base .. ':x:open', call('ZSCORE', base .. ':x:all', id) or now_text, id)
   for _, part in ipairs({ '', ':m', ':t', ':in', ':d' }) do call('PERSIST', incident .. part) end
 end
 

@@ -47,8 +47,10 @@ local function incident_of(alert)
     call('SET', base .. ':k:' .. key, id)
     call('HSET', base .. ':i:' .. id, 'key', key, 'open', alert[7], 'at', now_text, 'st', 'new', 'rev', '0',
       'first', alert[1])
-    call('ZADD', base .. ':x:all', now_text, id)
-    call('ZADD', base .. ':x:open', now_text, id)
+    -- Scores differ within a batch, so that lists can be paged through.
+    local score = fmt('%.3f', now + #opened / 1000)
+    call('ZADD', base .. ':x:all', score, id)
+    call('ZADD', base .. ':x:open', score, id)
     state_of[id] = 'new'
     opened[#opened + 1] = id
   end

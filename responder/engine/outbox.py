@@ -1,0 +1,135 @@
+"""Effects are performed here: leased, looked at once more, done within a time limit, and crossed off."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from responder.incident.effects import Effect, SendMessage
+from responder.incident.facts import Fact, MessageDropped, MessageFailed
+from responder.store.errors import StoreError
+from responder.store.loaded import Attempt
+from responder.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+_LONGEST_BACK_OFF = 60.0  # seconds
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an effect: facts, and when to try again (``None``: it is over)."""
+
+    facts: Sequence[Fact] = ()
+    retry_in: timedelta | None = None
+
+
+class Performer(msgspec.Struct, frozen=True, kw_only=True):
+    """What performs one kind of effect. ``limit`` bounds one attempt; the lease is longer."""
+
+    perform: Callable[[Attempt], Awaitable[Done]]
+    limit: timedelta
+
+    @property
+    def lease(self) -> timedelta:
+        """How long an attempt is ours: longer than it may take, short enough that a dead one is soon taken over."""
+        return self.limit + timedelta(seconds=5)
+
+
+def back_off(attempt: int, chance: random.Random) -> timedelta:
+    """The pause before another attempt: doubling from a second to a minute, half of it by chance."""
+    longest = min(2.0 ** min(attempt - 1, 10), _LONGEST_BACK_OFF)
+    return timedelta(seconds=longest * (0.5 + chance.random() / 2))
+
+
+class Outbox:
+    """Performs the head of a lane."""
+
+    def __init__(
+        self,
+        store: Store,
+        performers: Mapping[type[Effect], Performer],
+        *,
+        chance: random.Random,
+        on_more: Callable[[str, str, bool], object],
+        on_fact: Callable[[str, bool], object],
+        on_dropped: Callable[[Effect, str], None],
+    ) -> None:
+        self._store = store
+        self._performers = performers
+        self._chance = chance
+        self._on_more = on_more
+        self._on_fact = on_fact
+        self._on_dropped = on_dropped
+        self._lease = max(performer.lease for performer in performers.values())
+
+    async def perform(self, queue: str, lane: str) -> None:
+        """One attempt at the head of a lane."""
+        lease = next(
+            (performer.lease for kind, performer in self._performers.items() if _queue_of(kind) == queue),
+            self._lease,
+        )
+        try:
+            attempt = await self._store.start(queue, lane, self._store.token(), lease)
+        except StoreError as error:
+            log.warning("cannot perform; it stays due", queue=queue, error=str(error))
+            return
+        if attempt is None:
+            return
+        done = await self._attempt(attempt)
+        await self._finish(attempt, done)
+
+    async def _attempt(self, attempt: Attempt) -> Done:
+        effect = attempt.effect
+        if attempt.why_lost:
+            self._on_dropped(effect, attempt.why_lost)
+            return Done(facts=_dropped(attempt))
+        performer = self._performers[type(effect)]
+        try:
+            async with asyncio.timeout(performer.limit.total_seconds()):
+                return await performer.perform(attempt)
+        except TimeoutError:
+            log.warning("effect took too long", effect=effect.id, queue=effect.queue)
+            return Done(retry_in=back_off(attempt.number, self._chance))
+        except Exception:  # a performer's own mistake: this effect is tried again, the others go on
+            log.exception("effect failed", effect=effect.id, queue=effect.queue)
+            return Done(retry_in=back_off(attempt.number, self._chance))
+
+    async def _finish(self, attempt: Attempt, done: Done) -> None:
+        effect = attempt.effect
+        try:
+            more = await self._store.finish(attempt, done.facts, retry_in=done.retry_in)
+        except StoreError as error:
+            # Performed but not crossed off: it is performed again when the lease ends, with the same id.
+            log.warning("cannot cross off", effect=effect.id, error=str(error))
+            return
+        if more:
+            self._on_more(effect.queue, attempt.lane, effect.urgent)
+        if done.facts:
+            self._on_fact(effect.incident, effect.urgent)
+
+
+def _queue_of(kind: type[Effect]) -> str | None:
+    return getattr(kind, "QUEUE", None)
+
+
+def _dropped(attempt: Attempt) -> tuple[Fact, ...]:
+    effect = attempt.effect
+    if not isinstance(effect, SendMessage):
+        return ()
+    at = attempt.now or effect.requested_at
+    return (
+        MessageDropped(at=at, effect=effect.id, page=effect.page, kind=effect.kind, reason=attempt.why_lost),
+    )
+
+
+def failed(effect: SendMessage, attempt: Attempt, reason: str) -> Done:
+    """A message that no further attempt will deliver."""
+    at = attempt.now or effect.requested_at
+    return Done(
+        facts=(MessageFailed(at=at, effect=effect.id, page=effect.page, kind=effect.kind, reason=reason),)
+    )

@@ -1,0 +1,152 @@
+"""The desk on the real store: people's way to incidents."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from responder.engine.desk import (
+    Answer,
+    IncidentDetail,
+    IncidentFilter,
+    IncidentPage,
+    Outcome,
+    QuarantinedBody,
+)
+from responder.incident.facts import Fact
+from responder.incident.state import Incident, StateName
+from responder.store.errors import StoreBusyError
+from responder.store.reading import Quarantined, Reader
+from responder.store.store import Store
+
+DECISION_PATIENCE = 3.0  # seconds; after that the answer is "recorded"
+#: How many incidents one page of a filtered list looks at; the cursor goes on from there.
+_SCAN_LIMIT = 2_000
+_SCAN_STEP = 200
+
+
+class StoreDesk:
+    """Implements :class:`responder.engine.desk.Desk`."""
+
+    def __init__(self, store: Store, reader: Reader, decide: Callable[[str], Awaitable[None]]) -> None:
+        self._store = store
+        self._reader = reader
+        self._decide = decide
+
+    async def incidents(self, wanted: IncidentFilter, *, limit: int, cursor: str | None) -> IncidentPage:
+        """List, newest first. Raises ``ValueError`` for a cursor that is none of ours."""
+        at = _read_cursor(cursor) if cursor else None
+        index = "open" if wanted.states and StateName.RESOLVED not in wanted.states else "all"
+        found: list[Incident] = []
+        for _ in range(_SCAN_LIMIT // _SCAN_STEP):
+            rows = await self._reader.ids(index, at[0] if at else "+inf", _SCAN_STEP)
+            new = [row for row in rows if not (at and row[1] == at[0] and row[0] >= at[1])]
+            by_id = {one.id: one for one in await self._reader.snapshots([i for i, _ in new])}
+            for incident_id, score in new:
+                incident = by_id.get(incident_id)
+                if incident is not None and _matches(incident, wanted):
+                    if len(found) == limit:
+                        return IncidentPage(incidents=tuple(found), next_cursor=_write_cursor(at))
+                    found.append(incident)
+                at = (score, incident_id)
+            if len(rows) < _SCAN_STEP:
+                return IncidentPage(incidents=tuple(found))
+        return IncidentPage(incidents=tuple(found), next_cursor=_write_cursor(at))
+
+    async def incident(self, incident_id: str, *, alerts: int = 100) -> IncidentDetail | None:
+        """One incident, ``None`` where there is none."""
+        incident = await self._reader.snapshot(incident_id)
+        if incident is None:
+            return None
+        (sample, total), timeline = await asyncio.gather(
+            self._reader.alerts(incident_id, alerts), self._reader.timeline(incident_id)
+        )
+        return IncidentDetail(
+            incident=incident, alerts=tuple(sample), alerts_total=total, timeline=tuple(timeline)
+        )
+
+    async def record(
+        self, incident_id: str, fact: Fact, *, idempotency_key: str | None = None, request_digest: str = ""
+    ) -> Answer:
+        """Make a person's fact durable, decide it, and answer."""
+        recorded = await self._store.record(
+            incident_id, fact, idempotency_key=idempotency_key, digest=request_digest
+        )
+        match recorded.outcome:
+            case "unknown":
+                return Answer(outcome=Outcome.UNKNOWN)
+            case "reused":
+                return Answer(outcome=Outcome.KEY_REUSED)
+            case "full":
+                raise StoreBusyError("the incident's inbox is full; try again")
+            case "refused" | "repeat":
+                outcome = Outcome.REFUSED if recorded.outcome == "refused" else Outcome.DONE
+                return Answer(outcome=outcome, incident=await self._reader.snapshot(incident_id))
+            case _:
+                done = await self._decided(incident_id, recorded.number)
+                outcome = Outcome.DONE if done else Outcome.RECORDED
+                return Answer(outcome=outcome, incident=await self._reader.snapshot(incident_id))
+
+    async def _decided(self, incident_id: str, number: int) -> bool:
+        """Decide here, or wait until the replica that has the incident did; whether that came in time."""
+        pause = 0.01
+        try:
+            async with asyncio.timeout(DECISION_PATIENCE):
+                while True:
+                    await self._decide(incident_id)
+                    if await self._reader.taken(incident_id) >= number:
+                        return True
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, 0.25)
+        except TimeoutError:
+            return False
+
+    async def quarantined(self, *, limit: int = 100) -> Sequence[QuarantinedBody]:
+        """Bodies that could not be read, newest first."""
+        return [_body(one) for one in await self._reader.quarantined(limit)]
+
+    async def quarantined_body(self, digest: str) -> QuarantinedBody | None:
+        """One of them with its raw body."""
+        one = await self._reader.quarantined_body(digest)
+        return _body(one) if one else None
+
+    async def forget_quarantined(self, digest: str) -> bool:
+        """Drop one; whether it was there."""
+        return await self._reader.forget_quarantined(digest)
+
+
+def _body(one: Quarantined) -> QuarantinedBody:
+    return msgspec.convert(msgspec.structs.asdict(one), QuarantinedBody)
+
+
+def _matches(incident: Incident, wanted: IncidentFilter) -> bool:
+    return (
+        (not wanted.states or incident.state_name in wanted.states)
+        and (not wanted.services or incident.service in wanted.services)
+        and (not wanted.severities or incident.severity in wanted.severities)
+    )
+
+
+def _write_cursor(at: tuple[str, str] | None) -> str | None:
+    if at is None:
+        return None
+    return base64.urlsafe_b64encode(" ".join(at).encode()).decode().rstrip("=")
+
+
+_CURSOR = re.compile(r"(\d{1,16}(?:\.\d{1,9})?) ([0-9a-f]{16})")
+
+
+def _read_cursor(cursor: str) -> tuple[str, str]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, ValueError):
+        text = ""
+    match = _CURSOR.fullmatch(text)
+    if match is None:
+        raise ValueError("cursor: not one of ours; start without it")
+    return match[1], match[2]
