@@ -64,8 +64,8 @@ local function save(alert, status, starts, ends, severity, id)
     fmt('%s|%.0f|%.0f|%s|%d|%s|%s', status, starts, ends, now_text, severity, id, alert[8]), 'PX', ttl)
 end
 
-local function fire(alert, ends)
-  local id = incident_of(alert)
+local function fire(alert, ends, into)
+  local id = into or incident_of(alert)
   local severity = alert[5]
   local incident = base .. ':i:' .. id
   call('HINCRBY', incident, 'n' .. severity, 1)
@@ -162,8 +162,14 @@ end
 function take.S(alert, status, starts, ends, recorded, severity, id)
   if status ~= 'D' then return 'd' end
   call('SREM', base .. ':i:' .. id .. ':d', alert[1])
-  alert[3] = starts
-  fire(alert, ends)
+  alert[3], alert[5] = starts, severity
+  if not is_open(id) then -- it was closed meanwhile: begin anew as it began
+    local begun = call('HMGET', base .. ':i:' .. id, 'key', 'open')
+    if not begun[1] then return 'd' end
+    alert[6], alert[7] = begun[1], begun[2]
+    id = nil
+  end
+  fire(alert, ends, id)
   return 'a'
 end
 

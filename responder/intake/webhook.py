@@ -1,0 +1,181 @@
+"""Alertmanager's webhook, version 4: bytes become typed alerts once, here, each alert on its own.
+
+Source: Alertmanager's documentation of ``webhook_config``, and its ``template.Data``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from responder.alerts import Alert, AlertStatus
+from responder.text import one_line
+
+MAX_LABELS = 100
+MAX_NAME = 1_024
+MAX_VALUE = 8_192
+MAX_ANNOTATION = 65_536
+_YEAR_ONE = 1970  # Alertmanager's zero time, and anything else before the epoch, is no time
+
+
+class BodyError(ValueError):
+    """The body as a whole could not be read: answered with 400 and kept in quarantine."""
+
+
+class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The envelope. Unknown keys are ignored: newer Alertmanagers add some."""
+
+    version: str
+    alerts: tuple[msgspec.Raw, ...]
+    receiver: str = ""
+    group_key: str = msgspec.field(default="", name="groupKey")
+    external_url: str = msgspec.field(default="", name="externalURL")
+    truncated: int = msgspec.field(default=0, name="truncatedAlerts")
+
+
+class WireAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert as it is sent."""
+
+    status: AlertStatus
+    labels: dict[str, str]
+    starts_at: datetime = msgspec.field(name="startsAt")
+    fingerprint: str = ""
+    annotations: dict[str, str] = {}
+    ends_at: datetime | None = msgspec.field(default=None, name="endsAt")
+    generator_url: str = msgspec.field(default="", name="generatorURL")
+
+
+class BadAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that could not be read: where in the body, why, and its raw text."""
+
+    path: str
+    reason: str
+    raw: bytes
+
+
+class Decoded(msgspec.Struct, frozen=True, kw_only=True):
+    """A body, read: its good alerts, its bad ones, and how many Alertmanager left out."""
+
+    good: Sequence[WireAlert]
+    bad: Sequence[BadAlert]
+    truncated: int
+    receiver: str
+
+
+_BODY = msgspec.json.Decoder(WebhookBody)
+_ALERT = msgspec.json.Decoder(WireAlert)
+
+
+def decode(raw: bytes) -> Decoded:
+    """Read a webhook body.
+
+    Raises:
+        BodyError: where it is not JSON, of the wrong shape or of another version; the text names the field.
+    """
+    body = _envelope(raw)
+    good: list[WireAlert] = []
+    bad: list[BadAlert] = []
+    for index, one in enumerate(body.alerts):
+        try:
+            good.append(_checked(_ALERT.decode(one)))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+            path = f"alerts[{index}]"
+            bad.append(BadAlert(path=path, reason=_reason(path, error), raw=bytes(one)))
+    return Decoded(
+        good=good, bad=bad, truncated=max(body.truncated, 0), receiver=one_line(body.receiver, 200)
+    )
+
+
+def _envelope(raw: bytes) -> WebhookBody:
+    try:
+        body = _BODY.decode(raw)
+    except RecursionError:
+        raise BodyError("body: nested too deeply for an Alertmanager webhook") from None
+    except UnicodeDecodeError:
+        raise BodyError("body: not valid UTF-8") from None
+    except msgspec.ValidationError as error:
+        raise BodyError(_reason("body", error)) from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise BodyError(f"body: not JSON: {one_line(str(error), 200)}") from None
+    if body.version != "4":
+        raise BodyError(f'version: expected "4", got {one_line(body.version, 20)!r}')
+    return body
+
+
+def _reason(where: str, error: Exception) -> str:
+    """``alerts[3].startsAt: Expected `datetime`, got `int```: the field, and what is wrong with it."""
+    if isinstance(error, RecursionError):
+        return f"{where}: nested too deeply"
+    text, _, path = str(error).partition(" - at `$")
+    field = path.rstrip("`")
+    return one_line(f"{where}{field}: {text}", 300)
+
+
+def _checked(alert: WireAlert) -> WireAlert:
+    if not alert.labels:
+        raise ValueError("labels: expected at least one label - at `$.labels`")
+    if alert.starts_at.tzinfo is None:
+        raise ValueError("expected a time with an offset, such as 2026-01-31T12:00:00Z - at `$.startsAt`")
+    if alert.ends_at is not None and alert.ends_at.tzinfo is None:
+        raise ValueError("expected a time with an offset, such as 2026-01-31T12:00:00Z - at `$.endsAt`")
+    if len(alert.labels) > MAX_LABELS or len(alert.annotations) > MAX_LABELS:
+        raise ValueError(f"expected at most {MAX_LABELS} labels and annotations - at `$.labels`")
+    for name, value in alert.labels.items():
+        if len(name) > MAX_NAME or len(value) > MAX_VALUE:
+            raise ValueError(
+                f"label name over {MAX_NAME} or value over {MAX_VALUE} characters - at `$.labels`"
+            )
+    if alert.status is AlertStatus.RESOLVED and ends_ms(alert) == 0:
+        raise ValueError("a resolved alert needs the time at which it ended - at `$.endsAt`")
+    if alert.fingerprint and not _is_fingerprint(alert.fingerprint):
+        raise ValueError("expected sixteen hex digits - at `$.fingerprint`")
+    return alert
+
+
+_HEX = frozenset("0123456789abcdef")
+
+
+def _is_fingerprint(text: str) -> bool:
+    return len(text) == 16 and _HEX.issuperset(text)
+
+
+def starts_ms(alert: WireAlert) -> int:
+    """When it began, in ms since the epoch."""
+    return _ms(alert.starts_at)
+
+
+def ends_ms(alert: WireAlert) -> int:
+    """When it ended, in ms since the epoch; 0 while it fires (Alertmanager sends the year 1)."""
+    return 0 if alert.ends_at is None else _ms(alert.ends_at)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _ms(at: datetime) -> int:
+    # Arithmetic near year 1 or 9999 overflows once an offset is taken off: such times are no times.
+    if not _YEAR_ONE < at.year < 9999:
+        return 0
+    since = at - _EPOCH
+    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
+
+
+def stored(alert: WireAlert, fingerprint: str) -> str:
+    """The alert as the store keeps it: an :class:`~responder.alerts.Alert` as JSON, with long annotations cut."""
+    annotations = alert.annotations
+    if any(len(value) > MAX_ANNOTATION for value in annotations.values()):
+        annotations = {name: value[:MAX_ANNOTATION] for name, value in annotations.items()}
+    kept = Alert(
+        fingerprint=fingerprint,
+        status=alert.status,
+        labels=alert.labels,
+        annotations=annotations,
+        starts_at=alert.starts_at,
+        generator_url=alert.generator_url[:2_048],
+    )
+    return _STORED.encode(kept).decode()
+
+
+_STORED = msgspec.json.Encoder()

@@ -1,0 +1,194 @@
+"""Every metric in one place, derived from decisions, with every label set there is at zero from the start.
+
+No label holds a value that a sender chooses: a service that no rule file names counts as ``other``.
+Source: Prometheus' naming and instrumentation practices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+
+from responder.incident import decision as decided
+from responder.incident.decision import Decision
+from responder.incident.severity import LEVELS, Severity
+
+OTHER = "other"
+
+_TO_PAGE = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300)
+#: Cut at the promised response times: 15 m, 1 h, 4 h, 24 h.
+_TO_ACKNOWLEDGE = (60, 180, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+_TO_RESOLVE = (300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 259200, 604800)
+_PROBE = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20)
+
+WEBHOOK_CODES = ("200", "400", "401", "413", "415", "503")
+PAGE_OUTCOMES = ("delivered", "retried", "failed", "dropped", "expired")
+
+
+class Metrics:
+    """The daemon's numbers, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.webhooks = Counter(
+            "responder_webhooks_total", "Webhook requests by answer", ["code"], registry=registry
+        )
+        self.alerts_received = Counter(
+            "responder_alerts_received_total",
+            "Alerts received, before deduplication",
+            ["status"],
+            registry=registry,
+        )
+        self.alerts_duplicate = Counter(
+            "responder_alerts_duplicate_total", "Alerts that changed nothing", registry=registry
+        )
+        self.alerts_unmatched = Counter(
+            "responder_alerts_unmatched_total",
+            "Firing alerts that fell to the default rule",
+            registry=registry,
+        )
+        self.alerts_quarantined = Counter(
+            "responder_alerts_quarantined_total", "Alerts or bodies that could not be read", registry=registry
+        )
+        self.alerts_truncated = Counter(
+            "responder_alerts_truncated_total",
+            "Alerts that Alertmanager left out of a body",
+            registry=registry,
+        )
+        self.severity_defaulted = Counter(
+            "responder_severity_defaulted_total",
+            "Firing alerts whose severity label was unknown",
+            registry=registry,
+        )
+        self.incidents_opened = Counter(
+            "responder_incidents_opened_total", "Incidents opened", ["service", "severity"], registry=registry
+        )
+        self.incidents_open = Gauge(
+            "responder_incidents_open", "Open incidents", ["service", "severity", "state"], registry=registry
+        )
+        self._durations(registry)
+        self.sla_response = Counter(
+            "responder_sla_response_total",
+            "Response promises, judged once: at the acknowledgement or at the deadline",
+            ["service", "severity", "outcome"],
+            registry=registry,
+        )
+        self.escalations = Counter(
+            "responder_escalations_total",
+            "Levels paged because the one before did not acknowledge",
+            ["service", "severity", "level"],
+            registry=registry,
+        )
+        self.pages = Counter(
+            "responder_pages_total", "Messages by channel and what became of them", ["channel", "outcome"],
+            registry=registry,
+        )  # fmt: skip
+        self.actions = Counter(
+            "responder_actions_total", "Actions by name and outcome", ["action", "outcome"], registry=registry
+        )
+        self._state(registry)
+
+    def _durations(self, registry: CollectorRegistry) -> None:
+        self.time_to_page = Histogram(
+            "responder_time_to_page_seconds", "From the opening of an incident to its first delivered page",
+            ["severity"], buckets=_TO_PAGE, registry=registry,
+        )  # fmt: skip
+        self.time_to_acknowledge = Histogram(
+            "responder_time_to_acknowledge_seconds", "From the first page's due time to the acknowledgement",
+            ["service", "severity"], buckets=_TO_ACKNOWLEDGE, registry=registry,
+        )  # fmt: skip
+        self.time_to_resolve = Histogram(
+            "responder_time_to_resolve_seconds", "From the opening of an incident to its end",
+            ["service", "severity"], buckets=_TO_RESOLVE, registry=registry,
+        )  # fmt: skip
+        self.probe_duration = Histogram(
+            "responder_probe_duration_seconds", "How long probes took", ["probe", "outcome"],
+            buckets=_PROBE, registry=registry,
+        )  # fmt: skip
+
+    def _state(self, registry: CollectorRegistry) -> None:
+        self.store_up = Gauge("responder_store_up", "Whether the store answers", registry=registry)
+        self.wake_lag = Gauge(
+            "responder_wake_lag_seconds",
+            "How long the longest overdue incident has been due",
+            registry=registry,
+        )
+        self.outbox_depth = Gauge(
+            "responder_outbox_depth", "Lanes of effects that wait to be performed", registry=registry
+        )
+        self.heartbeat_last_seen = Gauge(
+            "responder_heartbeat_last_seen_timestamp_seconds", "When a heartbeat was last seen", ["name"],
+            registry=registry,
+        )  # fmt: skip
+        self.reload_successful = Gauge(
+            "responder_config_last_reload_successful", "Whether the last load of the rules succeeded",
+            registry=registry,
+        )  # fmt: skip
+        self.reload_timestamp = Gauge(
+            "responder_config_last_reload_success_timestamp_seconds", "When the rules were last loaded",
+            registry=registry,
+        )  # fmt: skip
+        build = Gauge("responder_build_info", "The running version", ["version"], registry=registry)
+        build.labels(_version()).set(1)
+
+    def begin(self, services: Iterable[str], channels: Iterable[str]) -> None:
+        """Show every label set that can occur, at zero: the first event must be seen by ``rate()``."""
+        for code in WEBHOOK_CODES:
+            self.webhooks.labels(code)
+        for status in ("firing", "resolved"):
+            self.alerts_received.labels(status)
+        for channel in channels:
+            for outcome in PAGE_OUTCOMES:
+                self.pages.labels(channel, outcome)
+        for severity in Severity:
+            self.time_to_page.labels(severity)
+            for service in (*services, OTHER):
+                self._begin_service(service, severity)
+
+    def _begin_service(self, service: str, severity: Severity) -> None:
+        for metric in (self.incidents_opened, self.time_to_acknowledge, self.time_to_resolve):
+            metric.labels(service, severity)
+        for outcome in ("met", "breached"):
+            self.sla_response.labels(service, severity, outcome)
+        for level in LEVELS:
+            self.escalations.labels(service, severity, level)
+
+    def observe(self, decision: Decision) -> None:
+        """Count what a decision says; nobody else counts incidents."""
+        service = decision.incident.service_label
+        for measured in decision.measured:
+            severity = measured.severity
+            match measured.what:
+                case decided.Opened():
+                    self.incidents_opened.labels(service, severity).inc()
+                case decided.FirstPaged(seconds=seconds):
+                    self.time_to_page.labels(severity).observe(seconds)
+                case decided.Escalated(level=level):
+                    self.escalations.labels(service, severity, level).inc()
+                case decided.ResponseJudged(met=met):
+                    self.sla_response.labels(service, severity, "met" if met else "breached").inc()
+                case decided.AcknowledgedAfter(seconds=seconds):
+                    self.time_to_acknowledge.labels(service, severity).observe(seconds)
+                case decided.ResolvedAfter(seconds=seconds):
+                    self.time_to_resolve.labels(service, severity).observe(seconds)
+
+    def set_open(self, counts: Mapping[tuple[str, str, str], int]) -> None:
+        """Show the store's counts of open incidents; the same on every replica, so dashboards take the maximum."""
+        self.incidents_open.clear()
+        for labels, count in counts.items():
+            self.incidents_open.labels(*labels).set(count)
+
+    def expose(self, accept: str) -> tuple[bytes, str]:
+        """The text that the ``Accept`` header asks for, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+
+def _version() -> str:
+    try:
+        return version("responder")
+    except PackageNotFoundError:
+        return "unknown"

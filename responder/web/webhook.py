@@ -1,0 +1,141 @@
+"""``POST /webhooks/alertmanager``: answered with 200 only when every alert of the body is on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from responder.config import WebhookAuth
+from responder.intake.intake import Intake
+from responder.intake.webhook import BodyError, decode
+from responder.metrics import Metrics
+from responder.store.errors import StoreError
+
+log = structlog.get_logger(__name__)
+
+ANSWER_LIMIT = 4.5  # seconds: Alertmanager holds the whole group while it waits
+READ_LIMIT = 10.0
+_JSON = msgspec.json.Encoder()
+_RETRY_AFTER = {"Retry-After": "5"}
+
+
+class Webhook:
+    """The handler and what it needs."""
+
+    def __init__(self, intake: Intake, metrics: Metrics, auth: WebhookAuth, max_body: int) -> None:
+        self._intake = intake
+        self._codes = metrics.webhooks
+        self._ok = metrics.webhooks.labels("200")
+        self._expected = _expected(auth)
+        self._max_body = max_body
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """One webhook."""
+        if self._expected and not self._allowed(request.headers.get("Authorization", "")):
+            return self._problem(401, "credentials: missing or wrong", {"WWW-Authenticate": "Bearer, Basic"})
+        refusal = self._refused_unread(request)
+        if refusal is not None:
+            return (
+                await self._too_large()
+                if refusal == 413
+                else self._problem(415, "Content-Encoding: send it plain")
+            )
+        try:
+            async with asyncio.timeout(READ_LIMIT):
+                raw = await self._read(request)
+        except TimeoutError:
+            return self._problem(408, "body: not sent in time")
+        except (ConnectionResetError, web.RequestPayloadError):
+            return self._problem(400, "body: broken off or not decodable")
+        if raw is None:
+            return await self._too_large()
+        return await self._take(raw)
+
+    async def _take(self, raw: bytes) -> web.Response:
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT):
+                try:
+                    body = decode(raw)
+                except BodyError as error:
+                    return await self._bad(raw, str(error))
+                summary = await self._intake.take(body)
+        except (StoreError, TimeoutError) as error:
+            log.warning("webhook refused; Alertmanager tries again", reason=str(error) or "time-out")
+            return self._problem(503, "the store is away or overloaded; send it again", _RETRY_AFTER)
+        self._ok.inc()
+        return web.Response(body=_JSON.encode(summary), content_type="application/json")
+
+    async def _bad(self, raw: bytes, reason: str) -> web.Response:
+        await self._intake.quarantine(raw, reason)
+        await self._intake.refused("ResponderWebhookRejected", f"a webhook body could not be read: {reason}")
+        return self._problem(400, reason)
+
+    async def _too_large(self) -> web.Response:
+        text = f"a webhook body was over {self._max_body} bytes: set max_alerts in Alertmanager, or raise max_body_bytes"
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT):
+                await self._intake.refused("ResponderWebhookTooLarge", text)
+        except TimeoutError:
+            log.warning("refusal not recorded", reason="time-out")
+        return self._problem(413, f"body: over the limit of {self._max_body} bytes")
+
+    def _refused_unread(self, request: web.Request) -> int | None:
+        if request.content_length is not None and request.content_length > self._max_body:
+            return 413
+        encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+        return None if encoding in {"", "identity"} else 415
+
+    async def _read(self, request: web.Request) -> bytes | None:
+        """The body; ``None`` where it is over the limit."""
+        if request.content_length is not None:
+            return await request.content.read(-1) if request.can_read_body else b""
+        parts, size = [], 0
+        async for part in request.content.iter_any():
+            size += len(part)
+            if size > self._max_body:
+                return None
+            parts.append(part)
+        return b"".join(parts)
+
+    def _allowed(self, header: str) -> bool:
+        """Compared in constant time against each configured form."""
+        scheme, _, given = header.partition(" ")
+        credentials = given.strip().encode()
+        if scheme.lower() == "basic":
+            try:
+                credentials = base64.b64decode(credentials, validate=True)
+            except binascii.Error:
+                credentials = b""
+        matches = [
+            hmac.compare_digest(credentials, expected) and scheme.lower() == kind
+            for kind, expected in self._expected
+        ]
+        return any(matches)
+
+    def _problem(self, code: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
+        self._codes.labels(str(code)).inc()
+        body = {
+            "type": "about:blank",
+            "title": web.Response(status=code).reason,
+            "status": code,
+            "detail": detail,
+        }
+        return web.Response(
+            status=code, body=_JSON.encode(body), content_type="application/problem+json", headers=headers
+        )
+
+
+def _expected(auth: WebhookAuth) -> list[tuple[str, bytes]]:
+    expected = []
+    if auth.bearer_token is not None:
+        expected.append(("bearer", auth.bearer_token.reveal().encode()))
+    if auth.basic is not None:
+        pair = f"{auth.basic.username}:{auth.basic.password.reveal()}"
+        expected.append(("basic", pair.encode()))
+    return expected
