@@ -14,6 +14,7 @@ import msgspec
 from responder.incident.message import MessageKind
 from responder.incident.severity import Level
 
+
 class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag_field="effect"):
     id: str
     lane: str

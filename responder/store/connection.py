@@ -48,7 +48,7 @@ def connect(url: str) -> Client:
         pool = redis.BlockingConnectionPool.from_url(
             url, max_connections=_CONNECTIONS, timeout=2, retry=_no_retry(), **_OPTIONS
         )
-        return redis.Redis(connection_pool=pool)
+        return redis.Redis.from_pool(pool)
     if scheme == "redis+sentinel":
         return _sentinel(url)
     if scheme == "redis+cluster":

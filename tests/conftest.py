@@ -1,0 +1,125 @@
+"""The real store for every test: one embedded server a worker, a name of its own a test, and a look for leaks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+
+from responder.store.connection import Client, connect
+from responder.store.embedded import EmbeddedServer
+from responder.store.store import Store, StoreOptions
+
+FIXTURES = Path(__file__).parent / "fixtures" / "alertmanager"
+T = TypeVar("T")
+_numbers = itertools.count()
+
+#: Keys that stay for ever: a short list. Everything else belongs to an open incident or expires.
+PERMANENT = ("queues", "gauge", "x:", "w:", "q:", "ack_key")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a Debian program that is not here; the CI run installs them and refuses skips."""
+    for marker in item.iter_markers("debian"):
+        missing = [program for program in marker.args if shutil.which(program) is None]
+        if missing:
+            pytest.skip(f"needs {', '.join(missing)} (Debian package)")
+
+
+def body(name: str) -> bytes:
+    """A webhook body that a real Alertmanager sent."""
+    return (FIXTURES / f"{name}.json").read_bytes()
+
+
+async def eventually(look: Callable[[], Awaitable[T]], limit: float = 10.0, every: float = 0.02) -> T:
+    """Poll until the look returns something true; its last answer on failure."""
+    last = None
+    try:
+        async with asyncio.timeout(limit):
+            while not (last := await look()):
+                await asyncio.sleep(every)
+    except TimeoutError:
+        pytest.fail(f"not within {limit} s; last seen: {last!r}")
+    return last
+
+
+class TurnedClock:
+    """The store's clock, turned by hand: milliseconds are added to the server's own time."""
+
+    def __init__(self) -> None:
+        self.ms = 0
+
+    def __call__(self) -> int:
+        return self.ms
+
+    def turn(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
+        self.ms += round((seconds + minutes * 60 + hours * 3600) * 1000)
+
+
+@pytest.fixture(scope="session")
+def store_url() -> Iterator[str]:
+    """A real server, started once for this worker."""
+    with tempfile.TemporaryDirectory(prefix="rt-") as folder:
+        loop = asyncio.new_event_loop()
+        server = EmbeddedServer(Path(folder))
+        loop.run_until_complete(server.start())
+        yield server.url
+        loop.run_until_complete(server.stop())
+        loop.close()
+
+
+@pytest.fixture
+def store_name() -> str:
+    return f"t{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+async def client(store_url: str) -> AsyncIterator[Client]:
+    client = connect(store_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def turned() -> TurnedClock:
+    return TurnedClock()
+
+
+@pytest.fixture
+async def store(client: Client, store_name: str, turned: TurnedClock) -> AsyncIterator[Store]:
+    store = Store(client, store_name, StoreOptions(doubts=True), shift=turned)
+    yield store
+    leaks = await leaked(store)
+    keys = [key async for key in client.scan_iter(match=f"{store.base}:*", count=1000)]
+    if keys:
+        await client.delete(*keys)
+    assert not leaks, f"keys that never expire: {leaks}"
+
+
+async def leaked(store: Store) -> list[str]:
+    """Keys without an expiry that belong to no open incident."""
+    found = []
+    async for raw in store.client.scan_iter(match=f"{store.base}:*", count=1000):
+        name = raw.decode().removeprefix(f"{store.base}:")
+        if name.startswith(PERMANENT) or await store.client.ttl(raw) != -1:
+            continue
+        kind, _, rest = name.partition(":")
+        incident = rest.split(":")[0]
+        if kind == "k":
+            incident = (await store.client.get(raw)).decode()
+        if kind in {"k", "i"}:
+            state = await store.client.hget(f"{store.base}:i:{incident}", "st")
+            if state not in (None, b"resolved"):
+                continue
+        if kind == "l":
+            continue  # waits to be performed; the outbox tests look that it goes
+        found.append(name)
+    return found
