@@ -95,6 +95,10 @@ class Engine:
         for incident, urgent in taken.changed:
             self._offer_incident(incident, urgent)
 
+    def look_at(self, incident_id: str, *, urgent: bool) -> None:
+        """A fact was recorded: look at its incident straight away."""
+        self._offer_incident(incident_id, urgent)
+
     async def decide_now(self, incident_id: str) -> None:
         """Decide in the caller's own task (a person waits)."""
         while await self.decider.decide(incident_id):
@@ -112,6 +116,11 @@ class Engine:
                 for pool in (self._incidents, *self._lanes.values()):
                     pool.close()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way here; what is due later lies in the store."""
+        return all(pool.idle for pool in (self._incidents, *self._lanes.values()))
+
     async def drain(self, limit: timedelta) -> bool:
         """Wait until nothing is under way; whether that was reached in time. Call after nothing new is taken."""
         pools: Sequence[Pool] = (self._incidents, *self._lanes.values())
@@ -119,7 +128,7 @@ class Engine:
             pool.close()
         try:
             async with asyncio.timeout(limit.total_seconds()):
-                while not all(pool.idle for pool in pools):
+                while not self.idle:
                     self._room.clear()
                     await self._room.wait()
         except TimeoutError:

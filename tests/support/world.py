@@ -1,0 +1,154 @@
+"""A small world around the real engine and the real store: rules with one row, and people who may not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+from stage import policy
+
+from responder.engine.engine import Engine, EngineHooks
+from responder.engine.outbox import Done, Performer
+from responder.incident.decision import Decision
+from responder.incident.effects import Effect, RunTriage, SendMessage, SettleDoubts
+from responder.incident.facts import MessageDelivered, MessageFailed, TriageEnded
+from responder.incident.message import Contact
+from responder.incident.opening import Opening
+from responder.incident.policy import Policy
+from responder.incident.severity import Severity
+from responder.rules.model import ProbeDefinition, Runbook, Verdict
+from responder.store.loaded import Attempt
+from responder.store.store import AlertWrite, Store
+
+
+class OneRow:
+    """Rules that know one service with the runbook's matrix row."""
+
+    digest = "one row"
+    contacts: Mapping[str, Contact] = {}
+    runbooks: Mapping[str, Runbook] = {}
+    probes: Mapping[str, ProbeDefinition] = {}
+    services = frozenset({"database"})
+
+    def __init__(self, channels: tuple[str, ...] = ("chat",)) -> None:
+        self._policy = policy(channels=channels)
+
+    def match(self, labels: Mapping[str, str]) -> Verdict:
+        raise NotImplementedError
+
+    def policy(self, service: str) -> Policy:
+        return self._policy
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A message that reached a person."""
+
+    at: datetime
+    effect: SendMessage
+
+
+class World:
+    """What the engine's effects meet: channels that fail now and then, and a record of what got through."""
+
+    def __init__(self, chance: random.Random, *, trouble: float = 0.0) -> None:
+        self.sent: list[Sent] = []
+        self.decisions: list[Decision] = []
+        self._chance = chance
+        self._trouble = trouble
+        self.down: set[str] = set()
+
+    async def send(self, attempt: Attempt) -> Done:
+        effect = attempt.effect
+        assert isinstance(effect, SendMessage)
+        assert attempt.now is not None
+        if effect.channel in self.down:
+            return Done(retry_in=timedelta(seconds=5))
+        dice = self._chance.random()
+        if dice < self._trouble:
+            return Done(retry_in=timedelta(seconds=1 + dice))
+        if dice < self._trouble * 1.2:
+            return Done(
+                facts=(
+                    MessageFailed(
+                        at=attempt.now,
+                        effect=effect.id,
+                        page=effect.page,
+                        kind=effect.kind,
+                        reason="no such number",
+                    ),
+                )
+            )
+        self.sent.append(Sent(attempt.now, effect))
+        return Done(
+            facts=(
+                MessageDelivered(
+                    at=attempt.now,
+                    effect=effect.id,
+                    page=effect.page,
+                    kind=effect.kind,
+                    attempt=attempt.number,
+                ),
+            )
+        )
+
+    async def triage(self, attempt: Attempt) -> Done:
+        assert attempt.now is not None
+        return Done(facts=(TriageEnded(at=attempt.now, episode=attempt.effect.episode),))
+
+    def performers(self) -> dict[type[Effect], Performer]:
+        return {
+            SendMessage: Performer(perform=self.send, limit=timedelta(seconds=10)),
+            RunTriage: Performer(perform=self.triage, limit=timedelta(seconds=20)),
+            SettleDoubts: Performer(perform=self.triage, limit=timedelta(seconds=10)),
+        }
+
+    def replica(
+        self, store: Store, rules: OneRow | None = None, channels: tuple[str, ...] = ("chat",)
+    ) -> Engine:
+        row = rules or OneRow(channels)
+        queues = {**dict.fromkeys(channels, 4), RunTriage.QUEUE: 4, SettleDoubts.QUEUE: 2}
+        return Engine(
+            store,
+            lambda: row,
+            self.performers(),
+            queues=queues,
+            hooks=EngineHooks(decision=self.decisions.append),
+            chance=self._chance,
+        )
+
+
+def firing(number: int, starts_ms: int, severity: Severity = Severity.P1, key: str = "") -> AlertWrite:
+    """An alert of its own incident, unless a key is given."""
+    opening = Opening(rule="r", service="database", service_label="database", severity=severity)
+    labels = {"alertname": f"Alert{number}"}
+    alert = {
+        "fingerprint": f"{number:016x}", "status": "firing", "labels": labels, "annotations": {},
+        "starts_at": "2026-11-24T03:00:00Z",
+    }  # fmt: skip
+    return (
+        f"{number:016x}", "F", starts_ms, 0, severity.rank, key or f"{number:032x}",
+        msgspec.json.encode(opening).decode(), msgspec.json.encode(alert).decode(),
+    )  # fmt: skip
+
+
+def resolving(number: int, starts_ms: int, ends_ms: int) -> AlertWrite:
+    return (f"{number:016x}", "R", starts_ms, ends_ms, 4, "", "", "")
+
+
+async def settle(*engines: Engine, rounds: int = 400) -> None:
+    """Let the engines do all that is due now."""
+    quiet = 0
+    for _ in range(rounds):
+        for engine in engines:
+            await engine.poll()
+        await asyncio.sleep(0)
+        if all(engine.idle for engine in engines):
+            quiet += 1
+            if quiet == 2:
+                return
+        else:
+            quiet = 0
+            await asyncio.sleep(0.001)
