@@ -174,7 +174,9 @@ class Daemon:
 
     def _warn_of_blind_spots(self) -> None:
         if self.config.alertmanager is None:
-            log.warning("no alertmanager.urls: a lost resolve is found only after stale_after, and nothing can be asked")
+            log.warning(
+                "no alertmanager.urls: a lost resolve is found only after stale_after, and nothing can be asked"
+            )
 
     async def _watch_memory(self, reader: Reader, commits: GroupCommit) -> None:
         """Refuse new alerts before the store is full, so that pages and acknowledgements still work."""
@@ -182,7 +184,9 @@ class Daemon:
             with contextlib.suppress(StoreError):
                 room = has_room(await reader.memory())
                 if commits.full is room:
-                    log.error("the store is nearly full; alerts are refused") if not room else log.info("room again")
+                    log.error("the store is nearly full; alerts are refused") if not room else log.info(
+                        "room again"
+                    )
                 commits.full = not room
             await self._clock.sleep(_MEMORY_EVERY)
 
@@ -259,7 +263,9 @@ class _Door:
 
     def _runner(self) -> Callable[[], TriageRunner]:
         """The runner of the rules in force; a reload makes a new one."""
-        tools = ProbeTools(targets=self._config.targets, session=self._parts.session, clock=self._daemon._clock)  # noqa: SLF001 - one room
+        tools = ProbeTools(
+            targets=self._config.targets, session=self._parts.session, clock=self._daemon._clock
+        )  # noqa: SLF001 - one room
         made: dict[str, TriageRunner] = {}
 
         def runner() -> TriageRunner:
@@ -369,7 +375,6 @@ async def _shared_key(client: Client, base: str) -> bytes:
     if not isinstance(key, bytes):
         raise StoreError("ack_key: not readable")
     return key
-
 
 
 __all__ = ["Daemon", "Running", "UnsafeStoreError"]

@@ -1,1 +1,34 @@
-"""cli."""
+"""The command line: ``responder serve``, ``check``, ``explain``, ``incidents``, ``quarantine``, ``demo``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from responder.cli import check, demo, explain, incidents, serve
+
+USAGE = 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(prog="responder", description="Alertmanager's alerts in, enriched pages out.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (serve, demo, check, explain, incidents):
+        module.add_parser(commands)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script: exits with the command's code."""
+    args = parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = args.run
+    try:
+        code = run(args)
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    sys.exit(code)
