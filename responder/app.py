@@ -265,7 +265,7 @@ class _Door:
         """The runner of the rules in force; a reload makes a new one."""
         tools = ProbeTools(
             targets=self._config.targets, session=self._parts.session, clock=self._daemon._clock
-        )  # noqa: SLF001 - one room
+        )
         made: dict[str, TriageRunner] = {}
 
         def runner() -> TriageRunner:

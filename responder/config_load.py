@@ -122,7 +122,7 @@ class _Loading:
         if not isinstance(document.root, yaml.MappingNode):
             return None
         rest = yaml.MappingNode(document.root.tag, kept, document.root.start_mark, document.root.end_mark)
-        config = document.read(rest, Config, "configuration")
+        config: Config = document.read(rest, Config, "configuration")
         if config is msgspec.UNSET:
             return None
         config = msgspec.structs.replace(config, channels=channels)
@@ -178,7 +178,7 @@ class _Loading:
                 self._document.report(self._places["targets"], text, "warning")
 
 
-def _problems(config: Config) -> Iterator[tuple[str, str]]:
+def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 - one line per key
     if not _NAME.fullmatch(config.name):
         yield "name", "expected 1 to 64 letters, digits, '.', '_' or '-'"
     yield from _listen_problems(config)

@@ -194,7 +194,7 @@ def _token(rest: str, text: str, expected: str) -> tuple[str, str]:
 
 
 def _unquote_go(quoted: str, text: str) -> str:
-    """A Go string literal; its ``\\x`` and octal escapes are bytes, which must make UTF-8 in the end."""
+    r"""A Go string literal; its ``\x`` and octal escapes are bytes, which must make UTF-8 in the end."""
 
     def one(match: re.Match[str]) -> str:
         byte, short, long, octal, plain = match.groups()
@@ -229,7 +229,7 @@ def _parse_classic(text: str) -> Matcher:
 
 
 def _unescape_classic(value: str, text: str) -> str:
-    """Only ``\\"``, ``\\n`` and ``\\\\`` are escapes; any other backslash stands for itself."""
+    r"""Only ``\"``, ``\n`` and ``\\`` are escapes; any other backslash stands for itself."""
     result, index = [], 0
     while index < len(value):
         char, following = value[index], value[index + 1 : index + 2]

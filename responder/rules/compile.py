@@ -1,0 +1,237 @@
+"""Rules compiled for matching: an index on literal values, so that a thousand rules cost about what ten do.
+
+Every rule is found by one of its matchers only: by the values of an equality or a plain alternation, or else by its
+pattern, all patterns of a label being tried together by one RE2 set. Candidates are then checked in file order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import re2
+
+from responder.incident.message import Contact
+from responder.incident.policy import Policy, SeverityPolicy
+from responder.incident.severity import Level, Severity
+from responder.matchers import Matcher, Operator, options
+from responder.rules.files import ContactShape, DefaultShape, RuleShape, ServiceFromLabel, SeverityFromLabel
+from responder.rules.load import RawRules, levels_of
+from responder.rules.model import ProbeDefinition, Runbook, Verdict
+from responder.text import one_line
+
+DEFAULT_RULE = "default"
+OTHER_SERVICE = "other"
+_SERVICE_LIMIT = 100
+_GROUP_VALUE_LIMIT = 500
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """What the configuration adds to every policy."""
+
+    channels: tuple[str, ...] = ()
+    triage_wait: timedelta = timedelta(seconds=2)
+    monitor_for: timedelta = timedelta(minutes=30)
+    stale_after: timedelta = timedelta(hours=24)
+
+
+class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule, ready to be checked."""
+
+    name: str
+    matchers: tuple[Matcher, ...]
+    shape: RuleShape | DefaultShape
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether every matcher holds."""
+        return all(matcher.matches(labels) for matcher in self.matchers)
+
+
+class _Index:
+    """Finds the rules that may match."""
+
+    def __init__(self, rules: Sequence[CompiledRule]) -> None:
+        self._literal: dict[str, dict[str, list[int]]] = {}
+        self._patterns: dict[str, tuple[Any, list[int]]] = {}
+        self._always: list[int] = []
+        sets: dict[str, tuple[Any, list[int]]] = {}
+        for number, rule in enumerate(rules):
+            self._place(number, rule, sets)
+        for label, (found, numbers) in sets.items():
+            found.Compile()
+            self._patterns[label] = (found, numbers)
+
+    def _place(self, number: int, rule: CompiledRule, sets: dict[str, tuple[Any, list[int]]]) -> None:
+        literal = [m for m in rule.matchers if m.literals is not None and "" not in m.literals]
+        if literal:
+            # An alertname tells more rules apart than an env does; then the fewest values.
+            best = min(literal, key=lambda m: (m.name != "alertname", len(m.literals or ())))
+            for value in best.literals or ():
+                self._literal.setdefault(best.name, {}).setdefault(value, []).append(number)
+            return
+        pattern = next(
+            (m for m in rule.matchers if m.operator is Operator.MATCHES and not m.matches({})), None
+        )
+        if pattern is None:
+            self._always.append(number)
+            return
+        found, numbers = sets.setdefault(pattern.name, (re2.Set.FullMatchSet(options()), []))
+        found.Add(pattern.value)
+        numbers.append(number)
+
+    def candidates(self, labels: Mapping[str, str]) -> list[int]:
+        """Numbers of rules that may match, in file order."""
+        numbers = list(self._always)
+        for label, values in self._literal.items():
+            value = labels.get(label)
+            if value is not None and value in values:
+                numbers += values[value]
+        for label, (found, own) in self._patterns.items():
+            value = labels.get(label)
+            if value:
+                numbers += [own[i] for i in found.Match(value)]
+        numbers.sort()
+        return numbers
+
+
+class Compiled:
+    """The rules in force. Implements :class:`responder.rules.model.RuleSet`; immutable."""
+
+    def __init__(self, raw: RawRules, timing: Timing) -> None:
+        self.raw = raw
+        self.digest = raw.digest
+        self._timing = timing
+        self.rules = tuple(
+            CompiledRule(name=entry.shape.name, matchers=entry.matchers, shape=entry.shape)
+            for entry in raw.rules
+        )
+        self.default = CompiledRule(name=DEFAULT_RULE, matchers=(), shape=raw.default)
+        self._index = _Index(self.rules)
+        named = raw.named
+        self.rows: dict[str, dict[Level, str]] = {
+            n: _row(shape) for n, shape in named.get("escalation", {}).items()
+        }
+        self.contacts = {name: _contact(name, shape) for name, shape in named.get("contacts", {}).items()}
+        self._contact_shapes: dict[str, ContactShape] = named.get("contacts", {})
+        self.runbooks = {
+            name: Runbook(name=name, summary=shape.summary, diagnose=shape.diagnose, offer=shape.offer)
+            for name, shape in named.get("runbooks", {}).items()
+        }
+        self.probes = {
+            name: ProbeDefinition(name=name, type=entry.type, settings=entry.settings)
+            for name, entry in named.get("probes", {}).items()
+        }
+        fixed = {
+            rule.shape.service for rule in (*self.rules, self.default) if isinstance(rule.shape.service, str)
+        }
+        self.services = frozenset(self.rows) | fixed | frozenset(named.get("services", {}))
+        self._default_service = _fixed_service(raw.default.service) or "platform"
+        self._policies: dict[str, Policy] = {}
+
+    def candidates(self, labels: Mapping[str, str]) -> list[CompiledRule]:
+        """The rules that may match, in file order, without the default rule."""
+        return [self.rules[number] for number in self._index.candidates(labels)]
+
+    def rule_for(self, labels: Mapping[str, str]) -> CompiledRule:
+        """The first rule that matches; the default rule where none does."""
+        for number in self._index.candidates(labels):
+            rule = self.rules[number]
+            if rule.matches(labels):
+                return rule
+        return self.default
+
+    def match(self, labels: Mapping[str, str]) -> Verdict:
+        """Which rule takes an alert with these labels, and what follows."""
+        rule = self.rule_for(labels)
+        shape = rule.shape
+        severity, defaulted = _severity(shape.severity, labels)
+        service = self._service(shape.service, labels)
+        names = shape.group_by or ("alertname",)
+        group = tuple([(name, labels[name][:_GROUP_VALUE_LIMIT]) for name in sorted(names) if name in labels])
+        return Verdict(
+            rule=rule.name,
+            severity=severity,
+            service=service,
+            service_label=service if service in self.services else OTHER_SERVICE,
+            key=_key(rule.name, service, group),
+            group=group,
+            runbook=shape.runbook,
+            unmatched=rule is self.default,
+            severity_defaulted=defaulted,
+        )
+
+    def _service(self, wanted: ServiceFromLabel | str, labels: Mapping[str, str]) -> str:
+        if isinstance(wanted, str):
+            return wanted
+        value = one_line(labels.get(wanted.label, ""), _SERVICE_LIMIT)
+        return value or wanted.default or self._default_service
+
+    def policy(self, service: str) -> Policy:
+        """The service's row of the matrix (the default's where it has none) with every severity's promises."""
+        row = service if service in self.rows else self._default_service
+        if row not in self._policies:
+            self._policies[row] = self._policy(row)
+        return self._policies[row]
+
+    def _policy(self, row: str) -> Policy:
+        contacts = self.rows.get(row, {})
+        return Policy(
+            row=row,
+            contacts=contacts,
+            severities={
+                severity: SeverityPolicy(
+                    title=shape.title,
+                    respond_within=shape.respond_within,
+                    update_every=shape.update_every,
+                    escalate=levels_of(shape),
+                    channels=shape.channels,
+                )
+                for severity, shape in self.raw.severities.items()
+            },
+            channels={name: self._channels(name) for name in contacts.values()},
+            triage_wait=self._timing.triage_wait,
+            monitor_for=self._timing.monitor_for,
+            stale_after=self._timing.stale_after,
+        )
+
+    def _channels(self, name: str) -> dict[Severity, tuple[str, ...]]:
+        """The contact's own channels for a severity, else the severity's, else every configured one."""
+        own = self._contact_shapes[name].channels if name in self._contact_shapes else {}
+        return {
+            severity: own.get(severity) or self.raw.severities[severity].channels or self._timing.channels
+            for severity in Severity
+        }
+
+
+def _row(shape: Any) -> dict[Level, str]:
+    row = {Level.PRIMARY: shape.primary, Level.SECONDARY: shape.secondary, Level.EXECUTIVE: shape.executive}
+    return {level: name.removeprefix("@") for level, name in row.items() if name is not None}
+
+
+def _contact(name: str, shape: ContactShape) -> Contact:
+    kinds = ("slack", "email", "phone", "pagerduty", "ntfy", "teams")
+    addresses = {kind: address for kind in kinds if (address := getattr(shape, kind))}
+    return Contact(name=name, addresses=addresses)
+
+
+def _severity(wanted: SeverityFromLabel | Severity, labels: Mapping[str, str]) -> tuple[Severity, bool]:
+    if isinstance(wanted, Severity):
+        return wanted, False
+    found = wanted.map.get(labels.get(wanted.label, ""))
+    return (wanted.default, True) if found is None else (found, False)
+
+
+def _fixed_service(wanted: ServiceFromLabel | str) -> str | None:
+    return wanted if isinstance(wanted, str) else wanted.default
+
+
+def _key(rule: str, service: str, group: tuple[tuple[str, str], ...]) -> str:
+    """A digest over the parts, each with its length in front: no two lists of parts run together."""
+    parts = [rule, service]
+    for pair in group:
+        parts += pair
+    text = "".join([f"{len(part)}:{part}" for part in parts])
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,0 +1,135 @@
+"""Why: which rule takes an alert and why the earlier ones did not; who is paged when, over what, with which probes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from responder.durations import format_duration
+from responder.incident.severity import LEVELS, Level, Severity
+from responder.rules.compile import Compiled, CompiledRule
+from responder.rules.files import SeverityFromLabel
+
+PASSED_LIMIT = 50
+
+
+class Passed(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that did not match, and its first matcher that failed."""
+
+    rule: str
+    because: str
+
+
+class Paged(msgspec.Struct, frozen=True, kw_only=True):
+    """A level of the row: who, after how long, over which channels."""
+
+    level: Level
+    contact: str
+    after: str
+    channels: tuple[str, ...]
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole answer; ready to be written as JSON."""
+
+    rule: str
+    severity: Severity
+    severity_why: str
+    service: str
+    row: str
+    key: str
+    group: dict[str, str]
+    paged: tuple[Paged, ...]
+    respond_within: str
+    runbook: str | None = None
+    probes: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
+    passed: tuple[Passed, ...] = ()
+    passed_in_all: int = 0
+
+
+def explain(rules: Compiled, labels: Mapping[str, str]) -> Explanation:
+    """Explain what happens to an alert with these labels."""
+    verdict, taken = rules.match(labels), rules.rule_for(labels)
+    policy = rules.policy(verdict.service)
+    promise = policy.severities[verdict.severity]
+    runbook = rules.runbooks.get(verdict.runbook or "")
+    earlier = _earlier(rules, taken)
+    return Explanation(
+        rule=verdict.rule,
+        severity=verdict.severity,
+        severity_why=_severity_why(taken, labels, defaulted=verdict.severity_defaulted),
+        service=verdict.service,
+        row=policy.row,
+        key=verdict.key,
+        group=dict(verdict.group),
+        paged=tuple(
+            Paged(
+                level=level,
+                contact=policy.contacts[level],
+                after=format_duration(promise.escalate[level]) if level in promise.escalate else "0s",
+                channels=policy.channels.get(policy.contacts[level], {}).get(verdict.severity, ()),
+            )
+            for level in LEVELS
+            if level in policy.contacts
+        ),
+        respond_within=format_duration(promise.respond_within),
+        runbook=verdict.runbook,
+        probes=runbook.diagnose if runbook else (),
+        offers=runbook.offer if runbook else (),
+        passed=tuple(Passed(rule=r.name, because=_because(r, labels)) for r in earlier[:PASSED_LIMIT]),
+        passed_in_all=len(earlier),
+    )
+
+
+def _earlier(rules: Compiled, taken: CompiledRule) -> list[CompiledRule]:
+    if taken is rules.default:
+        return list(rules.rules)
+    return list(rules.rules[: rules.rules.index(taken)])
+
+
+def _because(rule: CompiledRule, labels: Mapping[str, str]) -> str:
+    failed = next(matcher for matcher in rule.matchers if not matcher.matches(labels))
+    value = labels.get(failed.name)
+    return f"{failed} does not hold: {failed.name} is " + (repr(value) if value is not None else "missing")
+
+
+def _severity_why(taken: CompiledRule, labels: Mapping[str, str], *, defaulted: bool) -> str:
+    wanted = taken.shape.severity
+    if not isinstance(wanted, SeverityFromLabel):
+        return "fixed by the rule"
+    value = labels.get(wanted.label)
+    shown = f"{wanted.label}={value!r}" if value is not None else f"{wanted.label} is missing"
+    return (
+        f"{shown}, which the map does not know: the stated default"
+        if defaulted
+        else f"{shown} by the rule's map"
+    )
+
+
+def as_text(explanation: Explanation) -> str:
+    """The explanation for a terminal."""
+    lines = [
+        f"rule      {explanation.rule}",
+        f"severity  {explanation.severity} ({explanation.severity_why})",
+        f"service   {explanation.service} (row {explanation.row})",
+        f"incident  one for {_group(explanation)}",
+        f"respond   within {explanation.respond_within}",
+    ]
+    for paged in explanation.paged:
+        over = ", ".join(paged.channels) or "no channel: unreachable"
+        lines.append(f"  {paged.level:<10}{paged.contact} after {paged.after}, over {over}")
+    if explanation.runbook:
+        lines.append(f"runbook   {explanation.runbook}")
+        lines.append(f"  probes  {', '.join(explanation.probes) or 'none'}")
+        lines.append(f"  offers  {', '.join(explanation.offers) or 'none'}")
+    if explanation.passed:
+        lines.append(f"passed    {explanation.passed_in_all} earlier rule(s):")
+        lines += [f"  {passed.rule}: {passed.because}" for passed in explanation.passed]
+    return "\n".join(lines)
+
+
+def _group(explanation: Explanation) -> str:
+    pairs = ", ".join(f"{name}={value!r}" for name, value in explanation.group.items())
+    return f"all alerts of the rule with {pairs}" if pairs else "all alerts of the rule"

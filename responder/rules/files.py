@@ -1,0 +1,109 @@
+"""The shapes of the rule files' keys."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from responder.incident.severity import Level, Severity
+
+
+class _Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class SeverityShape(_Shape, frozen=True, kw_only=True):
+    """One severity; the levels' times default to a third of the response time and to the response time."""
+
+    title: str = ""
+    respond_within: timedelta
+    update_every: timedelta = timedelta(minutes=30)
+    escalate: dict[Level, timedelta] = {}
+    channels: tuple[str, ...] = ()
+
+
+class RowShape(_Shape, frozen=True, kw_only=True):
+    """A row of the escalation matrix."""
+
+    primary: str
+    secondary: str | None = None
+    executive: str | None = None
+
+
+class ContactShape(_Shape, frozen=True, kw_only=True):
+    """Where a name can be reached: addresses by channel type, and channels by severity."""
+
+    slack: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    pagerduty: str | None = None
+    ntfy: str | None = None
+    teams: str | None = None
+    channels: dict[Severity, tuple[str, ...]] = {}
+
+
+class SeverityFromLabel(_Shape, frozen=True, kw_only=True):
+    """The severity that a label's value stands for; an unknown value falls to ``default``."""
+
+    label: str
+    map: dict[str, Severity]
+    default: Severity
+
+
+class ServiceFromLabel(_Shape, frozen=True, kw_only=True):
+    """The service that a label names; a missing label falls to ``default``, else to the default rule's service."""
+
+    label: str
+    default: str | None = None
+
+
+class RuleShape(_Shape, frozen=True, kw_only=True):
+    """One rule."""
+
+    name: str
+    match: tuple[str, ...] = ()
+    severity: SeverityFromLabel | Severity
+    service: ServiceFromLabel | str
+    group_by: tuple[str, ...] = ()
+    runbook: str | None = None
+
+
+class DefaultShape(_Shape, frozen=True, kw_only=True):
+    """What no rule takes."""
+
+    severity: SeverityFromLabel | Severity = Severity.P3
+    service: ServiceFromLabel | str = "platform"
+    group_by: tuple[str, ...] = ()
+    runbook: str | None = None
+
+
+class RunbookShape(_Shape, frozen=True, kw_only=True):
+    """A runbook: what to look at, what to offer."""
+
+    summary: str = ""
+    diagnose: tuple[str, ...] = ()
+    offer: tuple[str, ...] = ()
+
+
+class ServiceShape(_Shape, frozen=True, kw_only=True):
+    """A service and what it stands on."""
+
+    depends_on: tuple[str, ...] = ()
+
+
+#: Keys whose entries are named; a name defined twice is an error.
+NAMED: dict[str, Any] = {
+    "severities": SeverityShape,
+    "escalation": RowShape,
+    "contacts": ContactShape,
+    "schedules": dict[str, Any],
+    "runbooks": RunbookShape,
+    "services": ServiceShape,
+    "probes": None,  # typed by the probe's own type
+    "actions": dict[str, Any],
+}
+LISTED = ("rules", "checklist")
+SINGLE = ("default",)
+KEYS = (*NAMED, *LISTED, *SINGLE)
