@@ -1,0 +1,136 @@
+"""The words of a message: pure, the same for every channel. What is broken, since when, what to press."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from responder.durations import format_duration
+from responder.incident.effects import SendMessage
+from responder.incident.finding import FINDING_ORDER, Finding
+from responder.incident.message import IncidentBrief, Message, MessageKind
+from responder.incident.state import Incident
+from responder.text import block
+
+SUMMARY_LIMIT = 1_500
+FINDINGS_SHOWN = 20
+_RANK: Mapping[str, int] = {status: rank for rank, status in enumerate(FINDING_ORDER)}
+
+
+def compose(
+    incident: Incident,
+    effect: SendMessage,
+    *,
+    attempt: int,
+    sent_at: datetime,
+    external_url: str,
+    ack_url: str,
+) -> Message:
+    """The message of an effect, from the incident as it is now."""
+    return Message(
+        kind=effect.kind,
+        id=effect.id,
+        page_id=effect.page,
+        incident=brief(incident, external_url),
+        level=effect.level,
+        to=effect.contact,
+        attempt=attempt,
+        respond_by=incident.respond_by,
+        sent_at=sent_at,
+        summary=block("\n".join(_summary(incident, effect, sent_at)), SUMMARY_LIMIT),
+        findings=ordered(incident.findings.values()),
+        actions=incident.offers,
+        ack_url=ack_url,
+        by=effect.by,
+    )
+
+
+def bare(
+    incident: Incident,
+    effect: SendMessage,
+    *,
+    attempt: int,
+    sent_at: datetime,
+    external_url: str,
+    ack_url: str,
+) -> Message:
+    """The least that a person must hear, where wording the whole failed."""
+    return Message(
+        kind=effect.kind,
+        id=effect.id,
+        page_id=effect.page,
+        incident=brief(incident, external_url),
+        level=effect.level,
+        to=effect.contact,
+        attempt=attempt,
+        respond_by=incident.respond_by,
+        sent_at=sent_at,
+        summary=f"{incident.severity} {incident.service}: {incident.title}",
+        ack_url=ack_url,
+    )
+
+
+def brief(incident: Incident, external_url: str) -> IncidentBrief:
+    """The incident as a page shows it."""
+    return IncidentBrief(
+        id=incident.id,
+        title=incident.title,
+        severity=incident.severity,
+        service=incident.service,
+        state=str(incident.state_name),
+        opened_at=incident.opened_at,
+        url=f"{external_url.rstrip('/')}/incidents/{incident.id}",
+        episode=incident.episode.number,
+        firing=incident.totals.firing_now,
+        labels=incident.labels,
+        runbook=incident.runbook,
+    )
+
+
+def ordered(findings: object) -> tuple[Finding, ...]:
+    """Findings with the worst first, bounded."""
+    listed = [one for one in findings if isinstance(one, Finding)] if hasattr(findings, "__iter__") else []
+    return tuple(sorted(listed, key=lambda one: (_RANK[one.status], one.probe))[:FINDINGS_SHOWN])
+
+
+def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str]:
+    lines = [
+        f"{incident.severity} {incident.service}: {incident.title}",
+        _since(incident, now),
+        _next(incident, effect),
+    ]
+    if effect.text:
+        lines.insert(1, effect.text)
+    if incident.summary and effect.kind in (MessageKind.PAGE, MessageKind.REMINDER):
+        lines.append(f"Runbook {incident.runbook}: {incident.summary}")
+    return [line for line in lines if line]
+
+
+def _since(incident: Incident, now: datetime) -> str:
+    age = (now - incident.opened_at).total_seconds()
+    ago = (
+        f", {format_duration((now - incident.opened_at).__class__(minutes=int(age // 60)))} ago"
+        if age >= 60
+        else ""
+    )
+    count = incident.totals.firing_now
+    alerts = f"{count} alert{'s' if count != 1 else ''} firing" if count else "nothing fires now"
+    return f"{alerts}, since {incident.opened_at:%Y-%m-%d %H:%M:%S} UTC{ago}"
+
+
+def _next(incident: Incident, effect: SendMessage) -> str:
+    """What is asked of the reader, or what has happened."""
+    match effect.kind:
+        case MessageKind.PAGE | MessageKind.REMINDER:
+            still = (
+                "Still nobody has answered: acknowledge"
+                if effect.kind is MessageKind.REMINDER
+                else "Acknowledge"
+            )
+            return f"{still} by {incident.respond_by:%H:%M} UTC, as {effect.level} ({effect.contact})"
+        case MessageKind.ACKNOWLEDGED:
+            return f"Acknowledged by {effect.by or incident.acknowledged_by}: nobody further is paged"
+        case MessageKind.RESOLVED:
+            return f"Resolved{' by ' + effect.by if effect.by else ''}"
+        case _:
+            return f"State: {incident.state_name}"

@@ -1,0 +1,154 @@
+"""Type ``email``: plain text and HTML, one thread per incident, readable on a lock screen.
+
+Sources: RFC 5322 (headers), RFC 3834 (automatic mail), RFC 5321 and 3463 (replies).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Any, ClassVar
+
+import aiosmtplib
+import jinja2
+import msgspec
+
+from responder.incident.message import Contact, Message, MessageKind, Receipt
+from responder.paging.base import CHANNELS, ChannelError, ChannelTools
+from responder.secrets import Secret
+from responder.text import one_line
+
+SUBJECT_LIMIT = 150
+_LIMIT = 8.0  # seconds for a command, and for the whole below the engine's limit
+_GREYLISTED = timedelta(minutes=1)
+_ADDRESS = re.compile(r"[^@\s<>\"',;:\\]{1,64}@[A-Za-z0-9.-]{1,253}")
+_AUTHENTICATION = frozenset({530, 534, 535, 538})
+
+
+class EmailSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The mail server. ``starttls: true`` requires encryption; ``tls`` speaks it from the first byte (port 465)."""
+
+    host: str
+    sender: str = msgspec.field(name="from")
+    port: int = 587
+    username: str | None = None
+    password: Secret | None = None
+    starttls: bool = True
+    tls: bool = False
+    validate_certs: bool = True
+    ca_file: str | None = None
+
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("responder.paging"), autoescape=True, undefined=jinja2.StrictUndefined
+)
+
+
+@CHANNELS.register("email")
+class EmailChannel:
+    """Sends each message as a mail; it reaches whoever has an ``email`` address."""
+
+    Settings: ClassVar[type[msgspec.Struct]] = EmailSettings
+    concurrency: ClassVar[int] = 4
+
+    def __init__(self, name: str, settings: EmailSettings, tools: ChannelTools) -> None:
+        self.name = name
+        self._settings = settings
+        self._domain = settings.sender.rpartition("@")[2] or "localhost"
+
+    def reaches(self, contact: Contact) -> bool:
+        """Whether the contact has a usable address."""
+        return bool(_ADDRESS.fullmatch(contact.addresses.get("email", "")))
+
+    async def send(self, message: Message, contact: Contact, page: Receipt) -> Receipt:
+        """Hand the mail to the server. A retry carries the same Message-ID, which most mailboxes fold."""
+        address = contact.addresses["email"]
+        mail = self.mail(message, contact.name, address, page)
+        await self._deliver(mail, address)
+        first = page.reference.get("message_id") or mail["Message-ID"]
+        return Receipt({"message_id": first})
+
+    async def close(self) -> None:
+        """Each mail has a connection of its own."""
+
+    def mail(self, message: Message, name: str, address: str, page: Receipt) -> EmailMessage:
+        """The mail itself."""
+        mail = EmailMessage()
+        user, _, domain = address.rpartition("@")
+        mail["From"] = self._settings.sender
+        mail["To"] = Address(one_line(name, 80), user, domain)
+        mail["Subject"] = subject(message)
+        mail["Date"] = format_datetime(message.sent_at)
+        mail["Message-ID"] = f"<{message.id}@{self._domain}>"
+        thread = f"<incident-{message.incident.id}@{self._domain}>"
+        previous = page.reference.get("message_id")
+        if previous:
+            mail["In-Reply-To"] = previous
+        mail["References"] = f"{thread} {previous}" if previous else thread
+        mail["Auto-Submitted"] = "auto-generated"
+        mail["X-Auto-Response-Suppress"] = "All"
+        if message.incident.severity == "P1" and message.kind in (MessageKind.PAGE, MessageKind.REMINDER):
+            mail["X-Priority"] = "1"
+            mail["Importance"] = "high"
+        values = {"message": message, "first": first_line(message)}
+        mail.set_content(_TEMPLATES.get_template("mail.txt").render(values))
+        mail.add_alternative(_TEMPLATES.get_template("mail.html").render(values), subtype="html")
+        return mail
+
+    async def _deliver(self, mail: EmailMessage, address: str) -> None:
+        s = self._settings
+        options: dict[str, Any] = {"cert_bundle": s.ca_file} if s.ca_file else {}
+        try:
+            refused, _ = await aiosmtplib.send(
+                mail,
+                recipients=[address],
+                hostname=s.host,
+                port=s.port,
+                username=s.username,
+                password=s.password.reveal() if s.password else None,
+                start_tls=s.starttls and not s.tls,
+                use_tls=s.tls,
+                validate_certs=s.validate_certs,
+                timeout=_LIMIT,
+                **options,
+            )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            raise _refusal(error.recipients[0].code, "recipient refused") from None
+        except aiosmtplib.SMTPResponseException as error:
+            raise _refusal(error.code, "refused") from None
+        except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
+            raise ChannelError(f"mail server: {type(error).__name__}") from None
+        for response in refused.values():
+            raise _refusal(response.code, "recipient refused")
+
+
+def _refusal(code: int, what: str) -> ChannelError:
+    """4xx passes by itself (greylisting wants a later try); 5xx and a refused login do not."""
+    if code // 100 == 4 and code not in _AUTHENTICATION:
+        wait = None if code == 421 else _GREYLISTED
+        return ChannelError(f"mail server: {what} for now ({code})", retry_after=wait)
+    return ChannelError(f"mail server: {what} ({code})", permanent=True)
+
+
+def subject(message: Message) -> str:
+    """One subject for the whole incident, so that its mails stay one thread."""
+    incident = message.incident
+    return one_line(f"[{incident.severity}] {incident.service}: {incident.title}", SUBJECT_LIMIT)
+
+
+_SAYS = {
+    MessageKind.PAGE: "",
+    MessageKind.REMINDER: "STILL OPEN ",
+    MessageKind.UPDATE: "Update ",
+    MessageKind.ACKNOWLEDGED: "Acknowledged ",
+    MessageKind.RESOLVED: "Resolved ",
+}
+
+
+def first_line(message: Message) -> str:
+    """What a lock screen shows: severity, service and what is broken within 80 characters."""
+    incident = message.incident
+    return one_line(f"{_SAYS[message.kind]}{incident.severity} {incident.service}: {incident.title}", 80)
