@@ -1,0 +1,95 @@
+"""A message as Slack's Block Kit. What a sender wrote stands in plain text or rich text only, which nobody parses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from responder.incident.finding import Finding, FindingStatus
+from responder.incident.message import Message, MessageKind
+from responder.text import one_line, truncate
+
+HEADER_LIMIT = 150
+TEXT_LIMIT = 2_900
+TOTAL_LIMIT = 9_000  # characters over all blocks; Slack refuses somewhere above that
+BUTTON_VALUE_LIMIT = 2_000
+URL_LIMIT = 3_000
+ACKNOWLEDGE = "acknowledge"
+_MARKS = {
+    FindingStatus.CRITICAL: "🔴",
+    FindingStatus.WARNING: "🟠",
+    FindingStatus.OK: "🟢",
+}
+
+
+class ButtonValue(msgspec.Struct, frozen=True):
+    """What the acknowledge button carries."""
+
+    incident: str
+    contact: str
+
+
+def fallback_text(message: Message) -> str:
+    """The notification and what a screen reader says; escaped as Slack wants it, and nothing else."""
+    text = truncate(message.summary, 1_000)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def blocks(message: Message) -> list[dict[str, Any]]:
+    """The blocks of a message, within Slack's limits."""
+    incident = message.incident
+    header = one_line(f"{incident.severity} {incident.service}: {incident.title}", HEADER_LIMIT)
+    found: list[dict[str, Any]] = [
+        {"type": "header", "text": _plain(header)},
+        {"type": "section", "text": _plain(truncate(message.summary, TEXT_LIMIT))},
+    ]
+    room = TOTAL_LIMIT - len(header) - len(message.summary)
+    for finding in message.findings:
+        text = _finding(finding)
+        if len(text) > room:
+            found.append({"type": "context", "elements": [_plain("More findings are in the incident.")]})
+            break
+        room -= len(text)
+        found.append(_rich(text))
+    if message.actions:
+        offered = one_line("Offered actions: " + ", ".join(message.actions), 500)
+        found.append({"type": "context", "elements": [_plain(offered)]})
+    found.append({"type": "actions", "block_id": f"responder-{incident.id}", "elements": _buttons(message)})
+    return found
+
+
+def _buttons(message: Message) -> list[dict[str, Any]]:
+    incident = message.incident
+    buttons: list[dict[str, Any]] = []
+    if incident.state == "triggered" and message.kind not in (MessageKind.ACKNOWLEDGED, MessageKind.RESOLVED):
+        value = msgspec.json.encode(ButtonValue(incident.id, message.to)).decode()
+        buttons.append(
+            {
+                "type": "button",
+                "action_id": ACKNOWLEDGE,
+                "style": "primary",
+                "text": _plain("Acknowledge"),
+                "value": value[:BUTTON_VALUE_LIMIT],
+            }
+        )
+    if len(incident.url) <= URL_LIMIT:
+        buttons.append(
+            {"type": "button", "action_id": "open", "text": _plain("Open incident"), "url": incident.url}
+        )
+    return buttons
+
+
+def _finding(finding: Finding) -> str:
+    mark = _MARKS.get(finding.status, "⚪")
+    text = f"{mark} {finding.probe}: {finding.headline}"
+    return truncate(f"{text}\n{finding.detail}" if finding.detail else text, TEXT_LIMIT)
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text or " ", "emoji": False}
+
+
+def _rich(text: str) -> dict[str, Any]:
+    element = {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}
+    return {"type": "rich_text", "elements": [element]}
