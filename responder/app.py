@@ -43,7 +43,7 @@ from responder.store.errors import StoreError, UnsafeStoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.reading import Reader
 from responder.store.safety import check_durability, has_room
-from responder.store.store import Store, StoreOptions
+from responder.store.store import Store, StoreOptions, Taken
 from responder.triage.base import ProbeTools
 from responder.triage.performer import TriagePerformer
 from responder.triage.runner import TriageRunner
@@ -84,9 +84,9 @@ class Daemon:
         self.config = config
         self.rulebook = rulebook
         self.metrics = Metrics()
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._shift = shift
-        self._chance = random.Random()  # noqa: S311 - jitter, no secret
+        self.chance = random.Random()  # noqa: S311 - jitter, no secret
         self._ready = False
 
     async def run(self, stop: asyncio.Event, started: Callable[[Running], object] = lambda _: None) -> None:
@@ -132,7 +132,7 @@ class Daemon:
     async def _channels(
         self, session: aiohttp.ClientSession, stack: contextlib.AsyncExitStack
     ) -> dict[str, Channel]:
-        tools = ChannelTools(session=session, clock=self._clock, external_url=self.config.external_url)
+        tools = ChannelTools(session=session, clock=self.clock, external_url=self.config.external_url)
         channels: dict[str, Channel] = {}
         for name, section in self.config.channels.items():
             channels[name] = CHANNELS[section.type](name, section.settings, tools)
@@ -154,7 +154,7 @@ class Daemon:
                 group.create_task(commits.run(), name="group commit"),
                 group.create_task(engine.run(), name="engine"),
                 group.create_task(self._watch_memory(parts.reader, commits), name="memory watch"),
-                group.create_task(self.rulebook.watch(self._clock), name="rules watch"),
+                group.create_task(self.rulebook.watch(self.clock), name="rules watch"),
             ]
             runner, port = await door.open()
             self._ready = True
@@ -188,7 +188,7 @@ class Daemon:
                         "room again"
                     )
                 commits.full = not room
-            await self._clock.sleep(_MEMORY_EVERY)
+            await self.clock.sleep(_MEMORY_EVERY)
 
     @property
     def ready(self) -> bool:
@@ -234,8 +234,11 @@ class _Door:
             self._performers(),
             queues=queues,
             hooks=hooks,
-            chance=self._daemon._chance,  # noqa: SLF001 - one room
+            chance=self._daemon.chance,
         )
+
+    def _took(self, taken: Taken) -> None:
+        self.engine.took(taken)
 
     def _dropped(self, effect: Effect, why: str) -> None:
         if isinstance(effect, SendMessage):
@@ -250,10 +253,10 @@ class _Door:
             lambda: self._rulebook.rules.contacts,
             links,
             observe=lambda channel, outcome: self._metrics.pages.labels(channel, outcome).inc(),
-            chance=self._daemon._chance,  # noqa: SLF001 - one room
+            chance=self._daemon.chance,
         )
         peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
-        settler = DoubtSettler(parts.store, peers, lambda taken: self.engine.took(taken))
+        settler = DoubtSettler(parts.store, peers, self._took)
         triage = TriagePerformer(self._runner(), self._record)
         return {
             SendMessage: Performer(perform=delivery.perform, limit=PAGE_LIMIT),
@@ -291,14 +294,13 @@ class _Door:
         self.engine.look_at(incident, urgent=urgent)
 
     def _ack_link(self, incident: Incident, contact: str) -> str:
-        token = self._parts.tokens.issue(incident.id, contact, self._daemon._clock.now(), ACK_LINK_LIFETIME)  # noqa: SLF001 - one room
+        token = self._parts.tokens.issue(incident.id, contact, self._daemon.clock.now(), ACK_LINK_LIFETIME)
         return f"{self._config.external_url.rstrip('/')}/ack/{token}"
 
     async def open(self) -> tuple[web.AppRunner, int]:
         """Listen; the runner and the port (which may have been 0 in the configuration)."""
         webhook = Webhook(self._intake, self._metrics, self._config.auth.webhook, self._config.max_body_bytes)
-        app = application(self._web_parts())
-        app.router.add_post("/webhooks/alertmanager", webhook.handle)
+        app = application(self._web_parts(), webhook.handle)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         await runner.setup()
         host, _, port = self._config.listen.rpartition(":")
@@ -310,16 +312,20 @@ class _Door:
         return WebParts(
             desk=self.desk,
             auth=self._config.auth,
-            clock=self._daemon._clock,  # noqa: SLF001 - one room
+            clock=self._daemon.clock,
             external_url=self._config.external_url,
             tokens=self._parts.tokens,
             rules=lambda: self._rulebook.rules,
             explain=self._rulebook.explain,
-            reload=self._rulebook.reload,
+            reload=self._reload,
             ready=self._is_ready,
             metrics=self._expose,
-            slack=self._rulebook.slack_secrets(self._config),
+            slack=self._rulebook.slack_secrets(),
         )
+
+    async def _reload(self) -> tuple[bool, tuple[str, ...]]:
+        outcome = await self._rulebook.reload()
+        return outcome.taken, tuple(str(one) for one in outcome.problems)
 
     async def _is_ready(self) -> bool:
         try:

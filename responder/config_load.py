@@ -122,10 +122,10 @@ class _Loading:
         if not isinstance(document.root, yaml.MappingNode):
             return None
         rest = yaml.MappingNode(document.root.tag, kept, document.root.start_mark, document.root.end_mark)
-        config: Config = document.read(rest, Config, "configuration")
-        if config is msgspec.UNSET:
+        read = document.read(rest, Config, "configuration")
+        if not isinstance(read, Config):
             return None
-        config = msgspec.structs.replace(config, channels=channels)
+        config = msgspec.structs.replace(read, channels=channels)
         self._check(config)
         return config
 

@@ -54,11 +54,11 @@ class Rulebook:
 
     def slack_secrets(self) -> dict[str, Secret]:
         """The signing secret of each slack channel."""
-        return {
-            name: section.settings.signing_secret
+        found = {
+            name: getattr(section.settings, "signing_secret", None)
             for name, section in self._config.channels.items()
-            if isinstance(getattr(section.settings, "signing_secret", None), Secret)
         }
+        return {name: secret for name, secret in found.items() if isinstance(secret, Secret)}
 
     async def reload(self) -> ReloadOutcome:
         """Read the files anew; the rules in force stay where there is any error."""

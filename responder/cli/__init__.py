@@ -6,16 +6,20 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from responder.cli import check, demo, explain, incidents, serve
-
-USAGE = 2
+from responder.cli import check as check_command
+from responder.cli import demo as demo_command
+from responder.cli import explain as explain_command
+from responder.cli import incidents as incidents_command
+from responder.cli import serve as serve_command
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="responder", description="Alertmanager's alerts in, enriched pages out.")
+    top = argparse.ArgumentParser(
+        prog="responder", description="Alertmanager's alerts in, enriched pages out."
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (serve, demo, check, explain, incidents):
+    for module in (serve_command, demo_command, check_command, explain_command, incidents_command):
         module.add_parser(commands)
     return top
 

@@ -138,7 +138,9 @@ class Story:
         self._say(f"answered when it was on disk: {msgspec.json.encode(answer).decode()}")
         incident = await self._incident()
         self._say(f"incident {incident}: {self._clock.now():%H:%M:%S} UTC")
-        await self._until(incident, lambda one: bool(one["pages"]) and one["pages"][0]["status"] == "delivered")
+        await self._until(
+            incident, lambda one: bool(one["pages"]) and one["pages"][0]["status"] == "delivered"
+        )
         self._say("the same alert again (a retry, an HA pair): nothing happens twice")
         answer = await self._post("/webhooks/alertmanager", self._webhook("firing"))
         self._say(f"answered: {msgspec.json.encode(answer).decode()}")
@@ -146,7 +148,9 @@ class Story:
         self._clock.forward += timedelta(minutes=5, seconds=1)
         await self._until(incident, lambda one: len(one["pages"]) > 1)
         self._say("Ana acknowledges: nobody further is paged")
-        await self._post(f"/api/v1/incidents/{incident}/acknowledge", {"by": "ana", "note": "scaling the gateway"})
+        await self._post(
+            f"/api/v1/incidents/{incident}/acknowledge", {"by": "ana", "note": "scaling the gateway"}
+        )
         await self._until(incident, lambda one: one["state"] == "acknowledged")
         self._say("Alertmanager posts: it has resolved")
         await self._post("/webhooks/alertmanager", self._webhook("resolved"))

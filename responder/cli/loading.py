@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from responder.catalogue import catalogue
-from responder.config import Config, ConfigError, load_config
+from responder.config import Config
+from responder.config_load import ConfigError, load_config
 from responder.documents import Problem
 from responder.rulebook import Rulebook, rulebook
 from responder.rules.load import RulesError

@@ -266,7 +266,9 @@ class _Merging:
 
     def _check_channels(self, raw: RawRules) -> Iterator[Problem]:
         known = self._around.channels
-        wanted = [("severities", s, c) for s, shape in raw.severities.items() for c in shape.channels]
+        wanted: list[tuple[str, str, str]] = [
+            ("severities", str(s), c) for s, shape in raw.severities.items() for c in shape.channels
+        ]
         for name, contact in self._named["contacts"].items():
             wanted += [("contacts", name, c) for chosen in contact.channels.values() for c in chosen]
         for key, name, channel in wanted:

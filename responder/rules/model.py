@@ -51,11 +51,30 @@ class ProbeDefinition(msgspec.Struct, frozen=True, kw_only=True):
 class RuleSet(Protocol):
     """Immutable; a reload makes a new one."""
 
-    digest: str
-    contacts: Mapping[str, Contact]
-    runbooks: Mapping[str, Runbook]
-    probes: Mapping[str, ProbeDefinition]
-    services: frozenset[str]
+    @property
+    def digest(self) -> str:
+        """Over the files' contents."""
+        ...
+
+    @property
+    def contacts(self) -> Mapping[str, Contact]:
+        """Who can be reached where, by name."""
+        ...
+
+    @property
+    def runbooks(self) -> Mapping[str, Runbook]:
+        """By name."""
+        ...
+
+    @property
+    def probes(self) -> Mapping[str, ProbeDefinition]:
+        """By name."""
+        ...
+
+    @property
+    def services(self) -> frozenset[str]:
+        """The services that some file names: the closed set of metric labels."""
+        ...
 
     def match(self, labels: Mapping[str, str]) -> Verdict:
         """Which rule takes an alert with these labels, and what follows."""

@@ -1,0 +1,62 @@
+"""``/ack/{token}``: GET shows and changes nothing, since link previews fetch it; the button's POST acknowledges."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from responder.engine.desk import IncidentDetail
+from responder.incident.facts import AcknowledgedBy
+from responder.signing import AckClaim, BadTokenError, ExpiredTokenError
+from responder.web.pages import page
+from responder.web.parts import PARTS
+
+
+def routes() -> list[web.RouteDef]:
+    """The two forms of the link."""
+    return [web.get("/ack/{token}", show), web.post("/ack/{token}", acknowledge)]
+
+
+async def show(request: web.Request) -> web.Response:
+    """The incident and a button."""
+    claim = _claim(request)
+    if isinstance(claim, web.Response):
+        return claim
+    return _page(request, claim, await request.app[PARTS].desk.incident(claim.incident, alerts=5))
+
+
+async def acknowledge(request: web.Request) -> web.Response:
+    """Acknowledge in the name of the contact who was paged; pressed twice, it says who has it."""
+    claim = _claim(request)
+    if isinstance(claim, web.Response):
+        return claim
+    parts = request.app[PARTS]
+    fact = AcknowledgedBy(at=parts.clock.now(), by=claim.contact, via="link")
+    await parts.desk.record(claim.incident, fact)
+    return _page(request, claim, await parts.desk.incident(claim.incident, alerts=5))
+
+
+def _claim(request: web.Request) -> AckClaim | web.Response:
+    parts = request.app[PARTS]
+    try:
+        return parts.tokens.read(request.match_info["token"], parts.clock.now())
+    except ExpiredTokenError:
+        return _private(
+            page("message.html", 410, title="This link has expired", text="Open the incident instead.")
+        )
+    except BadTokenError:
+        return _private(page("message.html", 404, title="Not found", text="This is no link of ours."))
+
+
+def _page(request: web.Request, claim: AckClaim, detail: IncidentDetail | None) -> web.Response:
+    if detail is None:
+        return _private(page("message.html", 404, title="Not found", text="The incident is no longer kept."))
+    now = request.app[PARTS].clock.now()
+    return _private(page("ack.html", detail=detail, incident=detail.incident, contact=claim.contact, now=now))
+
+
+def _private(response: web.Response) -> web.Response:
+    """The address is a secret: nobody keeps it, indexes it or passes it on."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Robots-Tag"] = "noindex, nofollow"
+    return response

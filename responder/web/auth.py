@@ -1,0 +1,92 @@
+"""Who may call: bearer tokens with roles; without any, changes are taken from this machine only."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable
+from enum import IntEnum
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from responder.config import AuthConfig
+from responder.web.parts import PARTS
+from responder.web.problems import ProblemError
+from responder.web.session import session_of
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+CALLER: web.RequestKey[str] = web.RequestKey("caller", str)
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+
+
+class Role(IntEnum):
+    """What a caller may do; each may do what those before it may."""
+
+    VIEWER = 1
+    RESPONDER = 2
+    ADMIN = 3
+
+
+def requires(role: Role) -> Callable[[Handler], Handler]:
+    """A handler that only callers of this role reach; their name stands in ``request[CALLER]``."""
+
+    def guard(handler: Handler) -> Handler:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            request[CALLER] = authorise(request, role)
+            return await handler(request)
+
+        return guarded
+
+    return guard
+
+
+def authorise(request: web.Request, role: Role) -> str:
+    """The caller's name; empty where no tokens are configured.
+
+    Raises:
+        ProblemError: 401 without credentials, 403 where the role does not suffice.
+    """
+    parts = request.app[PARTS]
+    if not parts.auth.tokens:
+        if role > Role.VIEWER:
+            _only_from_here(request, parts.external_url)
+        return ""
+    found = token_of(request, parts.auth) or session_of(request)
+    if found is None:
+        raise ProblemError(401, "token: missing or wrong", headers={"WWW-Authenticate": "Bearer"})
+    name, own = found
+    if Role[own.upper()] < role:
+        raise ProblemError(403, f"token {name} has the role {own}; this needs {role.name.lower()}")
+    return name
+
+
+def token_of(request: web.Request, auth: AuthConfig) -> tuple[str, str] | None:
+    """Name and role of the bearer token that was sent."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return known_token(given.strip(), auth) if scheme.lower() == "bearer" else None
+
+
+def known_token(given: str, auth: AuthConfig) -> tuple[str, str] | None:
+    """Compared by digest against every token, so that the time tells nothing."""
+    digest = hashlib.sha256(given.encode("utf-8", "replace")).digest()
+    found = None
+    for token in auth.tokens:
+        expected = hashlib.sha256(token.token.reveal().encode()).digest()
+        if hmac.compare_digest(digest, expected):
+            found = (token.name, token.role)
+    return found
+
+
+def _only_from_here(request: web.Request, external_url: str) -> None:
+    """A change without tokens: from loopback, through no proxy, and under a name that means this machine."""
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    local = peer is not None and ipaddress.ip_address(peer[0]).is_loopback
+    proxied = any(name in request.headers for name in _FORWARDED)
+    host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+    known = {"localhost", "127.0.0.1", "::1", urlsplit(external_url).hostname}
+    if not local or proxied or host not in known:
+        raise ProblemError(
+            403, "without auth.tokens, changes are taken from this machine only, and not through a proxy"
+        )

@@ -1,0 +1,160 @@
+"""The console: what is open, one incident with everything, and the forms to act on it. Rendered on the server."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from responder.engine.desk import IncidentFilter, Outcome
+from responder.incident import facts
+from responder.incident.facts import Fact
+from responder.incident.moves import TAKEN_IN
+from responder.incident.state import StateName
+from responder.text import one_line
+from responder.web import session
+from responder.web.auth import CALLER, Role, authorise, known_token, requires
+from responder.web.pages import page
+from responder.web.parts import PARTS
+from responder.web.problems import ProblemError, read
+from responder.web.views import detail_view, next_step
+
+_OPEN = frozenset({StateName.TRIGGERED, StateName.ACKNOWLEDGED, StateName.MONITORING})
+_SHOWN = 100
+_RECENT = 20
+_FORMS: dict[str, type[Fact]] = {
+    "acknowledge": facts.AcknowledgedBy,
+    "escalate": facts.EscalatedBy,
+    "resolve": facts.ResolvedBy,
+    "reopen": facts.ReopenedBy,
+    "note": facts.NoteAdded,
+}
+_STYLE = resources.files("responder.web").joinpath("static", "console.css").read_text("utf-8")
+
+
+def routes() -> list[web.RouteDef]:
+    """The pages and their forms."""
+    one = "/incidents/{id:[0-9a-f]{16}}"
+    return [
+        web.get("/", index),
+        web.get(one, show),
+        web.post(f"{one}/{{form:{'|'.join(_FORMS)}}}", act),
+        web.get("/login", login_form),
+        web.post("/login", login),
+        web.get("/static/console.css", style),
+    ]
+
+
+async def style(_request: web.Request) -> web.Response:
+    """The one style sheet."""
+    return web.Response(text=_STYLE, content_type="text/css", headers={"Cache-Control": "max-age=300"})
+
+
+def _may_look(request: web.Request) -> bool:
+    try:
+        authorise(request, Role.VIEWER)
+    except ProblemError:
+        return False
+    return True
+
+
+async def index(request: web.Request) -> web.Response:
+    """Open incidents first, then the latest that are over."""
+    if not _may_look(request):
+        raise web.HTTPSeeOther("/login")
+    desk = request.app[PARTS].desk
+    found = await desk.incidents(IncidentFilter(states=_OPEN), limit=_SHOWN, cursor=None)
+    over = await desk.incidents(
+        IncidentFilter(states=frozenset({StateName.RESOLVED})), limit=_RECENT, cursor=None
+    )
+    order = {state: rank for rank, state in enumerate(StateName)}
+    listed = sorted(found.incidents, key=lambda one: (one.severity.rank, order[one.state_name]))
+    return page(
+        "index.html",
+        incidents=listed,
+        more=found.next_cursor is not None,
+        over=over.incidents,
+        now=request.app[PARTS].clock.now(),
+        next_step=next_step,
+    )
+
+
+async def show(request: web.Request) -> web.Response:
+    """One incident."""
+    if not _may_look(request):
+        raise web.HTTPSeeOther("/login")
+    return await _incident_page(request)
+
+
+async def _incident_page(request: web.Request, said: str = "", status: int = 200) -> web.Response:
+    parts, incident_id = request.app[PARTS], request.match_info["id"]
+    detail = await parts.desk.incident(incident_id, alerts=50)
+    if detail is None:
+        return page("message.html", 404, title="Not found", text=f"There is no incident {incident_id}.")
+    incident = detail.incident
+    forms = [
+        name for name, kind in _FORMS.items() if incident.state_name in TAKEN_IN[kind] and name != "note"
+    ]
+    values: dict[str, Any] = {
+        "detail": detail,
+        "incident": incident,
+        "view": detail_view(detail, parts.external_url),
+        "now": parts.clock.now(),
+        "forms": forms,
+        "form_token": session.form_token(request),
+        "step": next_step(incident),
+        "said": said,
+    }
+    return page("incident.html", status, **values)
+
+
+@requires(Role.RESPONDER)
+async def act(request: web.Request) -> web.StreamResponse:
+    """One of the forms."""
+    fields = await _form(request)
+    session.check_form(request, fields.get(session.FORM_FIELD, ""))
+    parts, incident_id = request.app[PARTS], request.match_info["id"]
+    kind: Any = _FORMS[request.match_info["form"]]
+    note = one_line(fields.get("note", ""), 2_000)
+    if kind is facts.NoteAdded and not note:
+        return await _incident_page(request, "A note needs a text.", 400)
+    name = one_line(fields.get("by", ""), 100)
+    by = request[CALLER] or name or "console"
+    fact = kind(at=parts.clock.now(), by=by, note=note, via="console")
+    answer = await parts.desk.record(incident_id, fact)
+    if answer.outcome is Outcome.REFUSED:
+        return await _incident_page(
+            request, "Not possible in the present state: it has changed meanwhile.", 409
+        )
+    raise web.HTTPSeeOther(f"/incidents/{incident_id}")
+
+
+async def login_form(request: web.Request) -> web.Response:
+    """Where tokens are configured, the console asks for one."""
+    return page("login.html", form_token=session.form_token(request), said="")
+
+
+async def login(request: web.Request) -> web.StreamResponse:
+    """Exchange a token for a session."""
+    fields = await _form(request)
+    session.check_form(request, fields.get(session.FORM_FIELD, ""))
+    parts = request.app[PARTS]
+    found = known_token(fields.get("token", "").strip(), parts.auth)
+    if found is None:
+        return page(
+            "login.html", 403, form_token=session.form_token(request), said="This token is not known."
+        )
+    response = web.HTTPSeeOther("/")
+    session.begin(response, parts, *found)
+    raise response
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The fields of a form, bounded."""
+    raw = await read(request, 16 * 1024)
+    try:
+        return dict(parse_qsl(raw.decode(), max_num_fields=20))
+    except ValueError:
+        raise ProblemError(400, "form: not readable") from None

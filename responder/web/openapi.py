@@ -1,0 +1,135 @@
+"""``/api/openapi.json``: made from the same structs that the handlers read and answer with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from responder.intake.intake import Summary
+from responder.rules.explain import Explanation
+from responder.web.api import COMMANDS, ExplainBody
+from responder.web.problems import answer
+from responder.web.views import DetailView, IncidentView, ListView
+
+_ID = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+}
+_DIGEST = {"name": "digest", "in": "path", "required": True, "schema": {"type": "string"}}
+_KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 200}}
+_PROBLEM = {
+    "description": "What is wrong (RFC 9457)",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+
+def routes() -> list[web.RouteDef]:
+    """The description itself."""
+    return [web.get("/api/openapi.json", show)]
+
+
+async def show(_request: web.Request) -> web.Response:
+    """The description of the HTTP interface."""
+    return answer(description())
+
+
+def description() -> dict[str, Any]:
+    """OpenAPI 3.1 of everything that programs call."""
+    kinds = [
+        Summary,
+        ListView,
+        DetailView,
+        IncidentView,
+        Explanation,
+        ExplainBody,
+        *(k for k, _ in COMMANDS.values()),
+    ]
+    _, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    components["Problem"] = {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+        },
+    }
+    bearer = {"type": "http", "scheme": "bearer"}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "responder", "version": "1"},
+        "paths": _paths(),
+        "components": {"schemas": components, "securitySchemes": {"token": bearer}},
+    }
+
+
+def _paths() -> dict[str, Any]:
+    one = "/api/v1/incidents/{id}"
+    filters = [
+        {
+            "name": name,
+            "in": "query",
+            "schema": {"type": "string"},
+            "description": "one or several, by commas",
+        }
+        for name in ("state", "service", "severity", "cursor")
+    ] + [{"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 500}}]
+    paths: dict[str, Any] = {
+        "/webhooks/alertmanager": {
+            "post": _call("Take alerts; 200 once they are on disk", "Summary", errors="400 401 413 415 503")
+        },
+        "/api/v1/incidents": {"get": _call("List incidents, newest first", "ListView", parameters=filters)},
+        one: {"get": _call("One incident", "DetailView", parameters=[_ID], errors="401 404 503")},
+        "/api/v1/rules": {"get": _call("The rules in force")},
+        "/api/v1/oncall": {"get": _call("Who is paged, by service and level")},
+        "/api/v1/explain": {"post": _call("What happens to an alert", "Explanation", body="ExplainBody")},
+        "/api/v1/quarantine": {"get": _call("Bodies that could not be read")},
+        "/api/v1/quarantine/{digest}": {
+            "get": _call("One of them, as it came", parameters=[_DIGEST], errors="401 404 503"),
+            "delete": _call("Forget one", parameters=[_DIGEST], errors="401 404 503"),
+        },
+        "/-/healthy": {"get": _call("The process lives")},
+        "/-/ready": {"get": _call("It takes alerts", errors="503")},
+        "/-/reload": {"post": _call("Read the rule files anew", errors="400 401 403")},
+        "/metrics": {"get": _call("Metrics")},
+        "/api/openapi.json": {"get": _call("This description")},
+    }
+    for name, (body, _) in COMMANDS.items():
+        call = _call(
+            f"Record: {name}",
+            "IncidentView",
+            body=body.__name__,
+            parameters=[_ID, _KEY],
+            errors="400 401 403 404 409 422 503",
+        )
+        call["responses"]["202"] = {"description": "Recorded; the decision is still to come"}
+        paths[f"{one}/{name}"] = {"post": call}
+    return paths
+
+
+def _call(
+    summary: str,
+    schema: str | None = None,
+    *,
+    body: str | None = None,
+    parameters: list[dict[str, Any]] | None = None,
+    errors: str = "400 401 503",
+) -> dict[str, Any]:
+    good: dict[str, Any] = {"description": "As asked"}
+    if schema is not None:
+        good["content"] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    call: dict[str, Any] = {
+        "summary": summary,
+        "responses": {"200": good, **dict.fromkeys(errors.split(), _PROBLEM)},
+    }
+    if body is not None:
+        content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{body}"}}}
+        call["requestBody"] = {"content": content}
+    if parameters:
+        call["parameters"] = parameters
+    return call

@@ -1,0 +1,76 @@
+"""Errors as ``application/problem+json`` (RFC 9457), and a bounded reading of bodies."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+T = TypeVar("T")
+BODY_LIMIT = 256 * 1024
+_READ_LIMIT = 10.0
+
+
+class ProblemError(Exception):
+    """A request that cannot be served; ``more`` goes into the answer beside the standard members."""
+
+    def __init__(
+        self, status: int, detail: str, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers, self.more = status, detail, headers or {}, more
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> web.Response:
+    """The answer of an error."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **more,
+    }
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(body),
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def answer(value: Any, status: int = 200) -> web.Response:
+    """A value as JSON."""
+    return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
+
+
+async def read(request: web.Request, limit: int = BODY_LIMIT) -> bytes:
+    """The body, bounded in size and time."""
+    if request.content_length is not None and request.content_length > limit:
+        raise ProblemError(413, f"body: over the limit of {limit} bytes")
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(_READ_LIMIT):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > limit:
+                    raise ProblemError(413, f"body: over the limit of {limit} bytes")
+                parts.append(part)
+    except TimeoutError:
+        raise ProblemError(408, "body: not sent in time") from None
+    except (ConnectionResetError, web.RequestPayloadError):
+        raise ProblemError(400, "body: broken off or not decodable") from None
+    return b"".join(parts)
+
+
+def decoded(raw: bytes, kind: type[T]) -> T:
+    """The body as a typed value; an error names the field."""
+    try:
+        return msgspec.json.decode(raw or b"{}", type=kind)
+    except RecursionError:
+        raise ProblemError(400, "body: nested too deeply") from None
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        text, _, path = str(error).partition(" - at `$")
+        raise ProblemError(400, f"body{path.rstrip('`')}: {text}"[:300]) from None

@@ -1,0 +1,91 @@
+"""The console's login: a token is exchanged for a signed cookie; forms carry a token of their own."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+
+from responder.web.parts import PARTS, WebParts
+from responder.web.problems import ProblemError
+
+LIFETIME = timedelta(hours=12)
+COOKIE = "responder_session"
+FORM_FIELD = "form_token"
+_PURPOSE = b"console session"
+
+
+class _Session(msgspec.Struct, frozen=True, array_like=True):
+    name: str
+    role: str
+    expires: int
+    digest: str
+
+
+def _key(parts: WebParts) -> bytes:
+    """Derived from the tokens: removing or changing one ends every session."""
+    material = b"\0".join(sorted(token.token.reveal().encode() for token in parts.auth.tokens))
+    return hmac.new(material, _PURPOSE, hashlib.sha256).digest()
+
+
+def begin(response: web.Response, parts: WebParts, name: str, role: str) -> None:
+    """Set the cookie of a new session."""
+    expires = int((parts.clock.now() + LIFETIME).timestamp())
+    payload = msgspec.msgpack.encode(_Session(name, role, expires, secrets.token_hex(8)))
+    value = base64.urlsafe_b64encode(hmac.digest(_key(parts), payload, "sha256") + payload).decode()
+    response.set_cookie(
+        COOKIE,
+        value,
+        max_age=int(LIFETIME.total_seconds()),
+        httponly=True,
+        samesite="Lax",
+        secure=parts.external_url.startswith("https:"),
+        path="/",
+    )
+
+
+def session_of(request: web.Request) -> tuple[str, str] | None:
+    """Name and role of the request's session."""
+    parts = request.app[PARTS]
+    try:
+        raw = base64.urlsafe_b64decode(request.cookies.get(COOKIE, "").encode())
+        mac, payload = raw[:32], raw[32:]
+        if not hmac.compare_digest(mac, hmac.digest(_key(parts), payload, "sha256")):
+            return None
+        session = msgspec.msgpack.decode(payload, type=_Session)
+    except (binascii.Error, ValueError):
+        return None
+    if parts.clock.now().timestamp() > session.expires:
+        return None
+    known = {token.name: token.role for token in parts.auth.tokens}
+    return (session.name, session.role) if known.get(session.name) == session.role else None
+
+
+def form_token(request: web.Request) -> str:
+    """The token that forms of this session carry."""
+    parts = request.app[PARTS]
+    bound = request.cookies.get(COOKIE, "") + "\0" + parts.external_url
+    return hmac.new(_key(parts), bound.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def check_form(request: web.Request, given: str) -> None:
+    """Refuse a form that was not ours.
+
+    Raises:
+        ProblemError: 403 for another site's request or a wrong form token.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    if site is not None and site not in {"same-origin", "none"}:
+        raise ProblemError(403, "this form was sent from another site")
+    if origin is not None and origin != "null" and urlsplit(origin).netloc != request.headers.get("Host"):
+        raise ProblemError(403, "this form was sent from another site")
+    if not hmac.compare_digest(given.encode("utf-8", "replace"), form_token(request).encode()):
+        raise ProblemError(403, "this form is too old: load the page again")

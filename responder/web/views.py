@@ -1,0 +1,230 @@
+"""Incidents as the API shows them; the same structs make the OpenAPI description."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from responder.alerts import Alert
+from responder.engine.desk import IncidentDetail
+from responder.incident.decision import Entry
+from responder.incident.finding import Finding
+from responder.incident.severity import Level, Severity
+from responder.incident.state import Incident, Page, PageStatus, StateName, Triggered
+from responder.paging.compose import ordered
+
+
+class NextStepView(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is paged next, and when."""
+
+    level: Level
+    at: str
+
+
+class CountsView(msgspec.Struct, frozen=True, kw_only=True):
+    """The incident's alerts."""
+
+    firing: int
+    fired: int
+    resolved: int
+
+
+class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident in a list. Times are RFC 3339 in UTC."""
+
+    id: str
+    title: str
+    severity: Severity
+    service: str
+    state: StateName
+    opened_at: str
+    acknowledged_at: str | None
+    acknowledged_by: str | None
+    resolved_at: str | None
+    respond_by: str
+    rule: str
+    labels: dict[str, str]
+    counts: CountsView
+    next_step: NextStepView | None
+    url: str
+    assignee: str | None
+    runbook: str | None
+
+
+class AlertView(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert; ``ends_at`` is null while it fires."""
+
+    fingerprint: str
+    status: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: str
+    ends_at: str | None
+
+
+class FindingView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a probe saw."""
+
+    probe: str
+    status: str
+    headline: str
+    detail: str
+    observed_at: str | None
+    took: float
+
+
+class PageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A page and what became of it."""
+
+    id: str
+    level: Level
+    to: str
+    channel: str
+    episode: int
+    status: PageStatus
+    requested_at: str
+    delivered_at: str | None
+    error: str | None
+
+
+class EntryView(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the time line."""
+
+    at: str
+    reason: str
+    text: str
+    by: str | None
+
+
+class ChecklistItemView(msgspec.Struct, frozen=True, kw_only=True):
+    """An item of the checklist."""
+
+    item: str
+    done: bool
+
+
+class DetailView(IncidentView, frozen=True, kw_only=True):
+    """One incident with all that is known; ``alerts`` is a sample of ``alerts_total``."""
+
+    summary: str
+    actions: tuple[str, ...]
+    alerts: tuple[AlertView, ...]
+    alerts_total: int
+    findings: tuple[FindingView, ...]
+    pages: tuple[PageView, ...]
+    checklist: tuple[ChecklistItemView, ...]
+    timeline: tuple[EntryView, ...]
+
+
+class ListView(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the list."""
+
+    incidents: tuple[IncidentView, ...]
+    next_cursor: str | None
+
+
+def rfc3339(at: datetime) -> str:
+    """RFC 3339 in UTC with ``Z``."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _maybe(at: datetime | None) -> str | None:
+    return rfc3339(at) if at is not None else None
+
+
+def next_step(incident: Incident) -> NextStepView | None:
+    """Who is paged next, as things stand."""
+    level = incident.next_level
+    if not isinstance(incident.state, Triggered) or level is None:
+        return None
+    due = incident.due_at(level)
+    return NextStepView(level=level, at=rfc3339(due)) if due is not None else None
+
+
+def _common(incident: Incident, external_url: str) -> dict[str, object]:
+    totals = incident.totals
+    return {
+        "id": incident.id,
+        "title": incident.title,
+        "severity": incident.severity,
+        "service": incident.service,
+        "state": incident.state_name,
+        "opened_at": rfc3339(incident.opened_at),
+        "acknowledged_at": _maybe(incident.acknowledged_at),
+        "acknowledged_by": incident.acknowledged_by or None,
+        "resolved_at": _maybe(incident.resolved_at),
+        "respond_by": rfc3339(incident.respond_by),
+        "rule": incident.rule,
+        "labels": incident.labels,
+        "counts": CountsView(
+            firing=totals.firing_now, fired=sum(totals.fired.values()), resolved=totals.resolved
+        ),
+        "next_step": next_step(incident),
+        "url": f"{external_url.rstrip('/')}/incidents/{incident.id}",
+        "assignee": incident.assignee or None,
+        "runbook": incident.runbook,
+    }
+
+
+def incident_view(incident: Incident, external_url: str) -> IncidentView:
+    """An incident in a list."""
+    return IncidentView(**_common(incident, external_url))  # type: ignore[arg-type]
+
+
+def detail_view(detail: IncidentDetail, external_url: str) -> DetailView:
+    """One incident with everything."""
+    incident = detail.incident
+    return DetailView(
+        **_common(incident, external_url),  # type: ignore[arg-type]
+        summary=incident.summary,
+        actions=incident.offers,
+        alerts=tuple(_alert(one) for one in detail.alerts),
+        alerts_total=detail.alerts_total,
+        findings=tuple(_finding(one) for one in ordered(incident.findings.values())),
+        pages=tuple(_page(one) for one in incident.pages),
+        checklist=(),
+        timeline=tuple(_entry(one) for one in detail.timeline),
+    )
+
+
+def _alert(alert: Alert) -> AlertView:
+    return AlertView(
+        fingerprint=alert.fingerprint,
+        status=str(alert.status),
+        labels=alert.labels,
+        annotations=alert.annotations,
+        starts_at=rfc3339(alert.starts_at),
+        ends_at=_maybe(alert.ends_at),
+    )
+
+
+def _finding(finding: Finding) -> FindingView:
+    return FindingView(
+        probe=finding.probe,
+        status=str(finding.status),
+        headline=finding.headline,
+        detail=finding.detail,
+        observed_at=_maybe(finding.observed_at),
+        took=finding.took,
+    )
+
+
+def _page(page: Page) -> PageView:
+    return PageView(
+        id=page.id,
+        level=page.level,
+        to=page.contact,
+        channel=page.channel,
+        episode=page.episode,
+        status=page.status,
+        requested_at=rfc3339(page.requested_at),
+        delivered_at=_maybe(page.settled_at) if page.status is PageStatus.DELIVERED else None,
+        error=page.error or None,
+    )
+
+
+def _entry(entry: Entry) -> EntryView:
+    return EntryView(
+        at=rfc3339(entry.at), reason=entry.reason.name.lower(), text=entry.text, by=entry.by or None
+    )
