@@ -158,7 +158,7 @@ class Daemon:
             ]
             runner, port = await door.open()
             self._ready = True
-            log.info("ready", listen=self.config.listen, port=port, rules=len(self.rulebook.rules.services))
+            log.info("ready", listen=self.config.listen, port=port, rules=len(self.rulebook.rules.rules))
             self._warn_of_blind_spots()
             started(Running(port=port, desk=door.desk, store=parts.store, engine=engine))
             try:
@@ -267,7 +267,7 @@ class _Door:
     def _runner(self) -> Callable[[], TriageRunner]:
         """The runner of the rules in force; a reload makes a new one."""
         tools = ProbeTools(
-            targets=self._config.targets, session=self._parts.session, clock=self._daemon._clock
+            targets=self._config.targets, session=self._parts.session, clock=self._daemon.clock
         )
         made: dict[str, TriageRunner] = {}
 

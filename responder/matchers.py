@@ -13,6 +13,7 @@ from typing import Any
 
 import re2
 
+_PREFIX_LIMIT = 100
 _RE2_MEMORY = 1 << 20  # bytes a compiled pattern may take
 
 
@@ -71,6 +72,15 @@ class Matcher:
         return self.name, self.operator, self.value
 
     @property
+    def prefix(self) -> str:
+        """The beginning that every value has which it takes; empty where there is none in common."""
+        if self.operator is not Operator.MATCHES or self._pattern.fullmatch("") is not None:
+            return ""
+        low, high = self._pattern.possiblematchrange(_PREFIX_LIMIT)
+        common = _common(_bytes(low), _bytes(high))
+        return common.decode(errors="ignore")
+
+    @property
     def literals(self) -> frozenset[str] | None:
         """The values that it takes, where they are a closed set: an equality, or an alternation of plain words."""
         if self.operator is Operator.EQUAL:
@@ -80,7 +90,18 @@ class Matcher:
         return None
 
 
-def options() -> Any:
+def _bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
+
+
+def _common(low: bytes, high: bytes) -> bytes:
+    length = next(
+        (i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
+    )
+    return low[:length]
+
+
+def _options() -> Any:
     """RE2's options for every pattern of ours: bounded memory, and no noise on stderr."""
     chosen = re2.Options()
     chosen.max_mem = _RE2_MEMORY
@@ -95,7 +116,7 @@ def compile_pattern(pattern: str) -> Any:
         MatcherError: where RE2 does not take it.
     """
     try:
-        return re2.compile(pattern, options=options())
+        return re2.compile(pattern, options=_options())
     except re2.error as error:
         raise MatcherError(f"{pattern!r} is no RE2 pattern: {_re2_text(error)}") from None
 

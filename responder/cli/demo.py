@@ -18,8 +18,10 @@ from aiohttp import web
 from responder import logs
 from responder.alerts import fingerprint
 from responder.app import Daemon, Running
+from responder.catalogue import catalogue
 from responder.clock import Clock, SystemClock
 from responder.config import Config, HttpTarget, Targets
+from responder.config_load import with_a_channel
 from responder.rulebook import rulebook
 from responder.rules.load import RulesError
 from responder.store.errors import UnsafeStoreError
@@ -66,7 +68,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play; 1 where the daemon does not start."""
-    logs.set_up("error")
+    logs.set_up("warning")
     try:
         asyncio.run(_demo(args))
     except RulesError as error:
@@ -84,12 +86,15 @@ async def _demo(args: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with _failing_api() as api:
-        config = Config(
-            listen=args.listen,
-            external_url=f"http://{args.listen}",
-            data_dir=args.data_dir,
-            rules=(args.rules,),
-            targets=Targets(http={"api": HttpTarget(url=api)}),
+        config = with_a_channel(
+            Config(
+                listen=args.listen,
+                external_url=f"http://{args.listen}",
+                data_dir=args.data_dir,
+                rules=(args.rules,),
+                targets=Targets(http={"api": HttpTarget(url=api)}),
+            ),
+            catalogue(),
         )
         daemon = Daemon(config, rulebook(config), clock=clock, shift=clock.shift)
         running: asyncio.Future[Running] = asyncio.get_running_loop().create_future()

@@ -100,17 +100,12 @@ class Intake:
             self._metrics.alerts_unmatched.inc()
         if verdict.severity_defaulted:
             self._metrics.severity_defaulted.inc()
+        return self._firing(alert, name, verdict)
+
+    def _firing(self, alert: WireAlert, name: str, verdict: Verdict) -> AlertWrite:
         opening = self._opening(verdict)
-        return (
-            name,
-            "F",
-            starts_ms(alert),
-            0,
-            verdict.severity.rank,
-            verdict.key,
-            opening,
-            stored(alert, name),
-        )
+        rank = verdict.severity.rank
+        return (name, "F", starts_ms(alert), 0, rank, verdict.key, opening, stored(alert, name))
 
     def _opening(self, verdict: Verdict) -> str:
         known = self._openings.get(verdict)
@@ -137,7 +132,7 @@ class Intake:
             annotations={"summary": text},
             starts_at=_SINCE,
         )
-        return self._write(alert)
+        return self._firing(alert, fingerprint(labels), self._rules().own(labels))
 
 
 def _truncated_text(body: Decoded) -> str:

@@ -1,7 +1,7 @@
 """Rules compiled for matching: an index on literal values, so that a thousand rules cost about what ten do.
 
-Every rule is found by one of its matchers only: by the values of an equality or a plain alternation, or else by its
-pattern, all patterns of a label being tried together by one RE2 set. Candidates are then checked in file order.
+Every rule is found by one of its matchers only: by the values of an equality or a plain alternation, or else by the
+beginning that RE2 says every match of its pattern has. Candidates are then checked in file order.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-import re2
 
 from responder.incident.message import Contact
 from responder.incident.policy import Policy, SeverityPolicy
 from responder.incident.severity import Level, Severity
-from responder.matchers import Matcher, Operator, options
+from responder.matchers import Matcher
 from responder.rules.files import ContactShape, DefaultShape, RuleShape, ServiceFromLabel, SeverityFromLabel
 from responder.rules.load import RawRules, levels_of
 from responder.rules.model import ProbeDefinition, Runbook, Verdict
@@ -25,6 +24,7 @@ from responder.text import one_line
 
 DEFAULT_RULE = "default"
 OTHER_SERVICE = "other"
+OWN_SERVICE = "responder"
 _SERVICE_LIMIT = 100
 _GROUP_VALUE_LIMIT = 500
 
@@ -51,36 +51,30 @@ class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Index:
-    """Finds the rules that may match."""
+    """Finds the rules that may match; it may name too many, never too few."""
 
     def __init__(self, rules: Sequence[CompiledRule]) -> None:
         self._literal: dict[str, dict[str, list[int]]] = {}
-        self._patterns: dict[str, tuple[Any, list[int]]] = {}
+        self._prefix: dict[str, dict[str, list[int]]] = {}
         self._always: list[int] = []
-        sets: dict[str, tuple[Any, list[int]]] = {}
         for number, rule in enumerate(rules):
-            self._place(number, rule, sets)
-        for label, (found, numbers) in sets.items():
-            found.Compile()
-            self._patterns[label] = (found, numbers)
+            self._place(number, rule.matchers)
+        self._lengths = {label: sorted({len(one) for one in found}) for label, found in self._prefix.items()}
 
-    def _place(self, number: int, rule: CompiledRule, sets: dict[str, tuple[Any, list[int]]]) -> None:
-        literal = [m for m in rule.matchers if m.literals is not None and "" not in m.literals]
+    def _place(self, number: int, matchers: Sequence[Matcher]) -> None:
+        literal = [m for m in matchers if m.literals is not None and "" not in m.literals]
         if literal:
             # An alertname tells more rules apart than an env does; then the fewest values.
             best = min(literal, key=lambda m: (m.name != "alertname", len(m.literals or ())))
             for value in best.literals or ():
                 self._literal.setdefault(best.name, {}).setdefault(value, []).append(number)
             return
-        pattern = next(
-            (m for m in rule.matchers if m.operator is Operator.MATCHES and not m.matches({})), None
-        )
-        if pattern is None:
-            self._always.append(number)
+        prefixed = [(m, prefix) for m in matchers if (prefix := m.prefix)]
+        if prefixed:
+            best, prefix = max(prefixed, key=lambda pair: len(pair[1]))
+            self._prefix.setdefault(best.name, {}).setdefault(prefix, []).append(number)
             return
-        found, numbers = sets.setdefault(pattern.name, (re2.Set.FullMatchSet(options()), []))
-        found.Add(pattern.value)
-        numbers.append(number)
+        self._always.append(number)
 
     def candidates(self, labels: Mapping[str, str]) -> list[int]:
         """Numbers of rules that may match, in file order."""
@@ -89,10 +83,11 @@ class _Index:
             value = labels.get(label)
             if value is not None and value in values:
                 numbers += values[value]
-        for label, (found, own) in self._patterns.items():
+        for label, prefixes in self._prefix.items():
             value = labels.get(label)
             if value:
-                numbers += [own[i] for i in found.Match(value)]
+                for length in self._lengths[label]:
+                    numbers += prefixes.get(value[:length], ())
         numbers.sort()
         return numbers
 
@@ -127,7 +122,7 @@ class Compiled:
         fixed = {
             rule.shape.service for rule in (*self.rules, self.default) if isinstance(rule.shape.service, str)
         }
-        self.services = frozenset(self.rows) | fixed | frozenset(named.get("services", {}))
+        self.services = frozenset(self.rows) | fixed | {OWN_SERVICE} | frozenset(named.get("services", {}))
         self._default_service = _fixed_service(raw.default.service) or "platform"
         self._policies: dict[str, Policy] = {}
 
@@ -146,9 +141,15 @@ class Compiled:
     def match(self, labels: Mapping[str, str]) -> Verdict:
         """Which rule takes an alert with these labels, and what follows."""
         rule = self.rule_for(labels)
+        return self._verdict(rule, labels, self._service(rule.shape.service, labels))
+
+    def own(self, labels: Mapping[str, str]) -> Verdict:
+        """A notice of our own: service ``responder``, under the default rule whatever the files say."""
+        return self._verdict(self.default, labels, OWN_SERVICE)
+
+    def _verdict(self, rule: CompiledRule, labels: Mapping[str, str], service: str) -> Verdict:
         shape = rule.shape
         severity, defaulted = _severity(shape.severity, labels)
-        service = self._service(shape.service, labels)
         names = shape.group_by or ("alertname",)
         group = tuple([(name, labels[name][:_GROUP_VALUE_LIMIT]) for name in sorted(names) if name in labels])
         return Verdict(

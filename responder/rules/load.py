@@ -170,13 +170,15 @@ class _Merging:
         items = document.items(node, what)
         by_name = {key: value for key, _, value in items}
         types = self._around.catalogue.probes
-        kind = document.read(by_name["type"], str, f"{what}.type") if "type" in by_name else None
-        if kind not in types:
-            if kind is not msgspec.UNSET:
-                shown = (
-                    f"unknown probe type {kind!r}{did_you_mean(str(kind), types)}" if kind else "missing type"
+        if "type" not in by_name:
+            document.report(node, f"{what}: missing type (known: {', '.join(sorted(types))})")
+            return msgspec.UNSET
+        kind = document.read(by_name["type"], str, f"{what}.type")
+        if not isinstance(kind, str) or kind not in types:
+            if isinstance(kind, str):
+                document.report(
+                    by_name["type"], f"{what}: unknown probe type {kind!r}{did_you_mean(kind, types)}"
                 )
-                document.report(by_name.get("type", node), f"{what}: {shown}")
             return msgspec.UNSET
         kept = [(key_node, value) for key, key_node, value in items if key != "type"]
         rest = yaml.MappingNode(node.tag, kept, node.start_mark, node.end_mark)

@@ -80,6 +80,10 @@ class RuleSet(Protocol):
         """Which rule takes an alert with these labels, and what follows."""
         ...
 
+    def own(self, labels: Mapping[str, str]) -> Verdict:
+        """The verdict on a notice of our own."""
+        ...
+
     def policy(self, service: str) -> Policy:
         """The service's row of the matrix (the default's where it has none) with every severity's promises."""
         ...

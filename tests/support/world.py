@@ -39,6 +39,9 @@ class OneRow:
     def match(self, labels: Mapping[str, str]) -> Verdict:
         raise NotImplementedError
 
+    def own(self, labels: Mapping[str, str]) -> Verdict:
+        raise NotImplementedError
+
     def policy(self, service: str) -> Policy:
         return self._policy
 

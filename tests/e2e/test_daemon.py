@@ -1,0 +1,386 @@
+"""The daemon as its user runs it: a real process, real posts, kills, a broken store, garbage."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import FIXTURES, body
+from daemon import FAST_RULES, DaemonProcess, Receiver, alert, receiver, running, until, webhook_body
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[Receiver]:
+    async with receiver() as found:
+        yield found
+
+
+def hooked(hook: Receiver, **more: Any) -> dict[str, Any]:
+    return {"channels": {"hook": {"type": "webhook", "url": hook.url, "secret": "hook-secret"}}, **more}
+
+
+async def test_one_alert_in_one_signed_page_out_and_escalated_until_acknowledged(
+    hook: Receiver, tmp_path: Path
+) -> None:
+    async with running(tmp_path, hooked(hook)) as daemon:
+        status, answer = await daemon.alerts(webhook_body(alert()))
+        assert (status, answer) == (200, {"received": 1, "changed": 1, "duplicate": 0, "quarantined": 0})
+        await until(lambda: len(hook.pages()) == 2)
+        first, second = hook.pages()
+        assert (first["level"], first["to"], first["attempt"]) == ("primary", "dbteam", 1)
+        assert (second["level"], second["to"]) == ("secondary", "platform")
+        assert first["incident"]["severity"] == "P1"
+        headers, raw = hook.raw[0]
+        stamp, _, given = headers["X-Responder-Signature"].removeprefix("t=").partition(",v1=")
+        expected = hmac.new(b"hook-secret", stamp.encode() + b"." + raw, hashlib.sha256).hexdigest()
+        assert given == expected
+        # The link in the page: GET changes nothing, POST acknowledges.
+        path = first["ack_url"].removeprefix(daemon.url)
+        assert (await daemon.get(path))[0] == 200
+        assert (await daemon.incidents())[0]["state"] == "triggered"
+        assert (await daemon.call("POST", path))[0] == 200
+        incident = (await daemon.incidents())[0]
+        assert (incident["state"], incident["acknowledged_by"]) == ("acknowledged", "dbteam")
+        await until(lambda: len(hook.pages("acknowledged")) == 2)
+        time_of_executive = time.monotonic() + 4.5
+        await until(lambda: time.monotonic() > time_of_executive)
+        assert len(hook.pages()) == 2
+        _, metrics = await daemon.get("/metrics")
+        assert 'responder_sla_response_total{outcome="met",service="database",severity="P1"} 1.0' in metrics
+        assert (
+            'responder_escalations_total{level="secondary",service="database",severity="P1"} 1.0' in metrics
+        )
+        assert (
+            'responder_escalations_total{level="executive",service="database",severity="P1"} 0.0' in metrics
+        )
+
+
+async def test_a_restart_keeps_the_escalation_going(hook: Receiver, tmp_path: Path) -> None:
+    daemon = DaemonProcess(tmp_path, hooked(hook))
+    await daemon.start()
+    await daemon.alerts(webhook_body(alert()))
+    await until(lambda: len(hook.pages()) == 1)
+    await daemon.kill()
+    await daemon.start()
+    await until(lambda: {page["level"] for page in hook.pages()} == {"primary", "secondary", "executive"})
+    ids = [page["id"] for page in hook.pages()]
+    assert len(set(ids)) == 3
+    assert await daemon.stop() == 0
+
+
+async def test_killed_between_the_200_and_the_page_it_pages_after_the_restart(
+    hook: Receiver, tmp_path: Path
+) -> None:
+    hook.status = 503
+    daemon = DaemonProcess(tmp_path, hooked(hook))
+    await daemon.start()
+    status, _ = await daemon.alerts(webhook_body(alert()))
+    assert status == 200
+    await daemon.kill()
+    hook.status = 200
+    await daemon.start()
+    page = (await until(hook.pages))[0]
+    assert page["level"] == "primary"
+    await daemon.stop()
+
+
+async def test_a_dead_store_answers_503_and_comes_back_with_everything(
+    hook: Receiver, tmp_path: Path
+) -> None:
+    async with running(tmp_path, hooked(hook)) as daemon:
+        await daemon.alerts(webhook_body(alert(1)))
+        pid = daemon.store_pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        status, _ = await daemon.alerts(webhook_body(alert(2)))
+        assert status in (200, 503)  # the daemon may have started it again already
+        await daemon.until_ready()
+        status, answer = await daemon.alerts(webhook_body(alert(1), alert(2)))
+        assert status == 200
+        assert len(await until_listed(daemon, 2)) == 2
+
+
+async def until_listed(daemon: DaemonProcess, count: int) -> list[dict[str, Any]]:
+    async with asyncio.timeout(10):
+        while len(found := await daemon.incidents()) < count:
+            await asyncio.sleep(0.02)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("raw", "names"),
+    [
+        (b"", "body"),
+        (b"not json", "body"),
+        (b"[]", "body"),
+        (b'{"version": "3", "alerts": []}', "version"),
+        (b'{"version": "4"}', "alerts"),
+        (b'{"alerts": []}', "version"),
+        (b'{"version": "4", "alerts": {}}', "alerts"),
+        (b'{"version": "4", "alerts": [' + b"[" * 5_000 + b"]" * 5_000 + b"]}", "nested"),
+        (b"\xff\xfe" + b'{"version": "4", "alerts": []}', "body"),
+        (b'{"text": "a custom payload"}', "version"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_gets_400_that_names_the_field(
+    raw: bytes, names: str, daemons: Any
+) -> None:
+    daemon = await daemons()
+    status, answer = await daemon.alerts(raw)
+    assert status == 400, answer
+    assert names in answer["detail"]
+
+
+@pytest.fixture
+async def daemons(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Any]:
+    """A daemon on the log channel."""
+    started: list[DaemonProcess] = []
+
+    async def start(**config: Any) -> DaemonProcess:
+        daemon = DaemonProcess(tmp_path_factory.mktemp("daemon"), config)
+        await daemon.start()
+        started.append(daemon)
+        return daemon
+
+    yield start
+    for daemon in started:
+        await daemon.stop()
+
+
+async def test_e14_one_bad_alert_does_not_lose_its_neighbours_and_is_kept_with_its_reason(
+    daemons: Any,
+) -> None:
+    daemon = await daemons()
+    good, bad = alert(1), {**alert(2), "startsAt": "yesterday"}
+    raw = webhook_body(good, bad, alert(3))
+    for _ in range(3):  # Alertmanager sends it again at every flush
+        status, answer = await daemon.alerts(raw)
+        assert status == 200
+    assert answer == {"received": 3, "changed": 0, "duplicate": 2, "quarantined": 1}
+    _, kept = await daemon.get("/api/v1/quarantine")
+    assert [(one["seen"], one["reason"]) for one in kept["quarantine"]] == [
+        (3, kept["quarantine"][0]["reason"]),
+    ]
+    assert "alerts[1].startsAt" in kept["quarantine"][0]["reason"]
+    services = sorted(one["service"] for one in await daemon.incidents())
+    assert services == ["database", "database", "responder"]
+
+
+async def test_too_large_and_encoded_and_unauthorised_bodies_are_refused(daemons: Any) -> None:
+    daemon = await daemons(
+        max_body_bytes=20_000,
+        auth={"webhook": {"bearer_token": "s3cret", "basic": {"username": "am", "password": "pw"}}},
+    )
+    raw = webhook_body(alert())
+    assert (await daemon.alerts(raw))[0] == 401
+    assert (await daemon.alerts(raw, headers={"Authorization": "Bearer wrong"}))[0] == 401
+    assert (await daemon.alerts(raw, headers={"Authorization": "Basic !!!"}))[0] == 401
+    good = {"Authorization": "Bearer s3cret"}
+    assert (await daemon.alerts(raw, headers={**good, "Content-Encoding": "gzip"}))[0] in (400, 415)
+    assert (await daemon.alerts(b"x" * 30_000, headers=good))[0] == 413
+    assert (await daemon.alerts(raw, headers=good))[0] == 200
+    assert (await daemon.alerts(raw, headers={"Authorization": "Basic YW06cHc="}))[0] == 200
+
+
+async def test_every_body_of_the_real_alertmanager_is_taken(daemons: Any) -> None:
+    daemon = await daemons()
+    for path in sorted(FIXTURES.glob("*.json")):
+        raw = path.read_bytes()
+        if b'"groupKey"' not in raw:
+            continue
+        status, answer = await daemon.alerts(raw)
+        assert (status, answer["quarantined"]) == (200, 0), path.name
+        assert answer["received"] == len(json.loads(raw)["alerts"])
+
+
+async def test_hostile_text_stays_text_wherever_it_is_shown(daemons: Any) -> None:
+    daemon = await daemons()
+    await daemon.alerts(body("hostile"))
+    incident = (await until_listed(daemon, 1))[0]
+    status, html = await daemon.get(f"/incidents/{incident['id']}")
+    assert status == 200
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;" in html
+
+
+async def test_truncated_alerts_are_noticed(daemons: Any) -> None:
+    daemon = await daemons()
+    await daemon.alerts(body("truncated"))
+    found = await until_listed(daemon, 2)
+    assert any("left 5 alert(s) out" in one["title"] for one in found)
+
+
+async def test_changes_from_behind_a_proxy_or_under_another_name_are_refused_without_tokens(
+    daemons: Any,
+) -> None:
+    daemon = await daemons()
+    await daemon.alerts(webhook_body(alert()))
+    path = f"/api/v1/incidents/{(await until_listed(daemon, 1))[0]['id']}/acknowledge"
+    assert (await daemon.post(path, {"by": "eve"}, headers={"X-Forwarded-For": "203.0.113.1"}))[0] == 403
+    assert (await daemon.post(path, {"by": "eve"}, headers={"Host": "evil.example"}))[0] == 403
+    assert (await daemon.post(path, {"by": "ana"}))[0] == 200
+
+
+async def test_tokens_have_roles(daemons: Any) -> None:
+    tokens = [{"name": n, "token": f"{n}-token", "role": n} for n in ("viewer", "responder", "admin")]
+    daemon = await daemons(auth={"tokens": tokens})
+    await daemon.alerts(webhook_body(alert()))
+
+    def of(name: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {name}-token"}
+
+    assert (await daemon.get("/api/v1/incidents"))[0] == 401
+    status, listed = await daemon.get("/api/v1/incidents", headers=of("viewer"))
+    assert status == 200
+    path = f"/api/v1/incidents/{listed['incidents'][0]['id']}/acknowledge"
+    assert (await daemon.post(path, {}, headers=of("viewer")))[0] == 403
+    status, answer = await daemon.post(path, {"by": "ana"}, headers=of("responder"))
+    assert (status, answer["acknowledged_by"]) == (200, "ana (token responder)")
+    assert (await daemon.post("/-/reload", headers=of("responder")))[0] == 403
+    assert (await daemon.post("/-/reload", headers=of("admin")))[0] == 200
+
+
+async def test_people_can_do_all_of_it_over_the_api(daemons: Any) -> None:
+    daemon = await daemons()
+    await daemon.alerts(webhook_body(alert()))
+    path = f"/api/v1/incidents/{(await until_listed(daemon, 1))[0]['id']}"
+    assert (await daemon.post(f"{path}/escalate", {"by": "ana"}))[1]["state"] == "triggered"
+    assert (await daemon.post(f"{path}/acknowledge", {"by": "ana", "note": "on it"}))[1][
+        "acknowledged_by"
+    ] == "ana"
+    assert (await daemon.post(f"{path}/assign", {"by": "ana", "to": "ben"}))[1]["assignee"] == "ben"
+    assert (await daemon.post(f"{path}/severity", {"by": "ana", "severity": "P2"}))[1]["severity"] == "P2"
+    assert (await daemon.post(f"{path}/notes", {"by": "ana", "note": "pool is full"}))[0] == 200
+    assert (await daemon.post(f"{path}/resolve", {"by": "ana"}))[1]["state"] == "resolved"
+    status, answer = await daemon.post(f"{path}/acknowledge", {"by": "ana"})
+    assert (status, answer["state"]) == (409, "resolved")
+    assert (await daemon.post(f"{path}/reopen", {"by": "ana"}))[1]["state"] == "triggered"
+    assert (await daemon.post(f"{path}/severity", {"severity": "P9"}))[0] == 400
+    assert (await daemon.post(f"{path}/acknowledge", {"bye": "x"}))[0] == 400
+    status, one = await daemon.get(path)
+    texts = " | ".join(entry["text"] for entry in one["timeline"])
+    assert "pool is full" in texts
+    assert "assigned to ben" in texts
+
+
+async def test_a_repeated_idempotency_key_changes_nothing(daemons: Any) -> None:
+    daemon = await daemons()
+    await daemon.alerts(webhook_body(alert()))
+    path = f"/api/v1/incidents/{(await until_listed(daemon, 1))[0]['id']}"
+    for _ in range(3):
+        status, _ = await daemon.post(
+            f"{path}/notes", {"by": "ana", "note": "once"}, headers={"Idempotency-Key": "k1"}
+        )
+        assert status == 200
+    status, _ = await daemon.post(
+        f"{path}/notes", {"by": "ana", "note": "other"}, headers={"Idempotency-Key": "k1"}
+    )
+    assert status == 422
+    _, one = await daemon.get(path)
+    assert [entry["text"] for entry in one["timeline"]].count("once") == 1
+
+
+async def test_the_list_is_paged_through_to_the_end_without_repeats(daemons: Any) -> None:
+    daemon = await daemons()
+    await daemon.alerts(webhook_body(*(alert(n) for n in range(25))))
+    await until_listed(daemon, 25)
+    seen, cursor = [], ""
+    for _ in range(10):
+        _, answer = await daemon.get(f"/api/v1/incidents?limit=7{cursor}")
+        seen += [one["id"] for one in answer["incidents"]]
+        if answer["next_cursor"] is None:
+            break
+        cursor = f"&cursor={answer['next_cursor']}"
+    assert (len(seen), len(set(seen))) == (25, 25)
+    assert (await daemon.get("/api/v1/incidents?cursor=bogus"))[0] == 400
+    assert (await daemon.get("/api/v1/incidents?state=odd"))[0] == 400
+
+
+async def test_rules_are_reloaded_by_signal_by_http_and_by_a_change_and_a_bad_set_never_replaces_a_good_one(
+    daemons: Any,
+) -> None:
+    daemon = await daemons()
+    file = daemon.folder / "rules" / "rules.yaml"
+
+    async def rule_names() -> list[str]:
+        _, answer = await daemon.get("/api/v1/rules")
+        return [rule["name"] for rule in answer["rules"]]
+
+    async def eventually_has(name: str) -> None:
+        async with asyncio.timeout(10):
+            while name not in await rule_names():
+                await asyncio.sleep(0.05)
+
+    file.write_text(FAST_RULES.replace("name: database\n", "name: by-http\n"))
+    assert (await daemon.post("/-/reload"))[0] == 200
+    assert "by-http" in await rule_names()
+    file.write_text(FAST_RULES.replace("name: database\n", "name: by-signal\n"))
+    daemon.process.send_signal(signal.SIGHUP)
+    await eventually_has("by-signal")
+    file.write_text(FAST_RULES.replace("name: database\n", "name: by-watch\n"))
+    await eventually_has("by-watch")
+    file.write_text(FAST_RULES.replace("severity: P1\n", "severity: P7\n"))
+    status, answer = await daemon.post("/-/reload")
+    assert status == 400
+    assert any("P7" in one for one in answer["problems"])
+    assert "by-watch" in await rule_names()
+    _, metrics = await daemon.get("/metrics")
+    assert "responder_config_last_reload_successful 0.0" in metrics
+
+
+async def test_the_description_of_the_api_names_every_route(daemons: Any) -> None:
+    daemon = await daemons()
+    _, described = await daemon.get("/api/openapi.json")
+    for path, methods in described["paths"].items():
+        concrete = path.replace("{id}", "0" * 16).replace("{digest}", "0" * 32)
+        for method in methods:
+            status, _ = await daemon.call(method.upper(), concrete)
+            assert status not in (405, 501), (method, path)
+
+
+async def test_listening_beyond_loopback_without_credentials_is_refused_at_the_start(tmp_path: Path) -> None:
+    daemon = DaemonProcess(tmp_path, {"listen": "0.0.0.0:0"})
+    await daemon.start(ready=False)
+    assert daemon.process is not None
+    assert await daemon.process.wait() == 1
+    assert "auth.webhook.bearer_token" in daemon.log()
+
+
+async def test_two_daemons_cannot_share_a_data_dir(daemons: Any, tmp_path: Path) -> None:
+    daemon = await daemons()
+    other = DaemonProcess(tmp_path, {"data_dir": str(daemon.folder / "data")})
+    await other.start(ready=False)
+    assert other.process is not None
+    assert await other.process.wait() == 1
+    assert "another responder uses it" in other.log()
+
+
+async def test_two_replicas_on_one_store_send_each_page_once(
+    hook: Receiver, tmp_path: Path, store_url: str, store_name: str
+) -> None:
+    config = hooked(hook, name=store_name, redis={"url": store_url})
+    async with running(tmp_path / "a", config) as one, running(tmp_path / "b", config) as other:
+        raw = webhook_body(*(alert(n) for n in range(10)))
+        await asyncio.gather(one.alerts(raw), other.alerts(raw))
+        await until(lambda: len(hook.pages()) >= 30, limit=20)
+        ids = [page["id"] for page in hook.pages()]
+        assert (len(ids), len(set(ids))) == (30, 30)
+
+
+async def test_sigterm_ends_in_order_within_the_grace_time(hook: Receiver, tmp_path: Path) -> None:
+    daemon = DaemonProcess(tmp_path, hooked(hook))
+    await daemon.start()
+    await daemon.alerts(webhook_body(alert()))
+    begun = time.monotonic()
+    assert await daemon.stop() == 0
+    assert time.monotonic() - begun < 20
+    assert "Traceback" not in daemon.log()
