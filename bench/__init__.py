@@ -1,0 +1,1 @@
+"""The benchmark: measures its own limits in the same run and prints ratios."""
