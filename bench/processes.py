@@ -43,7 +43,7 @@ def rules(count: int) -> dict[str, Any]:
                     "default": "P3",
                 },
                 "service": "api",
-                "group_by": ["alertname", "cluster", *(["pod"] if n >= 990 else [])],
+                "group_by": ["alertname", "cluster"],
             }
             for n in range(count)
         ],

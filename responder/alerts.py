@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -20,20 +21,31 @@ class AlertStatus(StrEnum):
     RESOLVED = "resolved"
 
 
-class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert of a webhook body, decoded and bounded.
+MAX_LABELS = 100
+MAX_NAME = 1_024
+MAX_VALUE = 8_192
+MAX_ANNOTATION = 65_536
 
-    ``starts_at`` is an aware time; ``ends_at`` is ``None`` while it fires (Alertmanager sends the year 1).
-    ``fingerprint`` is sixteen hex digits over the labels, equal on every Alertmanager.
+_Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
+_Label = Annotated[str, msgspec.Meta(max_length=MAX_VALUE)]
+_Annotation = Annotated[str, msgspec.Meta(max_length=MAX_ANNOTATION)]
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An alert as Alertmanager's webhook has it; unknown keys are ignored, sizes are bounded.
+
+    ``fingerprint`` is sixteen hex digits over the labels, equal on every Alertmanager; ``ends_at`` is the year 1 while
+    it fires. Source: Alertmanager's ``template.Alert``.
     """
 
-    fingerprint: str
     status: AlertStatus
-    labels: dict[str, str]
-    annotations: dict[str, str]
-    starts_at: datetime
-    ends_at: datetime | None = None
-    generator_url: str = ""
+    labels: Annotated[dict[_Name, _Label], msgspec.Meta(min_length=1, max_length=MAX_LABELS)]
+    starts_at: _Time
+    fingerprint: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{16})?$")] = ""
+    annotations: Annotated[dict[_Name, _Annotation], msgspec.Meta(max_length=MAX_LABELS)] = {}
+    ends_at: _Time | None = None
+    generator_url: str = msgspec.field(default="", name="generatorURL")
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:

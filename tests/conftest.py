@@ -16,9 +16,9 @@ import pytest
 # The embedded Postgres looks for it at import, and warns where it is not set.
 os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="run-"))
 
-from responder.store.connection import Client, connect  # noqa: E402
-from responder.store.embedded import EmbeddedServer  # noqa: E402
-from responder.store.store import Store, StoreOptions  # noqa: E402
+from responder.store.connection import Client, connect
+from responder.store.embedded import EmbeddedServer
+from responder.store.store import Store, StoreOptions
 
 FIXTURES = Path(__file__).parent / "fixtures" / "alertmanager"
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 import structlog
 
-from responder.alerts import Alert
+from responder.alerts import Alert, AlertStatus
 from responder.engine.fallback import fallback
 from responder.incident.advance import advance
 from responder.incident.decision import Decision
@@ -108,7 +108,7 @@ def _first_alert(loaded: Loaded, at: datetime) -> Alert:
         except msgspec.DecodeError as error:
             log.error("first alert unreadable", incident=loaded.id, error=str(error))  # noqa: TRY400 - said in full
     labels = {"alertname": loaded.opening.rule, **dict(loaded.opening.group)}
-    return Alert(fingerprint="", status="firing", labels=labels, annotations={}, starts_at=at)  # type: ignore[arg-type]
+    return Alert(status=AlertStatus.FIRING, labels=labels, starts_at=at)
 
 
 def _log(decision: Decision) -> None:

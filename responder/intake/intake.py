@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import msgspec
 import structlog
 
-from responder.alerts import AlertStatus, fingerprint
+from responder.alerts import Alert, AlertStatus, fingerprint
 from responder.incident.opening import Opening
-from responder.intake.webhook import Decoded, WireAlert, ends_ms, starts_ms, stored
+from responder.intake.webhook import Decoded, ends_ms, starts_ms
 from responder.metrics import Metrics
 from responder.rules.model import RuleSet, Verdict
 from responder.store.errors import StoreError
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 #: Outcomes of ``ingest.lua`` that changed something.
 CHANGES = frozenset("narq")
-_OPENING = msgspec.json.Encoder()
+_ENCODE = msgspec.json.Encoder()
 _OPENINGS_KEPT = 10_000
 #: Our own notices have no beginning of their own; a fixed one makes a repeated notice a duplicate.
 _SINCE = datetime(2000, 1, 1, tzinfo=UTC)
@@ -56,7 +56,11 @@ class Intake:
         Raises:
             StoreError: where they could not be written; nothing is answered with 200 then.
         """
-        writes = [self._write(alert) for alert in body.good]
+        rules = self._rules()
+        writes = [self._write(alert, raw, rules) for alert, raw in body.good]
+        firing = sum(write[1] == "F" for write in writes)
+        self._received[AlertStatus.FIRING].inc(firing)
+        self._received[AlertStatus.RESOLVED].inc(len(writes) - firing)
         quarantined = [await self.quarantine(bad.raw, bad.reason) for bad in body.bad]
         if body.truncated:
             self._metrics.alerts_truncated.inc(body.truncated)
@@ -90,22 +94,17 @@ class Intake:
         except StoreError as error:
             log.warning("refusal not recorded", alertname=alertname, error=str(error))
 
-    def _write(self, alert: WireAlert) -> AlertWrite:
-        self._received[alert.status].inc()
+    def _write(self, alert: Alert, raw: str, rules: RuleSet) -> AlertWrite:
         name = alert.fingerprint or fingerprint(alert.labels)
         if alert.status is AlertStatus.RESOLVED:
             return (name, "R", starts_ms(alert), ends_ms(alert), 4, "", "", "")
-        verdict = self._rules().match(alert.labels)
+        verdict = rules.match(alert.labels)
         if verdict.unmatched:
             self._metrics.alerts_unmatched.inc()
         if verdict.severity_defaulted:
             self._metrics.severity_defaulted.inc()
-        return self._firing(alert, name, verdict)
-
-    def _firing(self, alert: WireAlert, name: str, verdict: Verdict) -> AlertWrite:
-        opening = self._opening(verdict)
         rank = verdict.severity.rank
-        return (name, "F", starts_ms(alert), 0, rank, verdict.key, opening, stored(alert, name))
+        return (name, "F", starts_ms(alert), 0, rank, verdict.key, self._opening(verdict), raw)
 
     def _opening(self, verdict: Verdict) -> str:
         known = self._openings.get(verdict)
@@ -120,19 +119,23 @@ class Intake:
                 runbook=verdict.runbook,
                 group=verdict.group,
             )
-            known = self._openings[verdict] = _OPENING.encode(opening).decode()
+            known = self._openings[verdict] = _ENCODE.encode(opening).decode()
         return known
 
     def _notice(self, alertname: str, text: str) -> AlertWrite:
         """An alert of our own; it goes the ordinary road, and the same notice again is a duplicate."""
         labels = {"alertname": alertname, "service": "responder"}
-        alert = WireAlert(
+        alert = Alert(
+            fingerprint=fingerprint(labels),
             status=AlertStatus.FIRING,
             labels=labels,
             annotations={"summary": text},
             starts_at=_SINCE,
         )
-        return self._firing(alert, fingerprint(labels), self._rules().own(labels))
+        verdict = self._rules().own(labels)
+        raw = _ENCODE.encode(alert).decode()
+        rank = verdict.severity.rank
+        return (alert.fingerprint, "F", starts_ms(alert), 0, rank, verdict.key, self._opening(verdict), raw)
 
 
 def _truncated_text(body: Decoded) -> str:

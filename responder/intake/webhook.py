@@ -13,10 +13,6 @@ import msgspec
 from responder.alerts import Alert, AlertStatus
 from responder.text import one_line
 
-MAX_LABELS = 100
-MAX_NAME = 1_024
-MAX_VALUE = 8_192
-MAX_ANNOTATION = 65_536
 _YEAR_ONE = 1970  # Alertmanager's zero time, and anything else before the epoch, is no time
 
 
@@ -35,18 +31,6 @@ class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
     truncated: int = msgspec.field(default=0, name="truncatedAlerts")
 
 
-class WireAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert as it is sent."""
-
-    status: AlertStatus
-    labels: dict[str, str]
-    starts_at: datetime = msgspec.field(name="startsAt")
-    fingerprint: str = ""
-    annotations: dict[str, str] = {}
-    ends_at: datetime | None = msgspec.field(default=None, name="endsAt")
-    generator_url: str = msgspec.field(default="", name="generatorURL")
-
-
 class BadAlert(msgspec.Struct, frozen=True, kw_only=True):
     """An alert that could not be read: where in the body, why, and its raw text."""
 
@@ -56,16 +40,16 @@ class BadAlert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True):
-    """A body, read: its good alerts, its bad ones, and how many Alertmanager left out."""
+    """A body, read: its good alerts (each with its own JSON), its bad ones, and how many Alertmanager left out."""
 
-    good: Sequence[WireAlert]
+    good: Sequence[tuple[Alert, str]]
     bad: Sequence[BadAlert]
     truncated: int
     receiver: str
 
 
 _BODY = msgspec.json.Decoder(WebhookBody)
-_ALERT = msgspec.json.Decoder(WireAlert)
+_ALERT = msgspec.json.Decoder(Alert)
 
 
 def decode(raw: bytes) -> Decoded:
@@ -75,11 +59,11 @@ def decode(raw: bytes) -> Decoded:
         BodyError: where it is not JSON, of the wrong shape or of another version; the text names the field.
     """
     body = _envelope(raw)
-    good: list[WireAlert] = []
+    good: list[tuple[Alert, str]] = []
     bad: list[BadAlert] = []
     for index, one in enumerate(body.alerts):
         try:
-            good.append(_checked(_ALERT.decode(one)))
+            good.append((_checked(_ALERT.decode(one)), str(one, "utf-8")))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
             path = f"alerts[{index}]"
             bad.append(BadAlert(path=path, reason=_reason(path, error), raw=bytes(one)))
@@ -113,40 +97,19 @@ def _reason(where: str, error: Exception) -> str:
     return one_line(f"{where}{field}: {text}", 300)
 
 
-def _checked(alert: WireAlert) -> WireAlert:
-    if not alert.labels:
-        raise ValueError("labels: expected at least one label - at `$.labels`")
-    if alert.starts_at.tzinfo is None:
-        raise ValueError("expected a time with an offset, such as 2026-01-31T12:00:00Z - at `$.startsAt`")
-    if alert.ends_at is not None and alert.ends_at.tzinfo is None:
-        raise ValueError("expected a time with an offset, such as 2026-01-31T12:00:00Z - at `$.endsAt`")
-    if len(alert.labels) > MAX_LABELS or len(alert.annotations) > MAX_LABELS:
-        raise ValueError(f"expected at most {MAX_LABELS} labels and annotations - at `$.labels`")
-    for name, value in alert.labels.items():
-        if len(name) > MAX_NAME or len(value) > MAX_VALUE:
-            raise ValueError(
-                f"label name over {MAX_NAME} or value over {MAX_VALUE} characters - at `$.labels`"
-            )
+def _checked(alert: Alert) -> Alert:
+    """What the type cannot say."""
     if alert.status is AlertStatus.RESOLVED and ends_ms(alert) == 0:
         raise ValueError("a resolved alert needs the time at which it ended - at `$.endsAt`")
-    if alert.fingerprint and not _is_fingerprint(alert.fingerprint):
-        raise ValueError("expected sixteen hex digits - at `$.fingerprint`")
     return alert
 
 
-_HEX = frozenset("0123456789abcdef")
-
-
-def _is_fingerprint(text: str) -> bool:
-    return len(text) == 16 and _HEX.issuperset(text)
-
-
-def starts_ms(alert: WireAlert) -> int:
+def starts_ms(alert: Alert) -> int:
     """When it began, in ms since the epoch."""
     return _ms(alert.starts_at)
 
 
-def ends_ms(alert: WireAlert) -> int:
+def ends_ms(alert: Alert) -> int:
     """When it ended, in ms since the epoch; 0 while it fires (Alertmanager sends the year 1)."""
     return 0 if alert.ends_at is None else _ms(alert.ends_at)
 
@@ -160,22 +123,3 @@ def _ms(at: datetime) -> int:
         return 0
     since = at - _EPOCH
     return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
-
-
-def stored(alert: WireAlert, fingerprint: str) -> str:
-    """The alert as the store keeps it: an :class:`~responder.alerts.Alert` as JSON, with long annotations cut."""
-    annotations = alert.annotations
-    if any(len(value) > MAX_ANNOTATION for value in annotations.values()):
-        annotations = {name: value[:MAX_ANNOTATION] for name, value in annotations.items()}
-    kept = Alert(
-        fingerprint=fingerprint,
-        status=alert.status,
-        labels=alert.labels,
-        annotations=annotations,
-        starts_at=alert.starts_at,
-        generator_url=alert.generator_url[:2_048],
-    )
-    return _STORED.encode(kept).decode()
-
-
-_STORED = msgspec.json.Encoder()

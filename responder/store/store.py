@@ -171,7 +171,7 @@ class Store:
             self.shift(), incident.id, loaded.token, loaded.revision, loaded.sequence, len(loaded.facts) + loaded.unread,
             msgspec.json.encode(incident).decode(), str(incident.state_name), gauge, incident.episode.number,
             incident.severity.urgent, to_ms(incident.wake_at) if incident.wake_at else 0,
-            ms(self.options.retention), TIMELINE_LIMIT,
+            ms(self.options.retention), TIMELINE_LIMIT, incident.severity.rank,
         )  # fmt: skip
         answer = await self.run(
             "commit",

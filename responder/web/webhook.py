@@ -68,7 +68,7 @@ class Webhook:
         except (StoreError, TimeoutError) as error:
             log.warning("webhook refused; Alertmanager tries again", reason=str(error) or "time-out")
             return self._problem(503, "the store is away or overloaded; send it again", _RETRY_AFTER)
-        except Exception:  # noqa: BLE001 - our own mistake: Alertmanager brings the body again
+        except Exception:
             log.exception("webhook failed")
             return self._problem(500, "an error of our own; see the log")
         self._ok.inc()

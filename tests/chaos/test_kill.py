@@ -144,7 +144,8 @@ async def check_acknowledged(daemon: DaemonProcess, hook: Receiver, incident: di
 
     def asked() -> int:
         return sum(
-            one["incident"]["id"] == incident["id"] and one["kind"] in ("page", "reminder") for one in hook.bodies
+            one["incident"]["id"] == incident["id"] and one["kind"] in ("page", "reminder")
+            for one in hook.bodies
         )
 
     before = asked()

@@ -23,7 +23,7 @@ class Mailbox:
         self.recipients: list[list[str]] = []
         self.answers: list[str] = []
 
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
         answer = self.answers.pop(0) if self.answers else "250 OK"
         if answer.startswith("250"):
             mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
@@ -34,7 +34,7 @@ class Mailbox:
 
     async def handle_RCPT(
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
-    ) -> str:  # noqa: N802 - aiosmtpd's name
+    ) -> str:
         if address.startswith("nobody@"):
             return "550 5.1.1 no such mailbox"
         if address.startswith("later@"):

@@ -44,7 +44,7 @@ def policy(
             for severity, minutes in RESPONSE.items()
         },
         channels={
-            name: {s: () if name in unreachable else channels for s in Severity} for name in row.values()
+            name: dict.fromkeys(Severity, () if name in unreachable else channels) for name in row.values()
         },
     )
 

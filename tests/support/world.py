@@ -129,7 +129,7 @@ def firing(number: int, starts_ms: int, severity: Severity = Severity.P1, key: s
     labels = {"alertname": f"Alert{number}"}
     alert = {
         "fingerprint": f"{number:016x}", "status": "firing", "labels": labels, "annotations": {},
-        "starts_at": "2026-11-24T03:00:00Z",
+        "startsAt": "2026-11-24T03:00:00Z",
     }  # fmt: skip
     return (
         f"{number:016x}", "F", starts_ms, 0, severity.rank, key or f"{number:032x}",

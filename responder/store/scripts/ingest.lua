@@ -6,7 +6,7 @@
 -- ARGV[1]  msgpack {shift, doubts, doubt_ms, heard_ms, firing_ttl, resolved_ttl}
 -- ARGV[2]  msgpack list of {fingerprint, code, starts, ends, severity, key, opening, body}; times in ms
 --          code: F firing, R resolved, S settle a doubt as a re-fire, L settle it as a late copy
--- answers  {now, one letter per alert, incidents that changed (u or n, urgent or not, and the id), ids that opened}
+-- answers  {now, one letter per alert, incidents to look at now (u or n, urgent or not, and the id), ids that opened}
 --          n new, a re-fire, r resolved, d duplicate, l late, q doubt, u resolved but never seen firing
 local base = KEYS[1]
 local opt = cmsgpack.unpack(ARGV[1])
@@ -18,8 +18,21 @@ local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + shift
 local now_text = fmt('%.0f', now)
 
-local state_of, key_of, heard, worst = {}, {}, {}, {}
+local state_of, key_of, heard, worst, eager = {}, {}, {}, {}, {}
+-- What joins an incident that is paged already can page nobody: it may wait, so that a storm is one decision.
+local LAZY_MS = 500
 local opened = {}
+
+-- Counts are added up here and written once per incident and call.
+local sums = {}
+local function add(id, field, amount)
+  local mine = sums[id]
+  if mine == nil then
+    mine = {}
+    sums[id] = mine
+  end
+  mine[field] = (mine[field] or 0) + amount
+end
 
 local function is_open(id)
   local state = state_of[id]
@@ -53,6 +66,7 @@ local function incident_of(alert)
     call('ZADD', base .. ':x:open', score, id)
     state_of[id] = 'new'
     opened[#opened + 1] = id
+    eager[id] = true
   end
   key_of[key] = id
   return id
@@ -67,19 +81,17 @@ end
 local function fire(alert, ends, into)
   local id = into or incident_of(alert)
   local severity = alert[5]
-  local incident = base .. ':i:' .. id
-  call('HINCRBY', incident, 'n' .. severity, 1)
-  call('HINCRBY', incident, 't' .. severity, 1)
-  call('SADD', incident .. ':m', alert[1])
+  add(id, 'n' .. severity, 1)
+  add(id, 't' .. severity, 1)
+  call('SADD', base .. ':i:' .. id .. ':m', alert[1])
   save(alert, 'F', alert[3], ends, severity, id)
   touch(id, severity)
 end
 
 local function cease(id, severity)
-  local incident = base .. ':i:' .. id
   if is_open(id) then
-    call('HINCRBY', incident, 'n' .. severity, -1)
-    call('HINCRBY', incident, 'rs', 1)
+    add(id, 'n' .. severity, -1)
+    add(id, 'rs', 1)
     touch(id, severity)
   end
 end
@@ -123,8 +135,9 @@ function take.F(alert, status, starts, ends, recorded, severity, id)
     if current then
       save(alert, 'D', alert[3], ends, alert[5], current)
       call('SADD', base .. ':i:' .. current .. ':d', alert[1])
-      call('HINCRBY', base .. ':i:' .. current, 'dt', 1)
+      add(current, 'dt', 1)
       touch(current, alert[5])
+      eager[current] = true
       return 'q'
     end
   end
@@ -148,8 +161,8 @@ function take.R(alert, status, starts, ends, recorded, severity, id)
   if status == 'D' then -- a doubtful firing that resolved later was real
     call('SREM', base .. ':i:' .. id .. ':d', alert[1])
     if is_open(id) then
-      call('HINCRBY', base .. ':i:' .. id, 't' .. severity, 1)
-      call('HINCRBY', base .. ':i:' .. id, 'rs', 1)
+      add(id, 't' .. severity, 1)
+      add(id, 'rs', 1)
       touch(id, severity)
     end
     save(alert, 'R', starts, alert[4], severity, id)
@@ -195,22 +208,33 @@ for i = 1, #alerts do
   outcomes[i] = take[alert[2]](alert, status, starts, ends, recorded, severity, id)
 end
 
+for id, fields in pairs(sums) do
+  for field, amount in pairs(fields) do call('HINCRBY', base .. ':i:' .. id, field, amount) end
+end
 local changed = {}
 for id, severity in pairs(worst) do
   local incident = base .. ':i:' .. id
   call('HINCRBY', incident, 'seq', 1)
   call('HSET', incident, 'h', now_text)
+  local held = call('HMGET', incident, 'lu', 'st', 'sv', 'n1', 'n2', 'n3', 'n4')
+  local quiet = tonumber(held[4] or '0') + tonumber(held[5] or '0') + tonumber(held[6] or '0')
+    + tonumber(held[7] or '0') <= 0
+  local paged = held[2] == 'triggered' or held[2] == 'acknowledged'
+  local lazy = paged and not quiet and not eager[id] and severity >= tonumber(held[3] or '9')
   -- While a decision is under way its commit sees that the sequence moved on, and wakes the incident again.
-  if tonumber(call('HGET', incident, 'lu') or '0') <= now then
-    if severity <= 2 then
-      call('ZADD', base .. ':w:u', now_text, id)
-      call('ZREM', base .. ':w:n', id)
-    elseif not call('ZSCORE', base .. ':w:u', id) then
-      call('ZADD', base .. ':w:n', now_text, id)
+  if tonumber(held[1] or '0') <= now then
+    local mine = severity <= 2 and ':w:u' or ':w:n'
+    local due = call('ZSCORE', base .. ':w:u', id)
+    if due then
+      mine = ':w:u'
     else
-      call('ZADD', base .. ':w:u', now_text, id)
+      due = call('ZSCORE', base .. ':w:n', id)
+      if due and mine == ':w:u' then call('ZREM', base .. ':w:n', id) end
     end
+    local at = lazy and now + LAZY_MS or now
+    if due == false or due == nil or tonumber(due) > at then due = fmt('%.0f', at) end
+    call('ZADD', base .. mine, due, id)
   end
-  changed[#changed + 1] = (severity <= 2 and 'u' or 'n') .. id
+  if not lazy then changed[#changed + 1] = (severity <= 2 and 'u' or 'n') .. id end
 end
 return { now_text, table.concat(outcomes), changed, opened }
