@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -50,10 +50,13 @@ class Registry(Generic[T]):
             raise KeyError(f"unknown {self.kind} type {name!r}{did_you_mean(name, self._types)}") from None
 
 
-def did_you_mean(name: str, known: object) -> str:
+def did_you_mean(name: str, known: Iterable[object]) -> str:
     """`` (did you mean "x"?)``, or the list of what is known where nothing is close."""
-    options = sorted(str(option) for option in known) if hasattr(known, "__iter__") else []
-    close = difflib.get_close_matches(name, options, n=1)
-    if close:
-        return f' (did you mean "{close[0]}"?)'
-    return f" (known: {', '.join(options)})" if options else ""
+    options = sorted(str(option) for option in known)
+    return closest(name, options) or (f" (known: {', '.join(options)})" if options else "")
+
+
+def closest(name: str, known: Iterable[object]) -> str:
+    """`` (did you mean "x"?)``, or nothing."""
+    close = difflib.get_close_matches(name, [str(option) for option in known], n=1)
+    return f' (did you mean "{close[0]}"?)' if close else ""

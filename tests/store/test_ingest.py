@@ -199,7 +199,7 @@ async def test_an_open_incident_takes_what_fires_under_its_key_and_a_firing_aler
 
 
 async def test_a_full_store_refuses_alerts_before_anything_is_written(store: Store) -> None:
-    from responder.store.errors import StoreFullError  # noqa: PLC0415 - only here
+    from responder.store.errors import StoreFullError
 
     start = await now(store)
     await store.ingest([firing(start)])

@@ -1,0 +1,148 @@
+"""``responder.yaml``: every problem at once, each with its place and the way out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from responder.catalogue import catalogue
+from responder.config import Config
+from responder.config_load import ConfigError, configured_secrets, load_config
+
+
+def loaded(tmp_path: Path, text: str, **environment: str) -> Config:
+    file = tmp_path / "responder.yaml"
+    file.write_text(text)
+    return load_config(file, environment, catalogue()).config
+
+
+def problems(tmp_path: Path, text: str, **environment: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, text, **environment)
+    return [str(one).removeprefix(f"{tmp_path}/") for one in caught.value.problems if one.level == "error"]
+
+
+def test_without_a_file_the_defaults_page_to_the_log() -> None:
+    config = load_config(None, {}, catalogue()).config
+    assert config.listen == "127.0.0.1:8080"
+    assert [section.type for section in config.channels.values()] == ["log"]
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "").name == "main"
+
+
+def test_the_interfaces_example_is_read(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    config = loaded(
+        tmp_path,
+        """
+name: main
+listen: 127.0.0.1:8080
+external_url: http://localhost:8080
+rules: [rules/]
+data_dir: ./data
+redis: {url: "redis://:pw@localhost:6379/0"}
+alertmanager: {urls: [http://localhost:9093], reconcile_every: 1m}
+auth:
+  webhook: {bearer_token: wh-token, basic: {username: am, password: pw}}
+  tokens: [{name: ci, token: ci-token, role: responder}]
+channels:
+  log: {type: log}
+  hook: {type: webhook, url: "http://h/", secret: hook-secret}
+  mail: {type: email, host: mx, port: 587, from: r@example.com, starttls: true}
+  chat: {type: slack, token: xoxb-1, signing_secret: sig}
+targets:
+  postgres: {main: {url: "postgresql://u:dbpass@db/x"}}
+  http: {api: {url: "https://api", headers: {apikey: key-value}}}
+""",
+    )
+    assert config.alertmanager is not None
+    assert config.alertmanager.reconcile_every == timedelta(minutes=1)
+    assert list(config.channels) == ["log", "hook", "mail", "chat"]
+    known = configured_secrets(config)
+    for secret in ("wh-token", "ci-token", "hook-secret", "xoxb-1", "sig", "dbpass", "key-value"):
+        assert secret in known
+    assert "dbpass" not in repr(config)
+
+
+def test_every_problem_is_told_at_once_with_line_and_column(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        """listen: nowhere
+externl_url: http://x
+triage_wait: 5
+channels:
+  a: {type: webhok, url: x}
+  b: {type: webhook}
+auth: {tokens: [{name: a, token: t, role: boss}]}
+""",
+    )
+    assert found == [
+        "responder.yaml:5:13: error: channels.a.type: unknown channel type 'webhok' (did you mean \"webhook\"?)",
+        "responder.yaml:6:6: error: channels.b: missing url",
+        "responder.yaml:2:1: error: configuration: unknown key 'externl_url' (did you mean \"external_url\"?)",
+        "responder.yaml:3:14: error: configuration.triage_wait: expected a duration such as 90s, 15m or 1h30m, got '5'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("listen: 0.0.0.0:8080", "auth.allow_anonymous_webhook: true"),
+        ("external_url: ftp://x", "expected http://host"),
+        ("redis: {url: http://x}", "redis://"),
+        ("name: 'two words'", "letters, digits"),
+        ("name: yes", "quote it"),
+        ("auth: {tokens: [{name: a, token: '', role: viewer}]}", "empty"),
+        ("a: [", "not YAML"),
+        ("- a", "expected a mapping"),
+        ("listen: a:1\nlisten: b:2", "stands twice"),
+        ("retention: 0s", "above zero"),
+        ("redis: {url: '${NOT_SET}'}", "environment variable NOT_SET is not set"),
+        ("auth: {webhook: {bearer_token_file: gone}}", "cannot read gone"),
+        ("data_dir: &a [*a]", "expected a text"),
+    ],
+)
+def test_a_mistake_says_what_would_be_right(tmp_path: Path, text: str, says: str) -> None:
+    assert any(says in one for one in problems(tmp_path, text)), problems(tmp_path, text)
+
+
+def test_secrets_come_from_the_environment_and_from_files(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from-a-file\n")
+    config = loaded(
+        tmp_path,
+        "redis: {url: 'redis://:${PW}@h'}\nauth: {webhook: {bearer_token_file: token}}\ndata_dir: '$${x}'",
+        PW="from-env",
+    )
+    assert config.redis is not None
+    assert config.redis.url.reveal() == "redis://:from-env@h"
+    assert config.auth.webhook.bearer_token is not None
+    assert config.auth.webhook.bearer_token.reveal() == "from-a-file"
+    assert config.data_dir.endswith("${x}")
+    (tmp_path / "token").write_text("rotated\n")
+    assert config.auth.webhook.bearer_token.reveal() == "rotated"
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "rules: [rules/]\ndata_dir: data")
+    assert config.rules == (f"{tmp_path}/rules/",)
+    assert config.data_dir == f"{tmp_path}/data"
+
+
+def test_what_this_version_does_not_act_on_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "responder.yaml"
+    file.write_text("archive: {url: postgresql://h/x}\nheartbeats: [{name: p, every: 5m}]\n")
+    warnings = load_config(file, {}, catalogue()).warnings
+    assert [one.level for one in warnings] == ["warning", "warning"]
+
+
+def test_a_bomb_of_aliases_is_refused_and_not_unfolded(tmp_path: Path) -> None:
+    layers = ["a0: &a0 [x,x,x,x,x,x,x,x,x,x]"]
+    layers += [f"a{i}: &a{i} [{','.join(f'*a{i - 1}' for _ in range(10))}]" for i in range(1, 9)]
+    text = "\n".join(layers)
+    found: Any = problems(tmp_path, text + "\nrules: *a8")
+    assert found
