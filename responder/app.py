@@ -37,7 +37,7 @@ from responder.paging.base import CHANNELS, Channel, ChannelTools
 from responder.paging.delivery import Delivery, Links
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
-from responder.store.connection import Client, ask, connect
+from responder.store.connection import Client, ask, close, connect
 from responder.store.embedded import EmbeddedServer
 from responder.store.errors import StoreError, UnsafeStoreError
 from responder.store.group_commit import GroupCommit
@@ -110,7 +110,7 @@ class Daemon:
             stack.push_async_callback(embedded.stop)
             await embedded.start()
         client = connect(embedded.url if embedded else self.config.redis.url.reveal())  # type: ignore[union-attr]
-        stack.push_async_callback(client.aclose)
+        stack.push_async_callback(close, client)
         accept = bool(self.config.redis and self.config.redis.accept_data_loss)
         await _until_safe(client, accept_data_loss=accept)
         return embedded, client

