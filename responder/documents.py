@@ -16,7 +16,7 @@ import msgspec
 import yaml
 
 from responder.durations import parse_duration
-from responder.registry import did_you_mean
+from responder.registry import closest, did_you_mean
 from responder.secrets import Secret
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -300,9 +300,7 @@ def _from_scalar(  # noqa: C901 - one arm per kind
         return _checked(float, text, f"expected a number, got {text!r}")
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         known = [str(one.value) for one in kind]
-        return _checked(
-            kind, text, f"expected one of {', '.join(known)}, got {text!r}{did_you_mean(text, known)}"
-        )
+        return _checked(kind, text, f"expected one of {', '.join(known)}, got {text!r}{closest(text, known)}")
     raise TypeError(f"no reader for {kind!r}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -54,7 +55,9 @@ class HttpProbe:
                 body = await _bounded(response.content)
                 status, location = response.status, response.headers.get("Location", "")
         except aiohttp.ClientConnectorError as error:
-            reason = error.os_error.strerror or type(error.os_error).__name__
+            reason = (
+                os.strerror(error.os_error.errno) if error.os_error.errno else type(error.os_error).__name__
+            )
             return self._observed(FindingStatus.CRITICAL, f"cannot reach {self._settings.target}: {reason}")
         except aiohttp.ClientError as error:
             text = f"{self._settings.target} broke off: {type(error).__name__}"

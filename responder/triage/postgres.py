@@ -7,6 +7,7 @@ transaction mode, where only ``application_name`` may be given at the start and 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -78,7 +79,7 @@ class PostgresProbe:
         except asyncpg.InterfaceError as error:
             raise TargetError(f"{self._settings.target}: {one_line(str(error), 150)}") from None
         except OSError as error:
-            reason = error.strerror or type(error).__name__
+            reason = os.strerror(error.errno) if error.errno else type(error).__name__
             return Observation(
                 status=FindingStatus.CRITICAL, headline=f"cannot reach {self._settings.target}: {reason}"
             )
