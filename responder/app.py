@@ -168,6 +168,7 @@ class Daemon:
                 await runner.cleanup()
                 if not await engine.drain(self.config.shutdown_grace):
                     log.warning("gave up waiting; what was held comes due again when its lease ends")
+                await door.close()
                 for task in background:
                     task.cancel()
         log.info("stopped")
@@ -213,10 +214,16 @@ class _Door:
         self._config = daemon.config
         self._metrics = daemon.metrics
         self._rulebook = daemon.rulebook
+        self._runners: dict[str, TriageRunner] = {}
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
         self._intake = Intake(self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics)
+
+    async def close(self) -> None:
+        """End what probes are still under way."""
+        for runner in self._runners.values():
+            await runner.close()
 
     def _engine(self) -> Engine:
         metrics, parts = self._metrics, self._parts
@@ -269,7 +276,7 @@ class _Door:
         tools = ProbeTools(
             targets=self._config.targets, session=self._parts.session, clock=self._daemon.clock
         )
-        made: dict[str, TriageRunner] = {}
+        made = self._runners
 
         def runner() -> TriageRunner:
             rules = self._rulebook.rules
@@ -336,6 +343,8 @@ class _Door:
 
     async def _expose(self, accept: str) -> tuple[bytes, str]:
         """The metrics, with the store's counts as they are now (or as they last were, where it is away)."""
+        # A reload may have brought services: they too are shown at zero before their first incident.
+        self._metrics.begin(self._rulebook.rules.services, self._parts.channels)
         try:
             counts, depth = await self._parts.reader.gauges()
         except StoreError:

@@ -25,7 +25,7 @@ _TO_RESOLVE = (300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 259200, 604800)
 _PROBE = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20)
 
 WEBHOOK_CODES = ("200", "400", "401", "413", "415", "503")
-PAGE_OUTCOMES = ("delivered", "retried", "failed", "dropped", "expired")
+PAGE_OUTCOMES = ("delivered", "retried", "failed", "unreachable", "dropped", "expired")
 
 
 class Metrics:

@@ -64,7 +64,7 @@ class Decider:
         if not facts_taken:
             loaded = msgspec.structs.replace(loaded, facts=(), unread=0)
         try:
-            outcome = await self._store.commit(loaded, decision)
+            outcome = await self._store.commit(loaded, decision, hold=not facts_taken)
         except StoreError as error:
             log.warning("decision not written; it stays due", incident=loaded.id, error=str(error))
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
@@ -67,6 +68,7 @@ class Delivery:
         if attempt.snapshot is None:
             return self._refused(effect, attempt, "the incident is gone")
         message = self._worded(attempt.snapshot, effect, attempt)
+        begun = time.monotonic()
         try:
             receipt = await channel.send(message, contact, _receipt(attempt.snapshot, effect))
         except ChannelError as error:
@@ -80,7 +82,7 @@ class Delivery:
             channel=effect.channel,
         )
         delivered = MessageDelivered(
-            at=attempt.now or effect.requested_at,
+            at=(attempt.now or effect.requested_at) + timedelta(seconds=time.monotonic() - begun),
             effect=effect.id,
             page=effect.page,
             kind=effect.kind,
@@ -99,8 +101,8 @@ class Delivery:
             log.exception("could not word the message; sending the bare facts", incident=incident.id)
             return bare(incident, effect, external_url=self._links.external_url, **words)  # type: ignore[arg-type]
 
-    def _refused(self, effect: SendMessage, attempt: Attempt, reason: str) -> Done:
-        self._observe(effect.channel, "failed")
+    def _refused(self, effect: SendMessage, attempt: Attempt, reason: str, outcome: str = "failed") -> Done:
+        self._observe(effect.channel, outcome)
         log.error(
             "not delivered",
             incident=effect.incident,

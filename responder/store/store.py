@@ -163,15 +163,18 @@ class Store:
         answer = await self.run("claim", self.shift(), incident_id, token, ms(INCIDENT_LEASE), INBOX_BATCH)
         return loaded_of(incident_id, token, answer) if answer[0] == b"ok" else None
 
-    async def commit(self, loaded: Loaded, decision: Decision) -> CommitOutcome:
-        """Write a decision. ``again``: written, and more has come; ``lost``: nothing was written."""
+    async def commit(self, loaded: Loaded, decision: Decision, *, hold: bool = False) -> CommitOutcome:
+        """Write a decision. ``again``: written, and facts wait; ``lost``: nothing was written.
+
+        ``hold``: facts that stay in the inbox do not wake the incident before its own time.
+        """
         incident = decision.incident
         gauge = f"{incident.service_label}|{incident.severity}|{incident.state_name}" if incident.open else ""
         head = (
             self.shift(), incident.id, loaded.token, loaded.revision, loaded.sequence, len(loaded.facts) + loaded.unread,
             msgspec.json.encode(incident).decode(), str(incident.state_name), gauge, incident.episode.number,
             incident.severity.urgent, to_ms(incident.wake_at) if incident.wake_at else 0,
-            ms(self.options.retention), TIMELINE_LIMIT, incident.severity.rank,
+            ms(self.options.retention), TIMELINE_LIMIT, incident.severity.rank, hold,
         )  # fmt: skip
         answer = await self.run(
             "commit",

@@ -3,7 +3,7 @@
 --
 -- KEYS[1] base
 -- ARGV[1] msgpack {shift, id, token, rev, seq, taken, snapshot, state, gauge, episode, urgent, wake, retention,
---         entries limit, severity rank}; wake in ms, 0 for none; gauge is the incident's field in the counts of open ones, '' if none
+--         entries limit, severity rank, hold}; wake in ms, 0 for none; gauge is the incident's field in the counts of open ones, '' if none
 -- ARGV[2] msgpack list of time-line entries
 -- ARGV[3] msgpack list of {queue, lane, urgent, header and payload}
 -- answers {'ok'} | {'again'} (written, and more has come meanwhile) | {'lost'} (nothing was written)
@@ -14,7 +14,7 @@ local effects = cmsgpack.unpack(ARGV[3])
 local call, fmt = redis.call, string.format
 local shift, id, token, rev, seq, taken, snapshot = c[1], c[2], c[3], c[4], c[5], c[6], c[7]
 local state, gauge, episode, urgent, wake, retention, limit = c[8], c[9], c[10], c[11], c[12], c[13], c[14]
-local severity = c[15]
+local severity, hold = c[15], c[16]
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + shift
 local now_text = fmt('%.0f', now)
@@ -85,12 +85,13 @@ end
 
 local mine, other = urgent and ':w:u' or ':w:n', urgent and ':w:n' or ':w:u'
 call('ZREM', base .. other, id)
-if moved then
-  -- Facts of people and pages are looked at now; alerts that joined meanwhile wait with the next ones.
-  local more = call('LLEN', incident .. ':in') > 0
-  call('ZADD', base .. mine, more and now_text or fmt('%.0f', now + 200), id)
-  return { more and 'again' or 'ok' }
+-- Facts that wait are looked at now (unless this decision failed on them: then after its pause); alerts that joined
+-- meanwhile wait a moment for the next ones.
+if call('LLEN', incident .. ':in') > 0 and not hold then
+  call('ZADD', base .. mine, now_text, id)
+  return { 'again' }
 end
+if moved and not hold then wake = now + 200 end
 if wake > 0 then
   call('ZADD', base .. mine, fmt('%.0f', wake), id)
 else
