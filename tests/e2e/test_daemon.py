@@ -7,15 +7,31 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import signal
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+import aiohttp
 import pytest
 from conftest import FIXTURES, body
-from daemon import FAST_RULES, DaemonProcess, Receiver, alert, receiver, running, until, webhook_body
+from daemon import (
+    FAST_RULES,
+    DaemonProcess,
+    Receiver,
+    alert,
+    free_port,
+    receiver,
+    running,
+    until,
+    webhook_body,
+)
+
+from responder.store.embedded import server_program
 
 
 @pytest.fixture
@@ -384,3 +400,200 @@ async def test_sigterm_ends_in_order_within_the_grace_time(hook: Receiver, tmp_p
     assert await daemon.stop() == 0
     assert time.monotonic() - begun < 20
     assert "Traceback" not in daemon.log()
+
+
+def slack_request(secret: str, incident: str, user: str = "ana") -> tuple[bytes, dict[str, str]]:
+    value = json.dumps({"incident": incident, "contact": "dbteam"})
+    payload = {
+        "type": "block_actions", "user": {"id": "U1", "username": user},
+        "actions": [{"action_id": "acknowledge", "value": value}],
+    }  # fmt: skip
+    raw = urlencode({"payload": json.dumps(payload)}).encode()
+    stamp = str(int(time.time()))  # noqa: TID251 - Slack's clock
+    digest = hmac.new(secret.encode(), b"v0:" + stamp.encode() + b":" + raw, hashlib.sha256).hexdigest()
+    return raw, {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={digest}"}
+
+
+async def test_the_button_in_slack_acknowledges_only_with_slacks_signature(daemons: Any) -> None:
+    chat = {
+        "type": "slack",
+        "token": "xoxb-1",
+        "signing_secret": "slack-secret",
+        "api_url": "http://127.0.0.1:9/api/",
+    }
+    daemon = await daemons(channels={"log": {"type": "log"}, "chat": chat})
+    await daemon.alerts(webhook_body(alert()))
+    incident = (await until_listed(daemon, 1))[0]["id"]
+    raw, headers = slack_request("wrong-secret", incident)
+    assert (await daemon.post("/slack/interactions", raw, headers=headers))[0] == 401
+    assert (await daemon.post("/slack/interactions", raw))[0] == 401
+    raw, headers = slack_request("slack-secret", incident)
+    begun = time.monotonic()
+    assert (await daemon.post("/slack/interactions", raw, headers=headers))[0] == 200
+    assert time.monotonic() - begun < 3
+    one = (await daemon.incidents())[0]
+    assert (one["state"], one["acknowledged_by"]) == ("acknowledged", "slack:ana")
+    raw, headers = slack_request("slack-secret", incident)
+    assert (await daemon.post("/slack/interactions", raw, headers=headers))[0] == 200  # pressed twice
+
+
+async def test_an_acknowledge_link_that_is_not_ours_is_404_and_previews_change_nothing(
+    hook: Receiver, tmp_path: Path
+) -> None:
+    async with running(tmp_path, hooked(hook)) as daemon:
+        await daemon.alerts(webhook_body(alert()))
+        path = (await until(hook.pages))[0]["ack_url"].removeprefix(daemon.url)
+        for method in ("GET", "HEAD"):
+            status, _ = await daemon.call(method, path)
+            assert status == 200
+        assert (await daemon.incidents())[0]["state"] == "triggered"
+        assert (await daemon.get("/ack/AAAA"))[0] == 404
+        changed = path[:8] + ("A" if path[8] != "A" else "B") + path[9:]
+        assert (await daemon.call("POST", changed))[0] == 404
+        assert (await daemon.call("POST", path))[0] == 200
+        status, html = await daemon.get(path)  # pressed again later: it says who has it
+        assert "Acknowledged by dbteam" in html
+        assert "/ack/" + path[5:] not in daemon.log()
+
+
+async def test_the_console_asks_for_a_token_and_takes_forms_of_its_own_only(daemons: Any) -> None:
+    daemon = await daemons(auth={"tokens": [{"name": "ana", "token": "ana-token", "role": "responder"}]})
+    await daemon.alerts(webhook_body(alert()))
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(daemon.url, cookie_jar=jar) as browser:
+        async with browser.get("/") as page:
+            assert "Log in" in await page.text()
+            token = form_token(await page.text())
+        async with browser.post("/login", data={"token": "wrong", "form_token": token}) as page:
+            assert page.status == 403
+        async with browser.post("/login", data={"token": "ana-token", "form_token": token}) as page:
+            text = await page.text()
+            assert "Alert1" in text
+        incident = re.findall(r"/incidents/([0-9a-f]{16})", text)[0]
+        path = f"/incidents/{incident}"
+        async with browser.get(path) as page:
+            assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+            token = form_token(await page.text())
+        async with browser.post(f"{path}/acknowledge", data={"form_token": "0" * 32}) as page:
+            assert page.status == 403
+        evil = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+        async with browser.post(f"{path}/acknowledge", data={"form_token": token}, headers=evil) as page:
+            assert page.status == 403
+        async with browser.post(f"{path}/acknowledge", data={"form_token": token, "note": "mine"}) as page:
+            assert page.status == 200
+            assert "ana took it" in await page.text()
+
+
+def form_token(html: str) -> str:
+    found = re.search(r'name="form_token" value="([0-9a-f]+)"', html)
+    assert found is not None
+    return found[1]
+
+
+async def test_a_store_in_trouble_is_seen_on_ready_and_metrics_and_alerts_get_503(
+    tmp_path: Path, store_name: str
+) -> None:
+    port = free_port()
+    store = await asyncio.create_subprocess_exec(
+        server_program(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--appendonly", "yes",
+        "--appendfsync", "always", "--save", "", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    async with running(tmp_path / "d", {"redis": {"url": f"redis://127.0.0.1:{port}/0"}}) as daemon:
+        assert (await daemon.alerts(webhook_body(alert())))[0] == 200
+        store.send_signal(signal.SIGSTOP)  # it hangs, which is worse than being gone
+        begun = time.monotonic()
+        assert (await daemon.alerts(webhook_body(alert(2))))[0] == 503
+        assert time.monotonic() - begun < 5
+        store.send_signal(signal.SIGCONT)
+        await daemon.until_ready()
+        store.kill()
+        await store.wait()
+        assert (await daemon.alerts(webhook_body(alert(3))))[0] == 503
+        assert (await daemon.get("/-/ready"))[0] == 503
+        assert (await daemon.get("/-/healthy"))[0] == 200
+        _, metrics = await daemon.get("/metrics")
+        assert "responder_store_up 0.0" in metrics
+
+
+async def test_a_store_that_could_lose_alerts_is_refused_at_the_start(tmp_path: Path) -> None:
+    port = free_port()
+    store = await asyncio.create_subprocess_exec(
+        server_program(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--save", "",
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    daemon = DaemonProcess(tmp_path / "d", {"redis": {"url": f"redis://127.0.0.1:{port}/0"}})
+    await daemon.start(ready=False)
+    assert daemon.process is not None
+    assert await daemon.process.wait() == 1
+    assert "appendonly is 'no', set it to 'yes'" in daemon.log()
+    store.kill()
+    await store.wait()
+
+
+async def test_metrics_are_there_at_zero_before_anything_happens_and_name_no_alert(daemons: Any) -> None:
+    daemon = await daemons()
+    await daemon.alerts(webhook_body(alert(1, service="made-up-by-a-sender")))
+    await until_listed(daemon, 1)
+    _, metrics = await daemon.get("/metrics")
+    for name in (
+        "responder_webhooks_total", "responder_alerts_received_total", "responder_alerts_duplicate_total",
+        "responder_alerts_unmatched_total", "responder_alerts_quarantined_total", "responder_incidents_opened_total",
+        "responder_incidents_open", "responder_time_to_page_seconds", "responder_time_to_acknowledge_seconds",
+        "responder_time_to_resolve_seconds", "responder_sla_response_total", "responder_escalations_total",
+        "responder_pages_total", "responder_probe_duration_seconds", "responder_actions_total", "responder_store_up",
+        "responder_wake_lag_seconds", "responder_outbox_depth", "responder_heartbeat_last_seen_timestamp_seconds",
+        "responder_config_last_reload_successful", "responder_config_last_reload_success_timestamp_seconds",
+        "responder_build_info",
+    ):  # fmt: skip
+        assert f"# TYPE {name} " in metrics or f"# TYPE {name.removesuffix('_total')} " in metrics, name
+    assert 'responder_sla_response_total{outcome="breached",service="database",severity="P1"} 0.0' in metrics
+    assert "responder_alerts_unmatched_total 1.0" in metrics
+    assert "made-up-by-a-sender" not in metrics
+    assert "Alert1" not in metrics
+    status, openmetrics = await daemon.get(
+        "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
+    )
+    assert openmetrics.rstrip().endswith("# EOF")
+
+
+@pytest.mark.debian("promtool")
+async def test_promtool_finds_nothing_wrong_with_the_metrics(daemons: Any) -> None:
+    daemon = await daemons()
+    _, metrics = await daemon.get("/metrics")
+    process = await asyncio.create_subprocess_exec(
+        "promtool",
+        "check",
+        "metrics",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    out, _ = await process.communicate(metrics.encode())
+    assert process.returncode == 0, out.decode()
+
+
+async def test_s1_a_receiver_that_was_down_and_gets_two_hundred_retries_at_once_pages_once(
+    hook: Receiver, tmp_path: Path
+) -> None:
+    async with running(tmp_path, hooked(hook)) as daemon:
+        raw = webhook_body(alert())
+        answers = await asyncio.gather(*(daemon.alerts(raw) for _ in range(200)))
+        assert {status for status, _ in answers} == {200}
+        assert sum(answer["changed"] for _, answer in answers) == 1
+        await until(hook.pages)
+        assert [page["level"] for page in hook.pages()] == ["primary"]
+
+
+async def test_e1_a_resolved_incident_pages_nobody_after_a_restart(hook: Receiver, tmp_path: Path) -> None:
+    daemon = DaemonProcess(tmp_path, hooked(hook))
+    await daemon.start()
+    await daemon.alerts(webhook_body(alert()))
+    await until(hook.pages)
+    incident = (await daemon.incidents())[0]["id"]
+    await daemon.post(f"/api/v1/incidents/{incident}/resolve", {"by": "ana"})
+    await daemon.kill()
+    await daemon.start()
+    end = time.monotonic() + 5
+    await until(lambda: time.monotonic() > end)
+    assert [page["level"] for page in hook.pages()] == ["primary"]
+    await daemon.stop()

@@ -68,7 +68,7 @@ async def doubtful(store: Store, turned: Any, peer: Peer, seconds: float = 0) ->
         engine = world.replica(store)
         settler = DoubtSettler(store, Alertmanagers(config, session), engine.took)
         performers = {
-            **world.performers(),
+            **world.performers(store),
             SettleDoubts: Performer(perform=settler.perform, limit=timedelta(seconds=10)),
         }
         engine._outbox._performers = performers

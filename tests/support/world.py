@@ -19,6 +19,7 @@ from responder.incident.message import Contact
 from responder.incident.opening import Opening
 from responder.incident.policy import Policy
 from responder.incident.severity import Severity
+from responder.intake.doubts import DoubtSettler
 from responder.rules.model import ProbeDefinition, Runbook, Verdict
 from responder.store.loaded import Attempt
 from responder.store.store import AlertWrite, Store
@@ -101,11 +102,13 @@ class World:
         assert attempt.now is not None
         return Done(facts=(TriageEnded(at=attempt.now, episode=attempt.effect.episode),))
 
-    def performers(self) -> dict[type[Effect], Performer]:
+    def performers(self, store: Store) -> dict[type[Effect], Performer]:
+        # Nobody can be asked about doubtful firings here: they are taken as real.
+        settler = DoubtSettler(store, None, lambda _: None)
         return {
             SendMessage: Performer(perform=self.send, limit=timedelta(seconds=10)),
             RunTriage: Performer(perform=self.triage, limit=timedelta(seconds=20)),
-            SettleDoubts: Performer(perform=self.triage, limit=timedelta(seconds=10)),
+            SettleDoubts: Performer(perform=settler.perform, limit=timedelta(seconds=10)),
         }
 
     def replica(
@@ -116,7 +119,7 @@ class World:
         return Engine(
             store,
             lambda: row,
-            self.performers(),
+            self.performers(store),
             queues=queues,
             hooks=EngineHooks(decision=self.decisions.append),
             chance=self._chance,

@@ -86,12 +86,12 @@ end
 local mine, other = urgent and ':w:u' or ':w:n', urgent and ':w:n' or ':w:u'
 call('ZREM', base .. other, id)
 -- Facts that wait are looked at now (unless this decision failed on them: then after its pause); alerts that joined
--- meanwhile wait a moment for the next ones.
+-- meanwhile wait a second for the next ones.
 if call('LLEN', incident .. ':in') > 0 and not hold then
   call('ZADD', base .. mine, now_text, id)
   return { 'again' }
 end
-if moved and not hold then wake = now + 200 end
+if moved and not hold and (wake == 0 or wake > now + 1000) then wake = now + 1000 end
 if wake > 0 then
   call('ZADD', base .. mine, fmt('%.0f', wake), id)
 else
