@@ -150,7 +150,7 @@ class Engine:
         while True:
             await self._room.wait()
             self._room.clear()
-            if self._left_behind and self._incidents.room > _LINE // 2:
+            if self._left_behind and min(self._incidents.room) > _LINE // 2:
                 return
 
     _left_behind = False
@@ -179,7 +179,7 @@ class Engine:
             self.serve_queues({queue: _UNKNOWN_QUEUE_SEATS})
             taken += [self._offer_lane(queue, lane, urgent=True) for lane in urgent]
             taken += [self._offer_lane(queue, lane, urgent=False) for lane in others]
-        return not all(taken) or len(due.urgent) + len(due.others) >= _LINE
+        return not all(taken) or max(len(due.urgent), len(due.others)) >= _LINE // 2
 
     def _offer_incident(self, incident_id: str, urgent: bool) -> bool:  # noqa: FBT001 - a callback's form
         return self._incidents.offer(incident_id, urgent=urgent)

@@ -15,7 +15,7 @@ _SHARE = 4
 
 
 class Pool:
-    """A bounded number of seats over a bounded line of keys, the urgent ones first.
+    """A bounded number of seats over two bounded lines of keys: the urgent ones, which go first, and the others.
 
     A key is worked on by one seat at a time; offered again meanwhile, it is done once more afterwards. What finds no
     place in the line is refused: it is due in the store, and the next poll finds it.
@@ -56,9 +56,9 @@ class Pool:
         self._again.clear()
 
     @property
-    def room(self) -> int:
-        """How many more keys would find a place."""
-        return max(self._line - len(self._waiting), 0)
+    def room(self) -> tuple[int, int]:
+        """How many more keys would find a place: urgent ones, others. A storm of others never crowds out urgent ones."""
+        return max(self._line - len(self._urgent), 0), max(self._line - len(self._others), 0)
 
     @property
     def idle(self) -> bool:
@@ -73,11 +73,15 @@ class Pool:
             self._again.add(key)
             return True
         if key in self._waiting:
+            if urgent and key in self._others:  # it has become urgent while it waited
+                self._others.remove(key)
+                self._urgent.append(key)
             return True
-        if not self.room:
+        line = self._urgent if urgent else self._others
+        if len(line) >= self._line:
             return False
         self._waiting.add(key)
-        (self._urgent if urgent else self._others).append(key)
+        line.append(key)
         if self._busy < self._seats:
             self._busy += 1
             self._group.create_task(self._sit(), name=f"{self.name} seat")

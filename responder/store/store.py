@@ -41,6 +41,8 @@ INBOX_BATCH = 500
 TIMELINE_LIMIT = 1_000
 _IDEMPOTENCY_TTL = timedelta(hours=24)
 
+#: How many urgent ones, and how many others.
+Room = tuple[int, int]
 #: (fingerprint, code, starts ms, ends ms, severity rank, incident key, opening as JSON, alert as JSON)
 AlertWrite = tuple[str, str, int, int, int, str, str, str]
 
@@ -223,9 +225,11 @@ class Store:
         )  # fmt: skip
         return Recorded(answer[0].decode(), int(answer[1]) if answer[0] == b"ok" else 0)
 
-    async def due(self, incidents: int, queues: Mapping[str, int], *, unknown_queues: int = 10) -> Due:
-        """What is due now, up to these limits, the urgent and the longest overdue first."""
-        answer = await self.run("due", self.shift(), incidents, _PACK.encode(dict(queues)), unknown_queues)
+    async def due(self, incidents: Room, queues: Mapping[str, Room], *, unknown_queues: int = 10) -> Due:
+        """What is due now, up to these numbers of urgent ones and of others, the longest overdue first."""
+        answer = await self.run(
+            "due", self.shift(), _PACK.encode(incidents), _PACK.encode(dict(queues)), unknown_queues
+        )
         now = from_ms(answer[0])
         return Due(
             now=now,

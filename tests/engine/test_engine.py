@@ -263,3 +263,70 @@ async def test_the_list_can_be_filtered_by_state_service_and_severity(run: Runni
     assert [one.severity for one in found.incidents] == [Severity.P3]
     none = await run.desk.incidents(IncidentFilter(services=frozenset({"other"})), limit=10, cursor=None)
     assert none.incidents == ()
+
+
+async def test_l7_l11_a_crash_between_deciding_sending_and_crossing_off_sends_the_same_id_again(
+    store: Store, turned: Any
+) -> None:
+    world = World(random.Random(1))
+    start = to_ms(await store.now())
+    await store.ingest([firing(1, start)])
+    dying = world.replica(store)
+    reached = asyncio.Event()
+
+    async def send_and_die(attempt: Attempt) -> Done:
+        await World.send(world, attempt)  # the provider has it
+        reached.set()
+        await asyncio.Event().wait()  # and we never hear of it
+        return Done()
+
+    kind = type(dying._outbox._performers[SendMessage])
+    dying._outbox._performers = {SendMessage: kind(perform=send_and_die, limit=timedelta(seconds=60))}
+    task = asyncio.create_task(dying.run())
+    await reached.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    survivor = world.replica(store)
+    task = asyncio.create_task(survivor.run())
+    await asyncio.sleep(0)
+    turned.turn(seconds=66)  # the dead one's lease is over
+    await settle(survivor)
+    pages = [sent.effect.id for sent in world.sent if sent.effect.kind is MessageKind.PAGE]
+    assert len(pages) == 2
+    assert len(set(pages)) == 1
+    turned.turn(minutes=5)
+    await settle(survivor)
+    assert Level.SECONDARY in [sent.effect.level for sent in world.sent]
+    run = Running(store, world, survivor, turned)
+    await run.finish()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_d9_repeats_and_resolves_open_no_second_incident(run: Running) -> None:
+    start = to_ms(await run.store.now())
+    await run.fire(1)
+    for _ in range(5):
+        run.engine.took(await run.store.ingest([firing(1, start)]))
+        run.engine.took(await run.store.ingest([resolving(7, start - 1_000, start)]))
+        await settle(run.engine)
+    assert len(await run.ids()) == 1
+    assert run.said() == ["page primary"]
+
+
+async def test_e11_what_came_due_while_nobody_ran_is_paged_at_once_when_somebody_runs(
+    store: Store, turned: Any
+) -> None:
+    world = World(random.Random(1))
+    await store.ingest([firing(1, to_ms(await store.now()))])
+    turned.turn(hours=1)
+    engine = world.replica(store)
+    task = asyncio.create_task(engine.run())
+    await asyncio.sleep(0)
+    await settle(engine)
+    assert sorted(sent.effect.level for sent in world.sent) == sorted(Level)  # three lanes, side by side
+    run = Running(store, world, engine, turned)
+    await run.finish()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,7 +1,8 @@
 #!lua flags=no-writes
 -- What is due, the urgent first, and when something is due next: one call a second finds all that is left lying.
 --
--- KEYS[1] base; ARGV: shift, limit of incidents, msgpack map of queue to its limit, limit of queues not in it
+-- KEYS[1] base; ARGV: shift, msgpack {limit of urgent incidents, of others},
+--          msgpack map of queue to such a pair, limit of queues not in it
 -- answers {now, urgent incidents, other incidents, next due ms ('' for none), {{queue, urgent lanes, other lanes}, ...},
 --          the longest overdue incident's time ('' for none)}
 local base = KEYS[1]
@@ -9,7 +10,8 @@ local call, fmt = redis.call, string.format
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[1])
 local now_text = fmt('%.0f', now)
-local limits, default = cmsgpack.unpack(ARGV[3]), tonumber(ARGV[4])
+local incidents, limits = cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3])
+local default = { tonumber(ARGV[4]), tonumber(ARGV[4]) }
 local soonest
 
 local function look(index, limit)
@@ -19,12 +21,7 @@ local function look(index, limit)
   return call('ZRANGEBYSCORE', index, '-inf', now_text, 'LIMIT', 0, limit)
 end
 
--- A quarter of the seats is left to what is not urgent, so that a storm of P1 cannot starve it for ever.
-local function both(index, limit)
-  local urgent = look(index .. ':u', limit)
-  local others = look(index .. ':n', math.max(limit - #urgent, math.min(limit, math.max(1, math.floor(limit / 4)))))
-  return urgent, others
-end
+local function both(index, limit) return look(index .. ':u', limit[1]), look(index .. ':n', limit[2]) end
 
 local oldest
 for _, index in ipairs({ ':w:u', ':w:n' }) do
@@ -33,7 +30,7 @@ for _, index in ipairs({ ':w:u', ':w:n' }) do
     oldest = tonumber(first[2])
   end
 end
-local urgent, others = both(base .. ':w', tonumber(ARGV[2]))
+local urgent, others = both(base .. ':w', incidents)
 local lanes = {}
 for _, queue in ipairs(call('SMEMBERS', base .. ':queues')) do
   local first, rest = both(base .. ':q:' .. queue, limits[queue] or default)

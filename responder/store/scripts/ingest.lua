@@ -20,7 +20,7 @@ local now_text = fmt('%.0f', now)
 
 local state_of, key_of, heard, worst, eager = {}, {}, {}, {}, {}
 -- What joins an incident that is paged already can page nobody: it may wait, so that a storm is one decision.
-local LAZY_MS = 2000
+local LAZY_MS = 5000
 local opened = {}
 
 -- Counts are added up here and written once per incident and call.
