@@ -17,6 +17,7 @@ from responder.config import ChannelSection, Config, TypeCatalogue
 from responder.documents import Document, Problem, ProblemsError
 from responder.registry import did_you_mean
 from responder.secrets import Secret
+from responder.typed import read
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _VARIABLE = re.compile(r"\$\$|\$\{([^}]*)\}")
@@ -122,10 +123,10 @@ class _Loading:
         if not isinstance(document.root, yaml.MappingNode):
             return None
         rest = yaml.MappingNode(document.root.tag, kept, document.root.start_mark, document.root.end_mark)
-        read = document.read(rest, Config, "configuration")
-        if not isinstance(read, Config):
+        found = read(document, rest, Config, "configuration")
+        if not isinstance(found, Config):
             return None
-        config = msgspec.structs.replace(read, channels=channels)
+        config = msgspec.structs.replace(found, channels=channels)
         self._check(config)
         return config
 
@@ -152,7 +153,7 @@ class _Loading:
                 node, f"{what}: missing type (known: {', '.join(sorted(self._catalogue.channels))})"
             )
             return None
-        kind = document.read(by_name["type"], str, f"{what}.type")
+        kind = read(document, by_name["type"], str, f"{what}.type")
         if kind not in self._catalogue.channels:
             if kind is not msgspec.UNSET:
                 hint = did_you_mean(kind, self._catalogue.channels)
@@ -160,7 +161,7 @@ class _Loading:
             return None
         kept = [(key_node, value) for key, key_node, value in items if key != "type"]
         rest = yaml.MappingNode(node.tag, kept, node.start_mark, node.end_mark)
-        settings = document.read(rest, self._catalogue.channels[kind], what)
+        settings = read(document, rest, self._catalogue.channels[kind], what)
         return None if settings is msgspec.UNSET else ChannelSection(type=kind, settings=settings)
 
     def _check(self, config: Config) -> None:

@@ -13,6 +13,7 @@ from responder.incident.decision import Entry
 from responder.incident.facts import Fact
 from responder.incident.severity import Severity
 from responder.incident.state import Incident, StateName
+from responder.store.reading import Quarantined
 
 
 class IncidentFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,26 +74,14 @@ class Desk(Protocol):
         """Make a person's fact durable, decide it, and answer. A repeated key with the same digest changes nothing."""
         ...
 
-    async def quarantined(self, *, limit: int = 100) -> Sequence[QuarantinedBody]:
+    async def quarantined(self, *, limit: int = 100) -> Sequence[Quarantined]:
         """Bodies that could not be read, newest first."""
         ...
 
-    async def quarantined_body(self, digest: str) -> QuarantinedBody | None:
+    async def quarantined_body(self, digest: str) -> Quarantined | None:
         """One of them with its raw body."""
         ...
 
     async def forget_quarantined(self, digest: str) -> bool:
         """Drop one; whether it was there."""
         ...
-
-
-class QuarantinedBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A body, or one alert of a body, that could not be read: kept once per distinct content, bounded."""
-
-    digest: str
-    reason: str
-    first_seen: str
-    last_seen: str
-    seen: int
-    size: int
-    body: bytes = b""

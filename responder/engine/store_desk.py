@@ -8,15 +8,12 @@ import binascii
 import re
 from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
-
 from responder.engine.desk import (
     Answer,
     IncidentDetail,
     IncidentFilter,
     IncidentPage,
     Outcome,
-    QuarantinedBody,
 )
 from responder.incident.facts import Fact
 from responder.incident.state import Incident, StateName
@@ -106,22 +103,17 @@ class StoreDesk:
         except TimeoutError:
             return False
 
-    async def quarantined(self, *, limit: int = 100) -> Sequence[QuarantinedBody]:
+    async def quarantined(self, *, limit: int = 100) -> Sequence[Quarantined]:
         """Bodies that could not be read, newest first."""
-        return [_body(one) for one in await self._reader.quarantined(limit)]
+        return await self._reader.quarantined(limit)
 
-    async def quarantined_body(self, digest: str) -> QuarantinedBody | None:
+    async def quarantined_body(self, digest: str) -> Quarantined | None:
         """One of them with its raw body."""
-        one = await self._reader.quarantined_body(digest)
-        return _body(one) if one else None
+        return await self._reader.quarantined_body(digest)
 
     async def forget_quarantined(self, digest: str) -> bool:
         """Drop one; whether it was there."""
         return await self._reader.forget_quarantined(digest)
-
-
-def _body(one: Quarantined) -> QuarantinedBody:
-    return msgspec.convert(msgspec.structs.asdict(one), QuarantinedBody)
 
 
 def _matches(incident: Incident, wanted: IncidentFilter) -> bool:

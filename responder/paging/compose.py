@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+
+import msgspec
 
 from responder.durations import format_duration
 from responder.incident.effects import SendMessage
@@ -17,56 +19,38 @@ FINDINGS_SHOWN = 20
 _RANK: Mapping[str, int] = {status: rank for rank, status in enumerate(FINDING_ORDER)}
 
 
-def compose(
-    incident: Incident,
-    effect: SendMessage,
-    *,
-    attempt: int,
-    sent_at: datetime,
-    external_url: str,
-    ack_url: str,
-) -> Message:
+class Words(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message needs beside the incident and the effect."""
+
+    attempt: int
+    sent_at: datetime
+    external_url: str
+    ack_url: str = ""
+
+
+def compose(incident: Incident, effect: SendMessage, words: Words) -> Message:
     """The message of an effect, from the incident as it is now."""
-    return Message(
-        kind=effect.kind,
-        id=effect.id,
-        page_id=effect.page,
-        incident=brief(incident, external_url),
-        level=effect.level,
-        to=effect.contact,
-        attempt=attempt,
-        respond_by=incident.respond_by,
-        sent_at=sent_at,
-        summary=block("\n".join(_summary(incident, effect, sent_at)), SUMMARY_LIMIT),
-        findings=ordered(incident.findings.values()),
-        actions=incident.offers,
-        ack_url=ack_url,
-        by=effect.by,
-    )
+    summary = block("\n".join(_summary(incident, effect, words.sent_at)), SUMMARY_LIMIT)
+    message = bare(incident, effect, words)
+    findings = ordered(incident.findings.values())
+    return msgspec.structs.replace(message, summary=summary, findings=findings, actions=incident.offers)
 
 
-def bare(
-    incident: Incident,
-    effect: SendMessage,
-    *,
-    attempt: int,
-    sent_at: datetime,
-    external_url: str,
-    ack_url: str,
-) -> Message:
+def bare(incident: Incident, effect: SendMessage, words: Words) -> Message:
     """The least that a person must hear, where wording the whole failed."""
     return Message(
         kind=effect.kind,
         id=effect.id,
         page_id=effect.page,
-        incident=brief(incident, external_url),
+        incident=brief(incident, words.external_url),
         level=effect.level,
         to=effect.contact,
-        attempt=attempt,
+        attempt=words.attempt,
         respond_by=incident.respond_by,
-        sent_at=sent_at,
+        sent_at=words.sent_at,
         summary=f"{incident.severity} {incident.service}: {incident.title}",
-        ack_url=ack_url,
+        ack_url=words.ack_url,
+        by=effect.by,
     )
 
 
@@ -87,10 +71,9 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
     )
 
 
-def ordered(findings: object) -> tuple[Finding, ...]:
+def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Findings with the worst first, bounded."""
-    listed = [one for one in findings if isinstance(one, Finding)] if hasattr(findings, "__iter__") else []
-    return tuple(sorted(listed, key=lambda one: (_RANK[one.status], one.probe))[:FINDINGS_SHOWN])
+    return tuple(sorted(findings, key=lambda one: (_RANK[one.status], one.probe))[:FINDINGS_SHOWN])
 
 
 def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str]:

@@ -16,7 +16,7 @@ from responder.incident.facts import MessageDelayed, MessageDelivered
 from responder.incident.message import Contact, Message, MessageKind, Receipt
 from responder.incident.state import Incident
 from responder.paging.base import Channel, ChannelError
-from responder.paging.compose import bare, compose
+from responder.paging.compose import Words, bare, compose
 from responder.store.loaded import Attempt
 from responder.text import one_line
 
@@ -92,14 +92,17 @@ class Delivery:
         return Done(facts=(delivered,))
 
     def _worded(self, incident: Incident, effect: SendMessage, attempt: Attempt) -> Message:
-        link = self._links.acknowledge(incident, effect.contact) if effect.kind in _ASKS else ""
-        sent_at = attempt.now or effect.requested_at
-        words = {"attempt": attempt.number, "sent_at": sent_at, "ack_url": link}
+        words = Words(
+            attempt=attempt.number,
+            sent_at=attempt.now or effect.requested_at,
+            external_url=self._links.external_url,
+            ack_url=self._links.acknowledge(incident, effect.contact) if effect.kind in _ASKS else "",
+        )
         try:
-            return compose(incident, effect, external_url=self._links.external_url, **words)  # type: ignore[arg-type]
+            return compose(incident, effect, words)
         except Exception:  # whatever is wrong with it, somebody must hear of the incident
             log.exception("could not word the message; sending the bare facts", incident=incident.id)
-            return bare(incident, effect, external_url=self._links.external_url, **words)  # type: ignore[arg-type]
+            return bare(incident, effect, words)
 
     def _refused(self, effect: SendMessage, attempt: Attempt, reason: str, outcome: str = "failed") -> Done:
         self._observe(effect.channel, outcome)

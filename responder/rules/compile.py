@@ -18,8 +18,8 @@ from responder.incident.policy import Policy, SeverityPolicy
 from responder.incident.severity import Level, Severity
 from responder.matchers import Matcher
 from responder.rules.files import ContactShape, DefaultShape, RuleShape, ServiceFromLabel, SeverityFromLabel
-from responder.rules.load import RawRules, levels_of
 from responder.rules.model import ProbeDefinition, Runbook, Verdict
+from responder.rules.raw import RawRules, levels_of
 from responder.text import one_line
 
 DEFAULT_RULE = "default"

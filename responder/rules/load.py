@@ -19,6 +19,9 @@ from responder.matchers import Matcher, MatcherError, parse_matcher
 from responder.registry import did_you_mean
 from responder.rules import files
 from responder.rules.files import DefaultShape, RuleShape, SeverityShape
+from responder.rules.raw import ProbeEntry, RawRules, RuleEntry, levels_of
+from responder.rules.reachability import unreachable_rules
+from responder.typed import read
 
 _RESPONSE = {Severity.P1: 15, Severity.P2: 60, Severity.P3: 240, Severity.P4: 1440}  # minutes, the runbook's
 
@@ -34,31 +37,6 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     targets: Mapping[str, frozenset[str]] = {}
     channels: Sequence[str] | None = None
     """Names of the configured channels; ``None`` where there is no configuration to check against."""
-
-
-class ProbeEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A probe of the rule files, typed by its own type."""
-
-    type: str
-    settings: msgspec.Struct
-
-
-class RuleEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule with its matchers parsed, and where it stands."""
-
-    shape: RuleShape
-    matchers: tuple[Matcher, ...]
-    place: Place
-
-
-class RawRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the files say, merged; names are checked, nothing is compiled."""
-
-    rules: tuple[RuleEntry, ...] = ()
-    default: DefaultShape = DefaultShape()
-    severities: dict[Severity, SeverityShape] = {}
-    named: dict[str, dict[str, Any]] = {}
-    digest: str = ""
 
 
 class LoadedRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +130,7 @@ class _Merging:
                 document.report(key_node, f"{what}: expected one of {', '.join(Severity)}")
                 continue
             else:
-                entry = document.read(value, files.NAMED[key], what)
+                entry = read(document, value, files.NAMED[key], what)
             if entry is not msgspec.UNSET:
                 self._named[key][name] = entry
         if key == "schedules":
@@ -173,7 +151,7 @@ class _Merging:
         if "type" not in by_name:
             document.report(node, f"{what}: missing type (known: {', '.join(sorted(types))})")
             return msgspec.UNSET
-        kind = document.read(by_name["type"], str, f"{what}.type")
+        kind = read(document, by_name["type"], str, f"{what}.type")
         if not isinstance(kind, str) or kind not in types:
             if isinstance(kind, str):
                 document.report(
@@ -182,7 +160,7 @@ class _Merging:
             return msgspec.UNSET
         kept = [(key_node, value) for key, key_node, value in items if key != "type"]
         rest = yaml.MappingNode(node.tag, kept, node.start_mark, node.end_mark)
-        settings = document.read(rest, types[kind], what)
+        settings = read(document, rest, types[kind], what)
         if settings is msgspec.UNSET:
             return settings
         target = getattr(settings, "target", None)
@@ -194,7 +172,7 @@ class _Merging:
         return ProbeEntry(type=kind, settings=settings)
 
     def _add_rule(self, document: Document, node: yaml.Node, what: str) -> None:
-        shape = document.read(node, RuleShape, what)
+        shape = read(document, node, RuleShape, what)
         if shape is msgspec.UNSET:
             return
         if not self._claim(document, "rules", shape.name, node):
@@ -223,7 +201,7 @@ class _Merging:
 
     def _add_default(self, document: Document, key_node: yaml.Node, node: yaml.Node) -> None:
         if self._claim(document, "default", "default", key_node):
-            shape = document.read(node, DefaultShape, "default")
+            shape = read(document, node, DefaultShape, "default")
             if shape is not msgspec.UNSET:
                 self._default = shape
 
@@ -291,71 +269,3 @@ class _Merging:
         if name is not None and name not in rows:
             text = f"default: service {name!r} has no row in escalation: nobody would be paged; add escalation.{name}"
             yield self._place("default", "default").problem(text)
-
-
-def levels_of(shape: SeverityShape) -> dict[Level, timedelta]:
-    """The times of the levels after the primary, with the runbook's defaults."""
-    return {
-        Level.SECONDARY: shape.escalate.get(Level.SECONDARY, shape.respond_within / 3),
-        Level.EXECUTIVE: shape.escalate.get(Level.EXECUTIVE, shape.respond_within),
-    }
-
-
-def unreachable_rules(rules: Sequence[RuleEntry]) -> Iterator[Problem]:
-    """Warn of a rule that can never match, because an earlier one takes all that it would.
-
-    Told only where it is certain: each matcher of the earlier rule stands in the later one too, or takes every value
-    that the later one's equality takes.
-    """
-    earlier_rules = _Earlier()
-    for later in rules:
-        for earlier in earlier_rules.that_may_cover(later):
-            if all(_implied(matcher, later.matchers) for matcher in earlier.matchers):
-                where = f"{earlier.place.file}:{earlier.place.line}"
-                text = f"rule {later.shape.name} can never match: {earlier.shape.name} ({where}) takes all it would"
-                yield later.place.problem(text, "warning")
-                break
-        earlier_rules.add(later)
-
-
-class _Earlier:
-    """Earlier rules by one of their matchers, so that a thousand rules are not compared with a thousand."""
-
-    _PATTERNS_COMPARED = 500
-
-    def __init__(self) -> None:
-        self._without: list[RuleEntry] = []
-        self._by_value: dict[tuple[str, str], list[RuleEntry]] = {}
-        self._by_matcher: dict[Matcher, list[RuleEntry]] = {}
-        self._patterns: list[RuleEntry] = []
-
-    def add(self, rule: RuleEntry) -> None:
-        if not rule.matchers:
-            self._without.append(rule)
-            return
-        literal = next((m for m in rule.matchers if m.literals is not None), None)
-        if literal is None:
-            self._by_matcher.setdefault(rule.matchers[0], []).append(rule)
-            self._patterns.append(rule)
-            return
-        for value in literal.literals or ():
-            self._by_value.setdefault((literal.name, value), []).append(rule)
-
-    def that_may_cover(self, rule: RuleEntry) -> Iterator[RuleEntry]:
-        yield from self._without
-        for matcher in rule.matchers:
-            values = sorted(matcher.literals or ())[:1]  # whoever takes all of them takes the first
-            for value in values:
-                yield from self._by_value.get((matcher.name, value), ())
-            yield from self._by_matcher.get(matcher, ())
-        yield from self._patterns[: self._PATTERNS_COMPARED]
-
-
-def _implied(wanted: Matcher, given: Sequence[Matcher]) -> bool:
-    for matcher in given:
-        if matcher == wanted:
-            return True
-        values = matcher.literals if matcher.name == wanted.name else None
-        if values is not None and all(wanted.matches({wanted.name: value}) for value in values):
-            return True
-    return False
