@@ -64,6 +64,7 @@ async def close(client: Client) -> None:
     manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
     for sentinel in manager.sentinels if manager is not None else ():
         await sentinel.aclose()
+    _heed_cancellation()
 
 
 def _parts(url: str) -> tuple[list[tuple[str, int]], dict[str, Any], str]:
@@ -93,6 +94,16 @@ def _sentinel(url: str) -> Client:
     return sentinel.master_for(name, db=db, retry=_no_retry(), **auth)
 
 
+def _heed_cancellation() -> None:
+    """Be cancelled now, where that was asked for while the library was connecting.
+
+    It can turn such a cancellation into an error of its own; a loop that calls the store would then never end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Script:
     """One Lua file of the store, run by its digest and loaded where the server does not know it."""
 
@@ -118,6 +129,8 @@ class Script:
             raise StoreFullError("the store is over its memory limit") from error
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreError(f"{self.name}: {type(error).__name__}") from error
+        finally:
+            _heed_cancellation()
 
 
 async def ask(client: Client, command: str, *args: Any) -> Any:
@@ -127,3 +140,5 @@ async def ask(client: Client, command: str, *args: Any) -> Any:
             return await client.execute_command(command, *args)
     except (RedisError, OSError, TimeoutError) as error:
         raise StoreError(f"{command}: {type(error).__name__}") from error
+    finally:
+        _heed_cancellation()

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import structlog
 
-from responder.store.connection import close, connect
-from responder.store.errors import UnsafeStoreError
+from responder.store.connection import ask, close, connect
+from responder.store.errors import StoreError, UnsafeStoreError
 
 log = structlog.get_logger(__name__)
 
@@ -160,10 +160,11 @@ class EmbeddedServer:
             async with asyncio.timeout(_START_LIMIT):
                 while process.returncode is None:
                     try:
-                        if await client.ping():
-                            return
-                    except Exception:  # noqa: BLE001 - not there yet, or still loading
+                        await ask(client, "PING")
+                    except StoreError:  # not there yet, or still loading
                         await asyncio.sleep(0.01)
+                    else:
+                        return
         except TimeoutError:
             process.kill()
             raise UnsafeStoreError(f"the embedded store did not answer within {_START_LIMIT:.0f} s") from None

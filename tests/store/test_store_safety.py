@@ -189,3 +189,24 @@ async def test_sentinel_and_its_primary_are_found(tmp_path: Path) -> None:
         for process in (sentinel, primary):
             process.kill()
             await process.wait()
+
+
+async def test_a_loop_that_calls_the_store_ends_when_it_is_cancelled_wherever_it_is(store_url: str) -> None:
+    async def loop(url: str) -> None:
+        while True:
+            client = connect(url)  # a new one each time: it is while connecting that cancellations got lost
+            try:
+                await connection.ask(client, "PING")
+            except StoreError:
+                await asyncio.sleep(0)
+            finally:
+                await close(client)
+
+    for number in range(150):
+        task = asyncio.create_task(loop(store_url if number % 2 else "unix:///nowhere/socket"))
+        for _ in range(number % 40):
+            await asyncio.sleep(0)
+        task.cancel()
+        async with asyncio.timeout(5):
+            await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
