@@ -104,8 +104,8 @@ async def test_killed_between_the_200_and_the_page_it_pages_after_the_restart(
     await daemon.kill()
     hook.status = 200
     await daemon.start()
-    page = (await until(hook.pages))[0]
-    assert page["level"] == "primary"
+    # Where it was killed in the middle of an attempt, that attempt's lease ends first.
+    await until(lambda: "primary" in [page["level"] for page in hook.pages()], limit=25)
     await daemon.stop()
 
 
