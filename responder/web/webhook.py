@@ -19,8 +19,9 @@ from responder.store.errors import StoreError
 
 log = structlog.get_logger(__name__)
 
-ANSWER_LIMIT = 4.5  # seconds: Alertmanager holds the whole group while it waits
-READ_LIMIT = 10.0
+ANSWER_LIMIT = (
+    4.5  # seconds from the first byte to our answer: Alertmanager holds the whole group while it waits
+)
 _JSON = msgspec.json.Encoder()
 _RETRY_AFTER = {"Retry-After": "5"}
 
@@ -39,39 +40,30 @@ class Webhook:
         """One webhook."""
         if self._expected and not self._allowed(request.headers.get("Authorization", "")):
             return self._problem(401, "credentials: missing or wrong", {"WWW-Authenticate": "Bearer, Basic"})
-        refusal = self._refused_unread(request)
-        if refusal is not None:
-            return (
-                await self._too_large()
-                if refusal == 413
-                else self._problem(415, "Content-Encoding: send it plain")
-            )
-        try:
-            # Alertmanager's bodies are mostly there as a whole already.
-            async with asyncio.timeout(None if request.content.is_eof() else READ_LIMIT):
-                raw = await self._read(request)
-        except TimeoutError:
-            return self._problem(408, "body: not sent in time")
-        except (ConnectionResetError, web.RequestPayloadError):
-            return self._problem(400, "body: broken off or not decodable")
-        if raw is None:
-            return await self._too_large()
-        return await self._take(raw)
-
-    async def _take(self, raw: bytes) -> web.Response:
         try:
             async with asyncio.timeout(ANSWER_LIMIT):
-                try:
-                    body = decode(raw)
-                except BodyError as error:
-                    return await self._bad(raw, str(error))
-                summary = await self._intake.take(body)
+                return await self._answered(request)
         except (StoreError, TimeoutError) as error:
             log.warning("webhook refused; Alertmanager tries again", reason=str(error) or "time-out")
             return self._problem(503, "the store is away or overloaded; send it again", _RETRY_AFTER)
-        except Exception:
+        except (ConnectionResetError, web.RequestPayloadError):
+            return self._problem(400, "body: broken off or not decodable")
+        except Exception:  # our own mistake: Alertmanager brings the body again
             log.exception("webhook failed")
             return self._problem(500, "an error of our own; see the log")
+
+    async def _answered(self, request: web.Request) -> web.Response:
+        refusal = self._refused_unread(request)
+        if refusal == 415:
+            return self._problem(415, "Content-Encoding: send it plain")
+        raw = None if refusal == 413 else await self._read(request)
+        if raw is None:
+            return await self._too_large()
+        try:
+            body = decode(raw)
+        except BodyError as error:
+            return await self._bad(raw, str(error))
+        summary = await self._intake.take(body)
         self._ok.inc()
         return web.Response(body=_JSON.encode(summary), content_type="application/json")
 
@@ -82,11 +74,7 @@ class Webhook:
 
     async def _too_large(self) -> web.Response:
         text = f"a webhook body was over {self._max_body} bytes: set max_alerts in Alertmanager, or raise max_body_bytes"
-        try:
-            async with asyncio.timeout(ANSWER_LIMIT):
-                await self._intake.refused("ResponderWebhookTooLarge", text)
-        except TimeoutError:
-            log.warning("refusal not recorded", reason="time-out")
+        await self._intake.refused("ResponderWebhookTooLarge", text)
         return self._problem(413, f"body: over the limit of {self._max_body} bytes")
 
     def _refused_unread(self, request: web.Request) -> int | None:

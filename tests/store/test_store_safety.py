@@ -19,6 +19,7 @@ from responder.store import connection, embedded
 from responder.store.connection import close, connect
 from responder.store.embedded import EmbeddedServer, server_program
 from responder.store.errors import StoreError, UnsafeStoreError
+from responder.store.reading import Reader
 from responder.store.safety import check_durability, durability_problems, has_room
 from responder.store.store import Store, to_ms
 
@@ -210,3 +211,48 @@ async def test_a_loop_that_calls_the_store_ends_when_it_is_cancelled_wherever_it
         async with asyncio.timeout(5):
             await asyncio.gather(task, return_exceptions=True)
         assert task.cancelled()
+
+
+@pytest.mark.debian("redis-server")
+async def test_a_cluster_serves_a_whole_incident(tmp_path: Path) -> None:
+    from daemon import free_port
+
+    port = free_port()
+    node = await asyncio.create_subprocess_exec(
+        "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--cluster-enabled", "yes",
+        "--cluster-port", str(free_port()), *SAFE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    plain = connect(f"redis://127.0.0.1:{port}/0")
+
+    async def formed() -> bool:
+        try:
+            await plain.execute_command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        except Exception:  # noqa: BLE001 - not up yet, or given already
+            pass
+        try:
+            return b"cluster_state:ok" in bytes(
+                str(await plain.execute_command("CLUSTER", "INFO")), "utf-8"
+            ) or ((await plain.execute_command("CLUSTER", "INFO"))["cluster_state"] == "ok")
+        except Exception:  # noqa: BLE001 - not up yet
+            return False
+
+    await eventually(formed, limit=20)
+    client = connect(f"redis+cluster://127.0.0.1:{port}")
+    try:
+        await check_durability(client, accept_data_loss=False)
+        store, reader = Store(client, "main"), Reader(Store(client, "main"))
+        start = to_ms(await store.now())
+        taken = await store.ingest([firing(1, start), firing(1, start)])
+        assert taken.outcomes == "nd"
+        assert (await store.due((10, 10), {})).urgent == (taken.changed[0][0],)
+        loaded = await store.claim(taken.changed[0][0], store.token())
+        assert loaded is not None
+        assert loaded.totals.firing_now == 1
+        assert await reader.gauges() == ({}, 0)
+        assert (await reader.alerts(loaded.id, 5))[1] == 1
+        assert has_room(await reader.memory())
+    finally:
+        await close(client)
+        await close(plain)
+        node.kill()
+        await node.wait()
