@@ -25,6 +25,9 @@ DECISION_PATIENCE = 3.0  # seconds; after that the answer is "recorded"
 #: How many incidents one page of a filtered list looks at; the cursor goes on from there.
 _SCAN_LIMIT = 2_000
 _SCAN_STEP = 200
+#: How often, and for how many, a look waits for the first decision of incidents that have just opened.
+_LOOKS = 4
+_DECIDED_AT_ONCE = 50
 
 
 class StoreDesk:
@@ -43,7 +46,7 @@ class StoreDesk:
         for _ in range(_SCAN_LIMIT // _SCAN_STEP):
             rows = await self._reader.ids(index, at[0] if at else "+inf", _SCAN_STEP)
             new = [row for row in rows if not (at and row[1] == at[0] and row[0] >= at[1])]
-            by_id = {one.id: one for one in await self._reader.snapshots([i for i, _ in new])}
+            by_id = await self._snapshots([i for i, _ in new])
             for incident_id, score in new:
                 incident = by_id.get(incident_id)
                 if incident is not None and _matches(incident, wanted):
@@ -55,8 +58,19 @@ class StoreDesk:
                 return IncidentPage(incidents=tuple(found))
         return IncidentPage(incidents=tuple(found), next_cursor=_write_cursor(at))
 
+    async def _snapshots(self, ids: list[str]) -> dict[str, Incident]:
+        """By id. What has only just opened is decided first, so that who posts an alert and looks finds its incident."""
+        for _ in range(_LOOKS):
+            found = {one.id: one for one in await self._reader.snapshots(ids)}
+            undecided = [one for one in ids if one not in found][:_DECIDED_AT_ONCE]
+            if not undecided:
+                break
+            await asyncio.gather(*(self._decide(one) for one in undecided))
+        return found
+
     async def incident(self, incident_id: str, *, alerts: int = 100) -> IncidentDetail | None:
         """One incident, ``None`` where there is none."""
+        await self._snapshots([incident_id])
         incident = await self._reader.snapshot(incident_id)
         if incident is None:
             return None
