@@ -78,13 +78,23 @@ class AuthConfig(_Section, frozen=True, kw_only=True):
     """Taking alerts from anybody beyond loopback is meant."""
 
 
-class PostgresTarget(_Section, frozen=True, kw_only=True):
-    """A database that probes may look at."""
+class _Target(_Section, frozen=True, kw_only=True):
+    """What is only looked at, unless ``allow`` lists it.
+
+    ``allow`` names the objects that actions may change (``deployment/pgbouncer``, ``sessions``, ``cache``); a ``*`` at
+    the end stands for anything.
+    """
+
+    allow: tuple[str, ...] = ()
+
+
+class PostgresTarget(_Target, frozen=True, kw_only=True):
+    """A database, or PgBouncer's admin console."""
 
     url: Secret
 
 
-class KubernetesTarget(_Section, frozen=True, kw_only=True):
+class KubernetesTarget(_Target, frozen=True, kw_only=True):
     """A cluster: a context of a kubeconfig, or the one that we run in."""
 
     context: str | None = None
@@ -92,21 +102,21 @@ class KubernetesTarget(_Section, frozen=True, kw_only=True):
     namespace: str
 
 
-class PrometheusTarget(_Section, frozen=True, kw_only=True):
+class PrometheusTarget(_Target, frozen=True, kw_only=True):
     """A Prometheus."""
 
     url: str
     headers: dict[str, Secret] = {}
 
 
-class HttpTarget(_Section, frozen=True, kw_only=True):
+class HttpTarget(_Target, frozen=True, kw_only=True):
     """A base URL; ``headers`` may hold secrets."""
 
     url: str
     headers: dict[str, Secret] = {}
 
 
-class SupersetTarget(_Section, frozen=True, kw_only=True):
+class SupersetTarget(_Target, frozen=True, kw_only=True):
     """A Superset."""
 
     url: str
@@ -114,7 +124,7 @@ class SupersetTarget(_Section, frozen=True, kw_only=True):
     password: Secret
 
 
-class SupabaseTarget(_Section, frozen=True, kw_only=True):
+class SupabaseTarget(_Target, frozen=True, kw_only=True):
     """A Supabase project and the Management API's access token."""
 
     url: str

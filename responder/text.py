@@ -23,3 +23,11 @@ def block(text: str, limit: int) -> str:
 def truncate(text: str, limit: int) -> str:
     """At most ``limit`` characters; what was cut shows as an ellipsis."""
     return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"
+
+
+_ADDRESS = re.compile(r"https?://[^\s\x00-\x20\x7f\"'<>\\]{1,1900}")
+
+
+def web_address(text: str) -> str:
+    """The address where it is a plain http or https one that can be shown as a link, else nothing."""
+    return text if _ADDRESS.fullmatch(text) else ""

@@ -27,12 +27,14 @@ from responder.paging.base import Channel
 from responder.paging.delivery import Delivery, Links
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
+from responder.store.charts import Charts
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.reading import Reader
 from responder.store.store import Store, Taken
 from responder.triage.base import ProbeTools
+from responder.triage.neighbours import StoreNeighbours
 from responder.triage.performer import TriagePerformer
 from responder.triage.runner import TriageRunner
 from responder.web import WebParts, application
@@ -44,7 +46,7 @@ PAGE_LIMIT = timedelta(seconds=10)
 TRIAGE_LIMIT = timedelta(seconds=24)
 SETTLE_LIMIT = timedelta(seconds=15)
 ACK_LINK_LIFETIME = timedelta(hours=48)
-_TRIAGE_SEATS = 8
+_TRIAGE_SEATS = 64
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +133,14 @@ class Wiring:
 
     def _runner(self) -> Callable[[], TriageRunner]:
         """The runner of the rules in force; a reload makes a new one."""
-        tools = ProbeTools(targets=self._config.targets, session=self._parts.session, clock=self._parts.clock)
+        parts = self._parts
+        tools = ProbeTools(
+            targets=self._config.targets,
+            session=parts.session,
+            clock=parts.clock,
+            neighbours=StoreNeighbours(parts.reader, lambda: self._rulebook.rules),
+        )
+        charts = Charts(parts.store)
         made = self._runners
 
         def runner() -> TriageRunner:
@@ -139,7 +148,11 @@ class Wiring:
             if rules.digest not in made:
                 made.clear()
                 made[rules.digest] = TriageRunner(
-                    rules.probes, tools, observe=self._observe_probe, redact=self._rulebook.redact
+                    rules.probes,
+                    tools,
+                    observe=self._observe_probe,
+                    redact=self._rulebook.redact,
+                    keep_chart=charts.keep,
                 )
             return made[rules.digest]
 

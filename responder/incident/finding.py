@@ -39,7 +39,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One probe's answer, bounded and redacted.
 
     ``headline`` is one line of at most 200 characters; ``detail`` at most 2,000, with line breaks. ``took`` is in
-    seconds. ``suggests`` names an action of the rule files that would help, where the probe knows one.
+    seconds. ``suggests`` names an action of the rule files that would help, where the probe knows one. ``chart`` is
+    the digest of a picture that the store keeps for a while, and ``chart_alt`` says what it shows; ``link`` is an http
+    or https address for people.
     """
 
     probe: str
@@ -49,3 +51,6 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     observed_at: datetime | None = None
     took: float = 0.0
     suggests: str | None = None
+    chart: str = ""
+    chart_alt: str = ""
+    link: str = ""

@@ -18,7 +18,7 @@ from responder.incident.policy import Policy, SeverityPolicy
 from responder.incident.severity import Level, Severity
 from responder.matchers import Matcher
 from responder.rules.files import ContactShape, DefaultShape, RuleShape, ServiceFromLabel, SeverityFromLabel
-from responder.rules.model import ProbeDefinition, Runbook, Verdict
+from responder.rules.model import ActionDefinition, ProbeDefinition, Runbook, Verdict
 from responder.rules.raw import RawRules, levels_of
 from responder.text import one_line
 
@@ -118,6 +118,13 @@ class Compiled:
         self.probes = {
             name: ProbeDefinition(name=name, type=entry.type, settings=entry.settings)
             for name, entry in named.get("probes", {}).items()
+        }
+        self.actions = {
+            name: ActionDefinition(name=name, type=entry.type, settings=entry.settings)
+            for name, entry in named.get("actions", {}).items()
+        }
+        self.dependencies: dict[str, tuple[str, ...]] = {
+            name: shape.depends_on for name, shape in named.get("services", {}).items()
         }
         fixed = {
             rule.shape.service for rule in (*self.rules, self.default) if isinstance(rule.shape.service, str)

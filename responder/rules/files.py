@@ -101,9 +101,11 @@ NAMED: dict[str, Any] = {
     "schedules": dict[str, Any],
     "runbooks": RunbookShape,
     "services": ServiceShape,
-    "probes": None,  # typed by the probe's own type
-    "actions": dict[str, Any],
+    "probes": None,
+    "actions": None,
 }
+#: Keys whose entries are typed by the plug-in that their ``type`` names.
+TYPED = ("probes", "actions")
 LISTED = ("rules", "checklist")
 SINGLE = ("default",)
 KEYS = (*NAMED, *LISTED, *SINGLE)

@@ -19,7 +19,7 @@ from responder.matchers import Matcher, MatcherError, parse_matcher
 from responder.registry import did_you_mean
 from responder.rules import files
 from responder.rules.files import DefaultShape, RuleShape, SeverityShape
-from responder.rules.raw import ProbeEntry, RawRules, RuleEntry, levels_of
+from responder.rules.raw import PluginEntry, RawRules, RuleEntry, levels_of
 from responder.rules.reachability import unreachable_rules
 from responder.typed import read
 
@@ -124,8 +124,8 @@ class _Merging:
             if not self._claim(document, key, name, key_node):
                 continue
             what = f"{key}.{name}"
-            if key == "probes":
-                entry = self._probe(document, value, what)
+            if key in files.TYPED:
+                entry = self._plugin(document, value, key, what)
             elif key == "severities" and name not in set(Severity):
                 document.report(key_node, f"{what}: expected one of {', '.join(Severity)}")
                 continue
@@ -144,32 +144,33 @@ class _Merging:
             return False
         return True
 
-    def _probe(self, document: Document, node: yaml.Node, what: str) -> Any:
+    def _plugin(self, document: Document, node: yaml.Node, key: str, what: str) -> Any:
+        """An entry of ``probes`` or ``actions``: its type, and the settings of that type."""
         items = document.items(node, what)
-        by_name = {key: value for key, _, value in items}
-        types = self._around.catalogue.probes
+        by_name = {name: value for name, _, value in items}
+        types: Mapping[str, type[msgspec.Struct]] = getattr(self._around.catalogue, key)
         if "type" not in by_name:
             document.report(node, f"{what}: missing type (known: {', '.join(sorted(types))})")
             return msgspec.UNSET
         kind = read(document, by_name["type"], str, f"{what}.type")
         if not isinstance(kind, str) or kind not in types:
             if isinstance(kind, str):
-                document.report(
-                    by_name["type"], f"{what}: unknown probe type {kind!r}{did_you_mean(kind, types)}"
-                )
+                text = f"{what}: unknown {key.removesuffix('s')} type {kind!r}{did_you_mean(kind, types)}"
+                document.report(by_name["type"], text)
             return msgspec.UNSET
-        kept = [(key_node, value) for key, key_node, value in items if key != "type"]
+        kept = [(key_node, value) for name, key_node, value in items if name != "type"]
         rest = yaml.MappingNode(node.tag, kept, node.start_mark, node.end_mark)
         settings = read(document, rest, types[kind], what)
         if settings is msgspec.UNSET:
             return settings
-        target = getattr(settings, "target", None)
-        if target is not None and target not in self._around.targets.get(kind, frozenset({target})):
-            text = (
-                f"{what}: target {target!r} is not configured under targets.{kind}; its finding will say so"
-            )
+        self._check_target(document, node, settings, what)
+        return PluginEntry(type=kind, settings=settings)
+
+    def _check_target(self, document: Document, node: yaml.Node, settings: msgspec.Struct, what: str) -> None:
+        section, target = getattr(settings, "TARGET_KIND", ""), getattr(settings, "target", None)
+        if target is not None and target not in self._around.targets.get(section, frozenset({target})):
+            text = f"{what}: target {target!r} is not configured under targets.{section}; it will say so when used"
             document.report(node, text, "warning")
-        return ProbeEntry(type=kind, settings=settings)
 
     def _add_rule(self, document: Document, node: yaml.Node, what: str) -> None:
         shape = read(document, node, RuleShape, what)

@@ -48,6 +48,14 @@ class ProbeDefinition(msgspec.Struct, frozen=True, kw_only=True):
     settings: msgspec.Struct
 
 
+class ActionDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of ``actions``: its type and that type's own settings."""
+
+    name: str
+    type: str
+    settings: msgspec.Struct
+
+
 class RuleSet(Protocol):
     """Immutable; a reload makes a new one."""
 
@@ -69,6 +77,16 @@ class RuleSet(Protocol):
     @property
     def probes(self) -> Mapping[str, ProbeDefinition]:
         """By name."""
+        ...
+
+    @property
+    def actions(self) -> Mapping[str, ActionDefinition]:
+        """By name."""
+        ...
+
+    @property
+    def dependencies(self) -> Mapping[str, tuple[str, ...]]:
+        """Each service that says so, and what it stands on."""
         ...
 
     @property

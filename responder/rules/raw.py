@@ -13,8 +13,8 @@ from responder.matchers import Matcher
 from responder.rules.files import DefaultShape, RuleShape, SeverityShape
 
 
-class ProbeEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A probe of the rule files, typed by its own type."""
+class PluginEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A probe or an action of the rule files, typed by its own type."""
 
     type: str
     settings: msgspec.Struct

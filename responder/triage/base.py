@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import ClassVar, Protocol
 
-import aiohttp
 import msgspec
 
-from responder.clock import Clock
-from responder.config import Targets
+from responder.alerts import Alert
 from responder.incident.finding import Finding, FindingStatus
+from responder.incident.severity import Severity
+from responder.incident.state import Incident
 from responder.registry import Registry
+from responder.targets.base import TargetSettings, Toolbox
 
 
-class ProbeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every probe's section of the rule files may say (beside its ``type``)."""
+class ProbeSettings(TargetSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every probe's section of the rule files may say (beside its ``type``).
 
-    timeout: timedelta = timedelta(seconds=5)
+    ``suggests`` names an action that would help where the finding is a warning or critical.
+    """
+
+    suggests: str | None = None
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,33 +32,61 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     service: str
     labels: Mapping[str, str]
     opened_at: datetime
+    severity: Severity = Severity.P3
+
+
+class Chart(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture of a finding: a PNG of at most 200 kB, and what it shows in words."""
+
+    png: bytes
+    alt: str
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """A probe's own answer; the runner bounds, redacts, times and names it."""
+    """A probe's own answer; the runner bounds, redacts, times and names it.
+
+    ``link`` leads a person further (a dashboard); only http and https are shown.
+    """
 
     status: FindingStatus
     headline: str
     detail: str = ""
     suggests: str | None = None
+    chart: Chart | None = None
+    link: str = ""
 
 
-class ProbeTools(msgspec.Struct, frozen=True, kw_only=True):
-    """What every probe is given: the configured targets, one HTTP session and the clock."""
+class Neighbours(Protocol):
+    """What a probe may ask about incidents and rules; bounded, and only to look."""
 
-    targets: Targets
-    session: aiohttp.ClientSession
-    clock: Clock
+    async def alerts(self, incident: str, limit: int) -> tuple[Sequence[Alert], int]:
+        """A sample of the incident's alerts, and how many there are. Raises ``StoreError``."""
+        ...
+
+    async def open_incidents(self, limit: int) -> Sequence[Incident]:
+        """Incidents that are open, newest first. Raises ``StoreError``."""
+        ...
+
+    def dependencies(self) -> Mapping[str, tuple[str, ...]]:
+        """Each service of the rule files and what it stands on."""
+        ...
+
+
+class ProbeTools(Toolbox, frozen=True, kw_only=True):
+    """What every probe is given beside the targets."""
+
+    neighbours: Neighbours
 
 
 class Probe(Protocol):
     """A way to look at a target. It never writes, and never makes things worse.
 
-    ``target_kind`` is the section of ``targets`` that its ``target`` setting names, so that ``check`` can tell.
+    ``per_incident``: what it sees depends on more of the incident than the labels that its settings name; its
+    findings are not shared between incidents.
     """
 
     Settings: ClassVar[type[ProbeSettings]]
-    target_kind: ClassVar[str]
+    per_incident: ClassVar[bool]
 
     def __init__(self, settings: ProbeSettings, tools: ProbeTools) -> None: ...
 
@@ -65,4 +97,7 @@ class Probe(Protocol):
 
 PROBES: Registry[Probe] = Registry("probe")
 
-__all__ = ["PROBES", "Circumstances", "Finding", "Observation", "Probe", "ProbeSettings", "ProbeTools"]
+__all__ = [
+    "PROBES", "Chart", "Circumstances", "Finding", "FindingStatus", "Neighbours", "Observation", "Probe",
+    "ProbeSettings", "ProbeTools",
+]  # fmt: skip

@@ -41,6 +41,7 @@ class TriagePerformer:
             service=incident.service,
             labels=incident.labels,
             opened_at=incident.opened_at,
+            severity=incident.severity,
         )
         await self._runner().run(effect.probes, circumstances, arrived)
         return Done(facts=(TriageEnded(at=now, episode=effect.episode),))

