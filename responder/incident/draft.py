@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,20 +13,25 @@ from responder.incident.decision import Decision, Entry, Measured, Measurement, 
 from responder.incident.effects import Effect
 from responder.incident.facts import Fact
 from responder.incident.moves import check_move
+from responder.incident.policy import Plans
+from responder.incident.reach import Reach
 from responder.incident.severity import Severity
-from responder.incident.state import Episode, Incident, State, StateName, Totals
+from responder.incident.state import Episode, Incident, Page, State, StateName, Totals
 from responder.text import one_line
 
 ENTRY_LIMIT = 500
+CAUSE_LIMIT = 200
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
-    """What has come since the last decision."""
+    """What has come since the last decision, and who is on call now (see :class:`~responder.incident.reach.OnCall`)."""
 
     totals: Totals
     facts: Sequence[Fact]
     now: datetime
     opened: bool = False
+    on_call: Mapping[str, tuple[str, ...]] = {}
+    plans: Mapping[str, Plans] = {}
 
 
 class Draft:
@@ -51,10 +56,18 @@ class Draft:
         """Replace fields of the present episode."""
         self.change(episode=msgspec.structs.replace(self.incident.episode, **fields))
 
+    def set_page(self, page: Page) -> None:
+        """Replace the page of the same id."""
+        self.change(pages=tuple(page if old.id == page.id else old for old in self.incident.pages))
+
     def move(self, to: State) -> None:
         """Change the state: the only way to do so."""
         check_move(self.incident, StateName(str(to.__struct_config__.tag)))
         self.change(state=to)
+
+    def change_state(self, **fields: Any) -> None:
+        """Replace data of the present state; it stays the same state."""
+        self.change(state=msgspec.structs.replace(self.incident.state, **fields))
 
     def note(self, reason: Reason, text: str = "", *, by: str = "", at: datetime | None = None) -> None:
         """Write a line of the time line, and the reason of the decision."""
@@ -79,8 +92,10 @@ class Draft:
         """Be woken at this time at the latest."""
         self.wake_ups.append(at)
 
-    def begin_episode(self, *, reached: tuple[states.Reach, ...] = (), hurried: bool = False) -> None:
+    def begin_episode(self, cause: str, *, reached: tuple[Reach, ...] = (), hurried: bool = False) -> None:
         """Page anew from the first level that is not in ``reached``; the response promise starts again from now.
+
+        ``cause`` says why, for people.
 
         A promise that people have not answered yet is never put off by this, and is judged once.
         """
@@ -91,7 +106,11 @@ class Draft:
             respond_by = min(respond_by, before.respond_by)
         self.change(
             episode=Episode(
-                number=before.episode.number + 1, began_at=self.now, reached=reached, hurried=hurried
+                number=before.episode.number + 1,
+                began_at=self.now,
+                reached=reached,
+                hurried=hurried,
+                cause=one_line(cause, CAUSE_LIMIT),
             ),
             respond_by=respond_by,
             response_judged=waiting and before.response_judged,
@@ -105,8 +124,9 @@ class Draft:
 
     def raise_severity(self, severity: Severity) -> None:
         """Take a worse severity and page anew."""
+        cause = f"it has risen from {self.incident.severity} to {severity}"
         self.change(severity=severity)
-        self.begin_episode()
+        self.begin_episode(cause)
 
     def seconds_since(self, start: datetime) -> float:
         """Seconds from ``start`` to now, never negative."""

@@ -243,6 +243,8 @@ def test_every_fact_in_every_state_is_taken_or_refused_and_never_raises(
         more["to"] = "ben"
     if fact is facts.SeveritySet:
         more["severity"] = Severity.P2
+    if fact is facts.SnoozedBy:
+        more["until"] = START + 60 * MINUTE
     decision = play.at(41, person(fact, 41, **more))
     assert (Reason.TOO_LATE in decision.why) == (state not in TAKEN_IN[fact])
 
