@@ -24,11 +24,14 @@ from responder.incident.state import Acknowledged
 def take(draft: Draft) -> None:
     """End a snooze, let an acknowledgement lapse, or remind who has it."""
     state = draft.incident.state
-    if not isinstance(state, Acknowledged):
-        return
-    if state.snoozed_until is not None:
+    if isinstance(state, Acknowledged) and state.snoozed_until is not None:
         _snoozed(draft, state.snoozed_until)
-        return
+        state = draft.incident.state
+    if isinstance(state, Acknowledged) and state.snoozed_until is None:
+        _stand_by(draft, state)
+
+
+def _stand_by(draft: Draft, state: Acknowledged) -> None:
     lapses_at = paged_anew_at(draft.incident, state)
     if lapses_at is not None:
         if draft.now >= lapses_at:
