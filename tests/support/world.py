@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -115,6 +115,10 @@ class World:
             )
         )
 
+    def who_is_on_call(self, names: Collection[str], now: datetime) -> Mapping[str, Sequence[str]]:
+        """Whoever it is when it is asked: a test may change ``on_call`` at any time."""
+        return self.on_call(names, now)
+
     def put_off(self, attempt: Attempt, effect: SendMessage) -> Done:
         """It fails for now, as the delivery of the daemon says so: in a fact of the first attempt."""
         assert attempt.now is not None
@@ -154,7 +158,7 @@ class World:
             hooks=EngineHooks(
                 decision=self.decisions.append,
                 dropped=lambda effect, why: self.dropped.append((effect, why)),
-                on_call=lambda names, now: self.on_call(names, now),
+                on_call=self.who_is_on_call,
             ),
             chance=self._chance,
         )

@@ -60,11 +60,12 @@ def test_l14_a_personal_delay_as_long_as_the_step_to_the_next_level_is_refused_w
 ) -> None:
     """L14: the next level pre-empted a person's own later phone call."""
     text = "contacts:\n  dbteam: {channels: {P1: [chat, {channel: phone, after: 5m}]}}"
-    assert errors(tmp_path, text) == [
+    expected = (
         "1.yaml:2:3: error: contacts.dbteam.channels.P1: phone after 5m comes too late: row database pages its "
         "secondary 5m after its primary; make it shorter than 5m, or give the level more time in "
         "severities.P1.escalate"
-    ]
+    )
+    assert errors(tmp_path, text) == [expected]
 
 
 def test_l14_a_shorter_delay_is_taken_and_so_is_a_longer_step(tmp_path: Path) -> None:
