@@ -21,6 +21,7 @@ from responder.targets.base import TargetError
 
 BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
 CONNECT_LIMIT = 5.0  # seconds
+DENIALS = frozenset({401, 403})  # what is answered to whoever may not ask
 
 
 class UnreachableError(TargetError):
@@ -33,6 +34,13 @@ class RefusedError(TargetError):
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
         self.status = status
+
+    @property
+    def finding(self) -> FindingStatus:
+        """What it says of the target: that we may not ask, that it is ill, or that we ask wrongly."""
+        if self.status in DENIALS:
+            return FindingStatus.DENIED
+        return FindingStatus.CRITICAL if self.status >= 500 else FindingStatus.ERROR
 
 
 class UnclearError(Exception):
@@ -86,7 +94,7 @@ def private_session(jar: aiohttp.abc.AbstractCookieJar | None = None) -> aiohttp
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_LIMIT),
         connector=aiohttp.TCPConnector(limit=8),
-        cookie_jar=jar or aiohttp.DummyCookieJar(),
+        cookie_jar=aiohttp.DummyCookieJar() if jar is None else jar,  # an empty jar counts as false
         trust_env=False,
     )
 
@@ -136,13 +144,6 @@ def unreachable(name: str, error: aiohttp.ClientError | OSError) -> str:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     reason = os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else type(cause).__name__
     return f"cannot reach {name}: {reason}"
-
-
-def meaning(status: int) -> FindingStatus:
-    """What a status that nobody expected says of the target: that it is ill, or that we may not ask."""
-    if status in {401, 403}:
-        return FindingStatus.DENIED
-    return FindingStatus.CRITICAL if status >= 500 else FindingStatus.ERROR
 
 
 def json_problem(body: bytes, expected: Mapping[str, Any]) -> str | None:

@@ -109,7 +109,7 @@ class Superset:
         """
         found: list[Dataset] = []
         for page in range(_PAGES):
-            query = f"(columns:!(id,table_name),order_column:id,order_direction:asc,page:{page},page_size:{_PAGE})"
+            query = f"(columns:!(id,table_name),order_column:table_name,order_direction:asc,page:{page},page_size:{_PAGE})"
             some = await self.result(f"/api/v1/dataset/?q={query}", list[Dataset])
             found += some
             if len(some) < _PAGE:

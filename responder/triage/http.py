@@ -11,13 +11,13 @@ import msgspec
 from responder.incident.finding import FindingStatus
 from responder.targets.base import configured
 from responder.targets.http import (
+    DENIALS,
     Answer,
     UnclearError,
     UnreachableError,
     answered,
     joined,
     json_problem,
-    meaning,
 )
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
 
@@ -71,10 +71,8 @@ class HttpProbe:
         says = f"{s.target}{s.path} answers {answer.status}"
         if answer.status not in s.expect_status:
             wanted = " or ".join(str(one) for one in s.expect_status)
-            status = FindingStatus.DENIED if meaning(answer.status) is FindingStatus.DENIED else None
-            return _observed(
-                status or FindingStatus.CRITICAL, f"{says}{_pointing(answer)}, expected {wanted}", answer
-            )
+            status = FindingStatus.DENIED if answer.status in DENIALS else FindingStatus.CRITICAL
+            return _observed(status, f"{says}{_pointing(answer)}, expected {wanted}", answer)
         problem = self._problem(answer)
         if problem is not None:
             return _observed(FindingStatus.CRITICAL, f"{says}, but {problem}", answer)

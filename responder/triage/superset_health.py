@@ -18,7 +18,6 @@ from responder.targets.http import (
     UnreachableError,
     answered,
     joined,
-    meaning,
 )
 from responder.targets.superset import signed_in
 from responder.text import one_line
@@ -68,9 +67,7 @@ class SupersetHealth:
         except (UnreachableError, UnclearError) as error:
             return Observation(status=FindingStatus.CRITICAL, headline=str(error))
         except RefusedError as error:
-            return Observation(
-                status=meaning(error.status), headline=f"{name}'s web process is up, but {error}"
-            )
+            return Observation(status=error.finding, headline=f"{name}'s web process is up, but {error}")
 
     async def _deeply(self, target: SupersetTarget) -> None:
         async with signed_in(self._settings.target, target) as superset:
