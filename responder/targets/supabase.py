@@ -100,9 +100,11 @@ class Supabase:
         if found.error:
             said = found.error.get("message", "") if isinstance(found.error, dict) else str(found.error)
             raise TargetError(f"{self._name} cannot search the logs: {self._said(str(said))}")
+        if found.result is None:
+            raise TargetError(f"{self._name} gives no log rows")
         try:
             # Counts come as numbers or, being wide, as texts.
-            return msgspec.convert(found.result or [], list[row], strict=False)  # type: ignore[valid-type]
+            return msgspec.convert(found.result, list[row], strict=False)  # type: ignore[valid-type]
         except msgspec.ValidationError:
             raise TargetError(f"{self._name} gives log rows of another shape") from None
 

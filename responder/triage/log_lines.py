@@ -12,6 +12,7 @@ from responder.text import one_line
 
 SHOWN = 300  # characters of a line
 _READ = 4_000  # characters of a line that are looked at
+_BEYOND = 300  # characters behind what is shown in which what is to be masked may end
 _KINDS = 5_000  # different lines that are told apart; what comes later and is new is not counted
 
 #: What differs between lines that say the same. What stands under ``kept`` is the exception: an HTTP status tells
@@ -27,12 +28,17 @@ _VARYING = re.compile(
     """,
     re.ASCII | re.IGNORECASE | re.VERBOSE,
 )
+#: Whose a line is makes no difference to what is wrong: mail addresses and numbers that look like a card's.
+_PERSONAL = re.compile(
+    r"[\w.+-]{1,64}@(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}|\b[3-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7}\b",
+    re.ASCII | re.IGNORECASE,
+)
 _KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
 _KEY_LINES = 200  # more lines than a private key has: a beginning without an end hides no more than these
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Lines that say the same: the first of them, on one line of at most 300 characters, and how many they are."""
+    """Lines that say the same: the first of them, masked, of at most 300 characters, and how many they are."""
 
     text: str
     count: int
@@ -78,7 +84,8 @@ def _placeholder(match: re.Match[str]) -> str:
 
 
 def _cut(line: str) -> str:
-    """At most 300 characters, without a part of a word at the end."""
+    """At most 300 characters, without a part of a word at the end, and without whose data it was."""
+    line = _PERSONAL.sub("<masked>", line[: SHOWN + _BEYOND])
     if len(line) <= SHOWN:
         return line
     whole, _, _ = line[:SHOWN].rpartition(" ")

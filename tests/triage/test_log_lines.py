@@ -85,9 +85,17 @@ def test_a_private_key_is_left_out_on_however_many_lines_it_stands() -> None:
     assert endless[-1] == (1, "after")
 
 
+def test_mail_addresses_and_card_numbers_are_masked_and_times_are_not() -> None:
+    assert texts("mail to ada.l+x@mail.example.com failed, card 4111-1111-1111-1111, 4111111111111111") == [
+        (1, "mail to <masked> failed, card <masked>, <masked>")
+    ]
+    assert texts("at 1795568593123 order 12345678 by a@b") == [(1, "at 1795568593123 order 12345678 by a@b")]
+    assert texts("word " * 58 + "ada@mail.example.com more")[0][1].endswith("word <masked> …")
+
+
 def test_hostile_lines_take_no_time() -> None:
     begun = time.monotonic()
-    for piece in ("a" * 10, "0-", "12:", "0x", "status ", "| ", "a1_", "-----BEGIN ", "2026-11-24 "):
+    for piece in ("a" * 10, "0-", "12:", "0x", "status ", "| ", "a1_", "-----BEGIN ", "2026-11-24 ", "a@a."):
         grouped([piece * 100_000] * 20, 5)
     assert time.monotonic() - begun < 5
 
