@@ -53,14 +53,28 @@ def grouped(lines: Iterable[str], limit: int) -> list[Group]:
     counts: dict[str, int] = {}
     first: dict[str, str] = {}
     for line in _without_keys(lines):
-        kind = _VARYING.sub(_placeholder, line)
+        kind = alike(line)
         if kind not in counts:
             if len(counts) >= _KINDS:
                 continue
             first[kind] = line
         counts[kind] = counts.get(kind, 0) + 1
     often = sorted(counts, key=counts.__getitem__, reverse=True)[: max(limit, 0)]
-    return [Group(text=_cut(first[kind]), count=counts[kind]) for kind in often]
+    return [Group(text=shown(first[kind]), count=counts[kind]) for kind in often]
+
+
+def alike(line: str) -> str:
+    """What lines that say the same have in common: the line without its numbers, ids and times."""
+    return _VARYING.sub(lambda match: match["kept"] or "#", line)
+
+
+def shown(line: str) -> str:
+    """At most 300 characters of a line, without a part of a word at the end, and without whose data it was."""
+    line = _PERSONAL.sub("<masked>", line[: SHOWN + _BEYOND])
+    if len(line) <= SHOWN:
+        return line
+    whole, _, _ = line[:SHOWN].rpartition(" ")
+    return f"{whole} …" if whole else "…"
 
 
 def _without_keys(lines: Iterable[str]) -> Iterator[str]:
@@ -77,16 +91,3 @@ def _without_keys(lines: Iterable[str]) -> Iterator[str]:
             line = f"{before}{REDACTED}"
         if line:
             yield line
-
-
-def _placeholder(match: re.Match[str]) -> str:
-    return match["kept"] or "#"
-
-
-def _cut(line: str) -> str:
-    """At most 300 characters, without a part of a word at the end, and without whose data it was."""
-    line = _PERSONAL.sub("<masked>", line[: SHOWN + _BEYOND])
-    if len(line) <= SHOWN:
-        return line
-    whole, _, _ = line[:SHOWN].rpartition(" ")
-    return f"{whole} …" if whole else "…"
