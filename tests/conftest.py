@@ -25,12 +25,14 @@ from responder.store.store import Store, StoreOptions
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
 
+pytest_plugins = ["action_fixtures"]
+
 FIXTURES = Path(__file__).parent / "fixtures" / "alertmanager"
 T = TypeVar("T")
 _numbers = itertools.count()
 
 #: Keys that stay for ever: a short list. Everything else belongs to an open incident or expires.
-PERMANENT = ("queues", "gauge", "x:", "w:", "q:", "ack_key")
+PERMANENT = ("queues", "gauge", "x:", "w:", "q:", "ack_key", "audit", "act:kill")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -96,6 +96,8 @@ class Decider:
             summary=runbook.summary if runbook else "",
             probes=runbook.diagnose if runbook else (),
             offers=runbook.offer if runbook else (),
+            automatic=tuple(name for name in runbook.offer if name in rules.automatic) if runbook else (),
+            raises=rules.raises.get(opening.rule, ()),
         )
         alert = _first_alert(loaded, loaded.opened_at)
         return open_incident(loaded.id, loaded.key, opening, alert, plan, loaded.opened_at)

@@ -13,6 +13,7 @@ from responder.incident.decision import Decision
 from responder.incident.draft import Draft, News
 from responder.incident.facts import Fact
 from responder.incident.stages import (
+    actions,
     alerts,
     clock,
     deliveries,
@@ -33,6 +34,7 @@ PIPELINE: tuple[Stage, ...] = (
     deliveries.take,  # what became of pages
     clock.take,  # the watch is over, nothing was heard for too long
     findings.take,  # start diagnostics, take what they saw
+    actions.take,  # what is to be done to targets, and what came of it
     escalate.take,  # who is paged now, and over what
     tell.take,  # who hears of the change
     measure.take,  # what is counted

@@ -42,6 +42,7 @@ class Draft:
         self.measured: list[Measured] = []
         self.why: list[Reason] = []
         self.wake_ups: list[datetime] = []
+        self.announcements: list[str] = []
 
     def change(self, **fields: Any) -> None:
         """Replace fields of the incident."""
@@ -66,6 +67,10 @@ class Draft:
         """Add a reason that needs no line of its own."""
         if reason not in self.why:
             self.why.append(reason)
+
+    def announce(self, text: str) -> None:
+        """Have everybody who was paged hear this; the telling stage sends it."""
+        self.announcements.append(one_line(text, ENTRY_LIMIT))
 
     def ask(self, effect: Effect) -> None:
         """Ask something of the world."""
@@ -103,10 +108,13 @@ class Draft:
         )
         self.move(states.Triggered())
 
-    def raise_severity(self, severity: Severity) -> None:
-        """Take a worse severity and page anew."""
+    def raise_severity(self, severity: Severity, *, keep_findings: bool = False) -> None:
+        """Take a worse severity and page anew; what was found stays where it was the reason."""
+        before = self.incident
         self.change(severity=severity)
         self.begin_episode()
+        if keep_findings:
+            self.change(findings=before.findings, triage=states.TriageStatus.DONE)
 
     def seconds_since(self, start: datetime) -> float:
         """Seconds from ``start`` to now, never negative."""

@@ -45,6 +45,7 @@ TAKEN_IN: dict[type[facts.Fact], frozenset[StateName]] = {
     facts.SeveritySet: _OPEN,
     facts.AssignedTo: _OPEN,
     facts.NoteAdded: _ANY,
+    facts.ActionRequested: _OPEN,
 }
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
+from responder.incident.action import ActionRun, Raise
 from responder.incident.finding import Finding
 from responder.incident.message import Receipt
 from responder.incident.policy import Policy, SeverityPolicy
@@ -159,6 +160,10 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     probes: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
+    automatic: tuple[str, ...] = ()
+    raises: tuple[Raise, ...] = ()
+    actions: tuple[ActionRun, ...] = ()
+    actions_asked: int = 0
     totals: Totals = Totals()
     pages: tuple[Page, ...] = ()
     findings: dict[str, Finding] = {}

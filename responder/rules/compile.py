@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from responder.incident.action import Approval
 from responder.incident.message import Contact
 from responder.incident.policy import Policy, SeverityPolicy
 from responder.incident.severity import Level, Severity
@@ -123,6 +124,12 @@ class Compiled:
             name: ActionDefinition(name=name, type=entry.type, settings=entry.settings)
             for name, entry in named.get("actions", {}).items()
         }
+        self.automatic = frozenset(
+            name
+            for name, action in self.actions.items()
+            if getattr(action.settings, "approval", None) is Approval.AUTOMATIC
+        )
+        self.raises = {entry.shape.name: entry.shape.raises for entry in raw.rules if entry.shape.raises}
         self.dependencies: dict[str, tuple[str, ...]] = {
             name: shape.depends_on for name, shape in named.get("services", {}).items()
         }

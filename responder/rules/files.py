@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from responder.incident.action import Raise
 from responder.incident.severity import Level, Severity
 
 
@@ -68,6 +69,7 @@ class RuleShape(_Shape, frozen=True, kw_only=True):
     service: ServiceFromLabel | str
     group_by: tuple[str, ...] = ()
     runbook: str | None = None
+    raises: tuple[Raise, ...] = msgspec.field(default=(), name="raise")
 
 
 class DefaultShape(_Shape, frozen=True, kw_only=True):

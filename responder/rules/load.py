@@ -19,6 +19,7 @@ from responder.matchers import Matcher, MatcherError, parse_matcher
 from responder.registry import did_you_mean
 from responder.rules import files
 from responder.rules.files import DefaultShape, RuleShape, SeverityShape
+from responder.rules.plugin_checks import plugin_problems
 from responder.rules.raw import PluginEntry, RawRules, RuleEntry, levels_of
 from responder.rules.reachability import unreachable_rules
 from responder.typed import read
@@ -35,6 +36,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
     catalogue: TypeCatalogue = TypeCatalogue()
     targets: Mapping[str, frozenset[str]] = {}
+    allowed: Mapping[tuple[str, str], Sequence[str]] | None = None
+    """The allow-list of each target, by section and name; ``None`` where there is no configuration to check against."""
     channels: Sequence[str] | None = None
     """Names of the configured channels; ``None`` where there is no configuration to check against."""
 
@@ -222,6 +225,8 @@ class _Merging:
         yield from self._check_channels(raw)
         yield from self._check_default_row(raw)
         yield from unreachable_rules(raw.rules)
+        for problem in plugin_problems(raw.named, raw.rules, self._around.allowed):
+            yield self._place(problem.key, problem.name).problem(problem.text, problem.level)
 
     def _place(self, key: str, name: str) -> Place:
         return self._places.get((key, name), Place("rules", 1, 1))

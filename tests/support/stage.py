@@ -11,7 +11,14 @@ import pytest
 from responder.alerts import Alert, AlertStatus
 from responder.incident.advance import advance
 from responder.incident.decision import Decision, Measured, Reason
-from responder.incident.effects import Effect, RunTriage, SendMessage, SettleDoubts
+from responder.incident.effects import (
+    CheckAction,
+    Effect,
+    RunAction,
+    RunTriage,
+    SendMessage,
+    SettleDoubts,
+)
 from responder.incident.facts import Fact, MessageDelivered, MessageFailed
 from responder.incident.opening import Opening, Plan, open_incident
 from responder.incident.policy import Policy, SeverityPolicy
@@ -157,6 +164,8 @@ def _short(effect: Effect) -> str:
             return f"triage {','.join(probes)}"
         case SettleDoubts():
             return "settle"
+        case RunAction(name=name) | CheckAction(name=name):
+            return f"{type(effect).__struct_config__.tag} {name}"
 
 
 def kinds(effects: Sequence[Effect]) -> list[str]:

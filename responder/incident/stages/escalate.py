@@ -1,4 +1,4 @@
-"""Stage 6: who is paged now, and over which of their channels.
+"""Stage 7: who is paged now, and over which of their channels.
 
 The primary at once, the other levels at the severity's times, until somebody acknowledges. A level that cannot be
 reached falls to the next one at once. After the last level, that one is paged again at the pace of the promised

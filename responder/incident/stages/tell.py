@@ -1,4 +1,4 @@
-"""Stage 7: those who were paged hear what became of it, in the lane of their page and so after it."""
+"""Stage 8: those who were paged hear what became of it, in the lane of their page and so after it."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ def take(draft: Draft) -> None:
             _tell_joined(draft)
         case _:
             pass
+    for text in draft.announcements:
+        _tell(draft, MessageKind.UPDATE, _paged(draft), text=text)
 
 
 def _paged(draft: Draft, *, this_episode: bool = False) -> list[Page]:
