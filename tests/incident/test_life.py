@@ -8,6 +8,7 @@ import pytest
 from stage import MINUTE, START, Play, kinds
 
 from responder.incident import facts
+from responder.incident.action import ActionRole, RunKind
 from responder.incident.advance import advance
 from responder.incident.decision import (
     AcknowledgedAfter,
@@ -243,6 +244,8 @@ def test_every_fact_in_every_state_is_taken_or_refused_and_never_raises(
         more["to"] = "ben"
     if fact is facts.SeveritySet:
         more["severity"] = Severity.P2
+    if fact is facts.ActionRequested:
+        more |= {"name": "restart", "kind": RunKind.PERFORM, "role": ActionRole.RESPONDER}
     decision = play.at(41, person(fact, 41, **more))
     assert (Reason.TOO_LATE in decision.why) == (state not in TAKEN_IN[fact])
 
