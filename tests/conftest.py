@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from helm_chart import Helm
 from hypothesis import HealthCheck, settings
 
 # The embedded Postgres looks for it at import, and warns where it is not set.
@@ -132,3 +133,11 @@ async def leaked(store: Store) -> list[str]:
             continue  # waits to be performed; the outbox tests look that it goes
         found.append(name)
     return found
+
+
+@pytest.fixture(scope="session")
+def helm() -> Iterator[Helm]:
+    """One Helm engine for this worker."""
+    engine = Helm()
+    yield engine
+    engine.close()
