@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from responder.engine.incidents import Decider
+from responder.engine.on_call import WhoIsOnCall, names_only
 from responder.engine.outbox import Outbox, Performer
 from responder.engine.pool import Pool
 from responder.incident.decision import Decision
@@ -34,12 +35,13 @@ _UNKNOWN_QUEUE_SEATS = 2
 
 
 class EngineHooks(msgspec.Struct, frozen=True, kw_only=True):
-    """Who hears of what the engine does: metrics."""
+    """Who hears of what the engine does (metrics), and who says who is on call."""
 
     decision: Callable[[Decision], None] = lambda _: None
     lag: Callable[[float], None] = lambda _: None
     dropped: Callable[[Effect, str], None] = lambda _effect, _why: None
     store_up: Callable[[bool], None] = lambda _: None
+    on_call: WhoIsOnCall = names_only
 
 
 class Engine:
@@ -61,7 +63,12 @@ class Engine:
         self._hooks = hooks
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         self.decider = Decider(
-            store, rules, on_decision=hooks.decision, on_effect=self._on_effect, on_lag=hooks.lag
+            store,
+            rules,
+            on_decision=hooks.decision,
+            on_effect=self._on_effect,
+            on_lag=hooks.lag,
+            on_call=hooks.on_call,
         )
         self._outbox = Outbox(
             store,

@@ -12,6 +12,7 @@ from datetime import datetime
 from responder.incident.decision import Decision
 from responder.incident.draft import Draft, News
 from responder.incident.facts import Fact
+from responder.incident.reach import OnCall
 from responder.incident.stages import (
     actions,
     alerts,
@@ -19,6 +20,7 @@ from responder.incident.stages import (
     deliveries,
     escalate,
     findings,
+    lapse,
     measure,
     people,
     tell,
@@ -33,6 +35,7 @@ PIPELINE: tuple[Stage, ...] = (
     people.take,  # acknowledge, escalate, resolve, note
     deliveries.take,  # what became of pages
     clock.take,  # the watch is over, nothing was heard for too long
+    lapse.take,  # the snooze is over, nobody stands by the acknowledgement any more
     findings.take,  # start diagnostics, take what they saw
     actions.take,  # what is to be done to targets, and what came of it
     escalate.take,  # who is paged now, and over what
@@ -43,16 +46,25 @@ PIPELINE: tuple[Stage, ...] = (
 
 
 def advance(
-    incident: Incident, totals: Totals, facts: Sequence[Fact], now: datetime, *, opened: bool = False
+    incident: Incident,
+    totals: Totals,
+    facts: Sequence[Fact],
+    now: datetime,
+    *,
+    opened: bool = False,
+    on_call: OnCall | None = None,
 ) -> Decision:
     """Decide.
 
     ``totals`` are the store's counts of the incident's alerts, ``facts`` what else happened since the last decision,
     in order; ``now`` is the store's time. Time never runs backwards: the latest of ``now``, the newest fact's time and
-    the incident's own is taken. ``opened`` marks the first decision of an incident.
+    the incident's own is taken. ``opened`` marks the first decision of an incident; ``on_call`` says who stands behind
+    the names of the matrix now (by default each name is itself a person).
     """
     latest = max([now, incident.now, *(fact.at for fact in facts)])
-    draft = Draft(incident, News(totals=totals, facts=facts, now=latest, opened=opened))
+    who = on_call or OnCall()
+    news = News(totals=totals, facts=facts, now=latest, opened=opened, on_call=who.people, plans=who.plans)
+    draft = Draft(incident, news)
     draft.change(now=latest, broken=0)
     for stage in PIPELINE:
         stage(draft)

@@ -13,7 +13,7 @@ import msgspec
 
 from responder.incident.action import ActionRole, RunKind
 from responder.incident.finding import FindingStatus
-from responder.incident.message import MessageKind
+from responder.incident.message import MessageKind, Wanted
 from responder.incident.severity import Level
 
 
@@ -28,7 +28,10 @@ class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag_field="effect"):
 
 
 class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
-    """Tell one contact over one channel. A page is dropped where its episode is no longer unacknowledged."""
+    """Tell one person over one channel; dropped where it is no longer ``wanted`` when its turn comes.
+
+    ``round`` is the round of a page: a later one to the same person over the same channel takes its place.
+    """
 
     kind: MessageKind
     page: str
@@ -37,6 +40,8 @@ class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
     channel: str
     by: str = ""
     text: str = ""
+    wanted: Wanted = Wanted.ALWAYS
+    round: int = 1
 
     @property
     def queue(self) -> str:

@@ -6,7 +6,7 @@ The counterpart of a fact is an effect (``effects.py``).
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -14,6 +14,9 @@ from responder.incident.action import ActionRole, Gate, RunKind
 from responder.incident.finding import Finding, FindingStatus
 from responder.incident.message import MessageKind, Receipt
 from responder.incident.severity import Severity
+
+#: The longest snooze.
+SNOOZE_LIMIT = timedelta(hours=24)
 
 
 class _Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact"):
@@ -52,6 +55,12 @@ class AssignedTo(_Human, frozen=True, kw_only=True, tag="assigned"):
     to: str
 
 
+class SnoozedBy(_Human, frozen=True, kw_only=True, tag="snoozed"):
+    """A person took the incident until a time, at most :data:`SNOOZE_LIMIT` later; then it pages anew if it fires."""
+
+    until: datetime
+
+
 class SeveritySet(_Human, frozen=True, kw_only=True, tag="severity"):
     """A person judged how bad it is."""
 
@@ -69,7 +78,10 @@ class MessageDelivered(_Fact, frozen=True, kw_only=True, tag="delivered"):
 
 
 class MessageFailed(_Fact, frozen=True, kw_only=True, tag="failed"):
-    """A channel refused a message for good; ``reason`` is for people and free of secrets."""
+    """A channel refused a message for good, or reports that what it accepted never arrived.
+
+    ``reason`` is for people and free of secrets.
+    """
 
     effect: str
     page: str
@@ -78,12 +90,16 @@ class MessageFailed(_Fact, frozen=True, kw_only=True, tag="failed"):
 
 
 class MessageDelayed(_Fact, frozen=True, kw_only=True, tag="delayed"):
-    """The first attempt of a page failed for now; it is tried again."""
+    """The first attempt of a page failed for now; it is tried again.
+
+    ``failover``: the provider is known to be down, and waiting for it is of no use.
+    """
 
     effect: str
     page: str
     kind: MessageKind
     reason: str
+    failover: bool = False
 
 
 class MessageDropped(_Fact, frozen=True, kw_only=True, tag="dropped"):
@@ -201,6 +217,7 @@ Fact = (
     | ReopenedBy
     | NoteAdded
     | AssignedTo
+    | SnoozedBy
     | SeveritySet
     | MessageDelivered
     | MessageFailed
@@ -219,3 +236,8 @@ Fact = (
     | ActionSettled
     | DecisionFailed
 )
+
+
+def is_by_person(fact: Fact) -> bool:
+    """Whether a person did this: a sign that somebody is there."""
+    return isinstance(fact, _Human)

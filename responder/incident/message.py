@@ -21,6 +21,17 @@ class MessageKind(StrEnum):
     REMINDER = "reminder"
 
 
+class Wanted(StrEnum):
+    """Until when a message is of use: the last look before it is sent goes by this.
+
+    The first two hold within the episode that asked for the message.
+    """
+
+    UNACKNOWLEDGED = "unacknowledged"
+    ACKNOWLEDGED = "acknowledged"
+    ALWAYS = "always"
+
+
 class IncidentBrief(msgspec.Struct, frozen=True, kw_only=True):
     """The incident as a page shows it. All text is bounded and free of control characters, but not escaped."""
 

@@ -10,7 +10,7 @@ import msgspec
 from responder.durations import format_duration
 from responder.incident.effects import SendMessage
 from responder.incident.finding import FINDING_ORDER, Finding
-from responder.incident.message import IncidentBrief, Message, MessageKind, OfferBrief
+from responder.incident.message import IncidentBrief, Message, MessageKind, OfferBrief, Wanted
 from responder.incident.state import Incident
 from responder.text import block
 
@@ -107,7 +107,7 @@ def _since(incident: Incident, now: datetime) -> str:
 def _next(incident: Incident, effect: SendMessage) -> str:
     """What is asked of the reader, or what has happened."""
     match effect.kind:
-        case MessageKind.PAGE | MessageKind.REMINDER:
+        case MessageKind.PAGE | MessageKind.REMINDER if effect.wanted is not Wanted.ALWAYS:
             still = (
                 "Still nobody has answered: acknowledge"
                 if effect.kind is MessageKind.REMINDER

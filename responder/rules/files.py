@@ -15,6 +15,24 @@ class _Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pass
 
 
+class StepShape(_Shape, frozen=True, kw_only=True):
+    """A channel of a plan that is tried so long after the person was reached."""
+
+    channel: str
+    after: timedelta | None = None
+
+
+#: Channels in the order in which they are tried: a name, or a name with its time.
+PlanShape = tuple[StepShape | str, ...]
+
+
+class AcknowledgementShape(_Shape, frozen=True, kw_only=True):
+    """How long an acknowledgement stands while nobody does anything."""
+
+    remind_after: timedelta | None = None
+    lapse_after: timedelta | None = None
+
+
 class SeverityShape(_Shape, frozen=True, kw_only=True):
     """One severity; the levels' times default to a third of the response time and to the response time."""
 
@@ -22,15 +40,17 @@ class SeverityShape(_Shape, frozen=True, kw_only=True):
     respond_within: timedelta
     update_every: timedelta = timedelta(minutes=30)
     escalate: dict[Level, timedelta] = {}
-    channels: tuple[str, ...] = ()
+    acknowledgement: AcknowledgementShape = AcknowledgementShape()
+    channels: PlanShape = ()
 
 
 class RowShape(_Shape, frozen=True, kw_only=True):
-    """A row of the escalation matrix."""
+    """A row of the escalation matrix; on the levels of ``everybody`` (``true``: all) each person has to acknowledge."""
 
     primary: str
     secondary: str | None = None
     executive: str | None = None
+    everybody: tuple[Level, ...] | bool = False
 
 
 class ContactShape(_Shape, frozen=True, kw_only=True):
@@ -42,7 +62,7 @@ class ContactShape(_Shape, frozen=True, kw_only=True):
     pagerduty: str | None = None
     ntfy: str | None = None
     teams: str | None = None
-    channels: dict[Severity, tuple[str, ...]] = {}
+    channels: dict[Severity, PlanShape] = {}
 
 
 class SeverityFromLabel(_Shape, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from responder.incident.action import Raise
 from responder.incident.message import Contact
-from responder.incident.policy import Policy
+from responder.incident.policy import ChannelStep, Policy
 from responder.incident.severity import Severity
 
 
@@ -115,4 +115,8 @@ class RuleSet(Protocol):
 
     def policy(self, service: str) -> Policy:
         """The service's row of the matrix (the default's where it has none) with every severity's promises."""
+        ...
+
+    def channels_of(self, name: str, severity: Severity) -> tuple[ChannelStep, ...]:
+        """The plan of channels of a contact or a person, whether any file names them or not."""
         ...

@@ -78,9 +78,9 @@ def test_performed_then_looked_at_then_told_with_before_and_after() -> None:
     decision = play.at(1, performed(run))
     (check,) = [effect for effect in decision.effects if isinstance(effect, CheckAction)]
     assert (check.until, check.mark) == (LATER, {"g": "2"})
-    assert play.incident.actions[0].status is RunStatus.VERIFYING
+    assert [one.status for one in play.incident.actions] == [RunStatus.VERIFYING]
     decision = play.at(2, settled(run))
-    assert play.incident.actions[0].status is RunStatus.EFFECTIVE
+    assert [one.status for one in play.incident.actions] == [RunStatus.EFFECTIVE]
     assert decision.entries[-1].text == "restart: helped: rolled out: 97 used → 12 used"
     (update,) = [effect for effect in decision.effects if isinstance(effect, SendMessage)]
     assert (update.kind, "helped" in update.text) == (MessageKind.UPDATE, True)
@@ -135,8 +135,8 @@ def test_what_does_not_help_is_given_up_loudly() -> None:
     play.at(1, performed(run))
     decision = play.at(9, settled(run, effective=False, given_up=True))
     assert Reason.ACTION_GIVEN_UP in decision.why
-    told = [effect.text for effect in decision.effects if isinstance(effect, SendMessage)]
-    assert any("does not help" in text for text in told)
+    told = [(effect.kind, effect.text) for effect in decision.effects if isinstance(effect, SendMessage)]
+    assert any(kind is MessageKind.REMINDER and "does not help" in text for kind, text in told)
 
 
 def test_a_refusal_of_a_gate_names_the_gate() -> None:

@@ -182,7 +182,7 @@ def _settled(draft: Draft, run: ActionRun, one: fact.ActionSettled) -> None:
 def _give_up(draft: Draft, run: ActionRun) -> None:
     text = f"{run.name} does not help: it is not tried again on this object. Look for another cause"
     draft.note(Reason.ACTION_GIVEN_UP, text)
-    draft.announce(text)
+    draft.announce(text, loud=True)
 
 
 def _check(draft: Draft, run: ActionRun, until: datetime, **more: Any) -> None:

@@ -1,4 +1,4 @@
-"""Stage 5: diagnostics run once an episode, beside the page and never in its way; doubts are put to Alertmanager."""
+"""Stage 6: diagnostics run once an episode, beside the page and never in its way; doubts are put to Alertmanager."""
 
 from __future__ import annotations
 
