@@ -67,6 +67,8 @@ class Reason(StrEnum):
     DROPPED = "overtaken before it was sent"
     DOUBT = "a firing may be a late copy; asking Alertmanager"
     DOUBT_SETTLED = "a doubtful firing was settled"
+    HELD = "paging is held back"
+    HOLD_OVER = "nothing holds it back any more"
     NOTE = "note"
     ASSIGNED = "assigned"
     BROKEN = "our own decision failed; the fallback paged"

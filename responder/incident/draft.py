@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,16 +12,23 @@ from responder.incident import state as states
 from responder.incident.decision import Decision, Entry, Measured, Measurement, Reason
 from responder.incident.effects import Effect
 from responder.incident.facts import Fact
+from responder.incident.hold import Hold
 from responder.incident.message import MessageKind
 from responder.incident.moves import check_move
-from responder.incident.policy import Plans
-from responder.incident.reach import Reach
+from responder.incident.reach import OnCall, Reach
 from responder.incident.severity import Severity
 from responder.incident.state import Episode, Incident, Page, State, StateName, Totals
 from responder.text import one_line
 
 ENTRY_LIMIT = 500
 CAUSE_LIMIT = 200
+
+
+class Outside(msgspec.Struct, frozen=True, kw_only=True):
+    """What is true outside the incident at the time of a decision: who is on call, what holds its pages back."""
+
+    on_call: OnCall = OnCall()
+    holds: tuple[Hold, ...] = ()
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,8 +38,7 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     facts: Sequence[Fact]
     now: datetime
     opened: bool = False
-    on_call: Mapping[str, tuple[str, ...]] = {}
-    plans: Mapping[str, Plans] = {}
+    outside: Outside = Outside()
 
 
 class Draft:

@@ -12,6 +12,7 @@ import msgspec
 
 from responder.incident.action import ActionRole, Gate, RunKind
 from responder.incident.finding import Finding, FindingStatus
+from responder.incident.hold import Hold
 from responder.incident.message import MessageKind, Receipt
 from responder.incident.severity import Severity
 
@@ -124,6 +125,16 @@ class TriageEnded(_Fact, frozen=True, kw_only=True, tag="triage_ended"):
     episode: int
 
 
+class AlertsMuted(_Fact, frozen=True, kw_only=True, tag="muted"):
+    """Alertmanager mutes every alert of the incident that fires; ``by`` says what does."""
+
+    by: tuple[Hold, ...]
+
+
+class AlertsUnmuted(_Fact, frozen=True, kw_only=True, tag="unmuted"):
+    """Alertmanager would send an alert of the incident again."""
+
+
 class LateCopySettled(_Fact, frozen=True, kw_only=True, tag="late_copy"):
     """Alertmanager was asked about doubtful firings: ``late`` of them were late copies, ``refired`` were real."""
 
@@ -225,6 +236,8 @@ Fact = (
     | MessageDropped
     | FindingArrived
     | TriageEnded
+    | AlertsMuted
+    | AlertsUnmuted
     | LateCopySettled
     | ActionRequested
     | ActionDenied

@@ -1,4 +1,4 @@
-"""Stage 6: what is to be done to targets, and what came of it.
+"""Stage 7: what is to be done to targets, and what came of it.
 
 The gates stand outside, where targets and limits can be asked. Here a wish becomes a run, at most one of an action at
 a time, and what is not known to have ended is looked at, never repeated.
