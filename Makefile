@@ -34,6 +34,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/responder check
+	$(BIN)/python tests/support/helm_chart.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench

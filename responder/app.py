@@ -103,7 +103,7 @@ class Daemon:
         worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         store = Store(client, config.name, options, worker=worker, shift=self._shift)
         channels = await self._channels(session, stack)
-        self.metrics.begin(self.rulebook.rules.services, channels)
+        self.metrics.begin(self.rulebook.rules.services, channels, self.rulebook.rules.actions)
         return Parts(
             config=config,
             rulebook=self.rulebook,

@@ -70,11 +70,20 @@ class Token(_Section, frozen=True, kw_only=True):
     role: str = "responder"
 
 
+class PersonConfig(_Section, frozen=True, kw_only=True):
+    """A person whom Slack knows by a user id (``U…``), and what they may do. ``role``: viewer, responder or admin."""
+
+    name: str
+    slack: str
+    role: str = "responder"
+
+
 class AuthConfig(_Section, frozen=True, kw_only=True):
     """Who may post alerts and who may call the API."""
 
     webhook: WebhookAuth = WebhookAuth()
     tokens: tuple[Token, ...] = ()
+    people: tuple[PersonConfig, ...] = ()
     allow_anonymous_webhook: bool = False
     """Taking alerts from anybody beyond loopback is meant."""
 

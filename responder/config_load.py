@@ -218,6 +218,17 @@ def _auth_problems(config: Config) -> Iterator[tuple[str, str]]:
     for token in config.auth.tokens:
         if token.role not in ROLES:
             yield "auth.tokens", f"{token.name}: expected role viewer, responder or admin, got {token.role!r}"
+    for person in config.auth.people:
+        if person.role not in ROLES:
+            yield (
+                "auth.people",
+                f"{person.name}: expected role viewer, responder or admin, got {person.role!r}",
+            )
+        if not re.fullmatch(r"[UW][A-Z0-9]{2,30}", person.slack):
+            yield (
+                "auth.people",
+                f"{person.name}: slack: expected a user id such as U0123456, got {person.slack!r}",
+            )
 
 
 def _listen_problems(config: Config) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ import msgspec
 from responder.durations import format_duration
 from responder.incident.effects import SendMessage
 from responder.incident.finding import FINDING_ORDER, Finding
-from responder.incident.message import IncidentBrief, Message, MessageKind
+from responder.incident.message import IncidentBrief, Message, MessageKind, OfferBrief, Wanted
 from responder.incident.state import Incident
 from responder.text import block
 
@@ -26,6 +26,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     sent_at: datetime
     external_url: str
     ack_url: str = ""
+    offers: tuple[OfferBrief, ...] = ()
 
 
 def compose(incident: Incident, effect: SendMessage, words: Words) -> Message:
@@ -33,7 +34,9 @@ def compose(incident: Incident, effect: SendMessage, words: Words) -> Message:
     summary = block("\n".join(_summary(incident, effect, words.sent_at)), SUMMARY_LIMIT)
     message = bare(incident, effect, words)
     findings = ordered(incident.findings.values())
-    return msgspec.structs.replace(message, summary=summary, findings=findings, actions=incident.offers)
+    return msgspec.structs.replace(
+        message, summary=summary, findings=findings, actions=incident.offers, offers=words.offers
+    )
 
 
 def bare(incident: Incident, effect: SendMessage, words: Words) -> Message:
@@ -104,7 +107,7 @@ def _since(incident: Incident, now: datetime) -> str:
 def _next(incident: Incident, effect: SendMessage) -> str:
     """What is asked of the reader, or what has happened."""
     match effect.kind:
-        case MessageKind.PAGE | MessageKind.REMINDER:
+        case MessageKind.PAGE | MessageKind.REMINDER if effect.wanted is not Wanted.ALWAYS:
             still = (
                 "Still nobody has answered: acknowledge"
                 if effect.kind is MessageKind.REMINDER

@@ -50,8 +50,19 @@ def _claim(request: web.Request) -> AckClaim | web.Response:
 def _page(request: web.Request, claim: AckClaim, detail: IncidentDetail | None) -> web.Response:
     if detail is None:
         return _private(page("message.html", 404, title="Not found", text="The incident is no longer kept."))
-    now = request.app[PARTS].clock.now()
-    return _private(page("ack.html", detail=detail, incident=detail.incident, contact=claim.contact, now=now))
+    parts = request.app[PARTS]
+    # The link acknowledges; an action asks who is there, on a page of its own.
+    incident = detail.incident
+    return _private(
+        page(
+            "ack.html",
+            detail=detail,
+            incident=incident,
+            contact=claim.contact,
+            now=parts.clock.now(),
+            offers=parts.actions.offers(incident) if incident.open else (),
+        )
+    )
 
 
 def _private(response: web.Response) -> web.Response:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 from aiohttp import web
 
+from responder.actions.desk import ActionDesk
 from responder.clock import Clock
 from responder.config import AuthConfig
 from responder.engine.desk import Desk
@@ -20,6 +21,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts behind the handlers. ``reload`` answers the problems, and whether the rules were taken."""
 
     desk: Desk
+    actions: ActionDesk
     auth: AuthConfig
     clock: Clock
     external_url: str

@@ -8,9 +8,11 @@ import msgspec
 
 from responder.alerts import Alert
 from responder.engine.desk import IncidentDetail
+from responder.incident.action import ActionRun
 from responder.incident.decision import Entry
 from responder.incident.finding import Finding
 from responder.incident.severity import Level, Severity
+from responder.incident.stages.actions import undoable
 from responder.incident.state import Incident, Page, PageStatus, StateName, Triggered
 from responder.paging.compose import ordered
 
@@ -72,6 +74,7 @@ class FindingView(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     observed_at: str | None
     took: float
+    suggests: str | None
 
 
 class PageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,11 +107,31 @@ class ChecklistItemView(msgspec.Struct, frozen=True, kw_only=True):
     done: bool
 
 
+class ActionRunView(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of an action; ``gate`` is what refused it, ``before`` and ``after`` what the verifying probe saw."""
+
+    id: str
+    name: str
+    kind: str
+    by: str
+    via: str
+    automatic: bool
+    status: str
+    gate: str | None
+    text: str
+    before: str | None
+    after: str | None
+    requested_at: str
+    performed_at: str | None
+    can_undo: bool
+
+
 class DetailView(IncidentView, frozen=True, kw_only=True):
     """One incident with all that is known; ``alerts`` is a sample of ``alerts_total``."""
 
     summary: str
     actions: tuple[str, ...]
+    action_runs: tuple[ActionRunView, ...]
     alerts: tuple[AlertView, ...]
     alerts_total: int
     findings: tuple[FindingView, ...]
@@ -179,6 +202,7 @@ def detail_view(detail: IncidentDetail, external_url: str) -> DetailView:
         **_common(incident, external_url),  # type: ignore[arg-type]
         summary=incident.summary,
         actions=incident.offers,
+        action_runs=tuple(_run(one) for one in incident.actions),
         alerts=tuple(_alert(one) for one in detail.alerts),
         alerts_total=detail.alerts_total,
         findings=tuple(_finding(one) for one in ordered(incident.findings.values())),
@@ -207,6 +231,26 @@ def _finding(finding: Finding) -> FindingView:
         detail=finding.detail,
         observed_at=_maybe(finding.observed_at),
         took=finding.took,
+        suggests=finding.suggests,
+    )
+
+
+def _run(run: ActionRun) -> ActionRunView:
+    return ActionRunView(
+        id=run.id,
+        name=run.name,
+        kind=str(run.kind),
+        by=run.by,
+        via=run.via,
+        automatic=run.automatic,
+        status=str(run.status),
+        gate=str(run.gate) if run.gate is not None else None,
+        text=run.text,
+        before=run.before or None,
+        after=run.after or None,
+        requested_at=rfc3339(run.requested_at),
+        performed_at=_maybe(run.performed_at),
+        can_undo=undoable(run),
     )
 
 

@@ -132,9 +132,9 @@ def test_a_contacts_channels_come_before_the_severitys_and_these_before_all(tmp_
         channels=("chat", "phone", "mail"),
     )
     channels = rules.policy("database").channels["dbteam"]
-    assert channels[Severity.P1] == ("phone", "chat")
-    assert channels[Severity.P2] == ("chat",)
-    assert channels[Severity.P3] == ("chat", "phone", "mail")
+    assert [str(step) for step in channels[Severity.P1]] == ["phone", "chat"]
+    assert [str(step) for step in channels[Severity.P2]] == ["chat"]
+    assert [str(step) for step in channels[Severity.P3]] == ["chat", "phone", "mail"]
 
 
 INVALID = Path(__file__).parent / "invalid"
