@@ -108,3 +108,25 @@ async def prometheus(
         log=folder / "prometheus.log", ready=f"{url}/-/ready",
     ):  # fmt: skip
         yield url
+
+
+@contextlib.asynccontextmanager
+async def remembering(folder: Path, samples: str) -> AsyncIterator[str]:
+    """A Prometheus that scrapes nothing and remembers these samples (OpenMetrics text with times)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    (folder / "prometheus.yml").write_text("{}")
+    (folder / "samples").write_text(f"{samples}# EOF\n")
+    maker = await asyncio.create_subprocess_exec(
+        "promtool", "tsdb", "create-blocks-from", "openmetrics", str(folder / "samples"), str(folder / "tsdb"),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await maker.communicate()
+    assert maker.returncode == 0, said.decode()
+    url = f"http://127.0.0.1:{port}"
+    async with program(
+        "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
+        f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=10y",
+        log=folder / "prometheus.log", ready=f"{url}/-/ready",
+    ):  # fmt: skip
+        yield url
