@@ -80,7 +80,7 @@ def _frame(axes: Axes, picture: Picture) -> None:
     axes.set_xlim(picture.window.start, picture.window.end)
     axes.set_xticks(ticks, [_time(at, form, first=at == ticks[0]) for at in ticks])
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: with_unit(_tidy(value), picture.unit)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _value(_tidy(value), picture.unit)))
     axes.tick_params(labelsize=_MEDIUM, colors=_PALE, length=0)
     axes.grid(visible=True, color="#e3e6ea", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -166,7 +166,7 @@ def _threshold(axes: Axes, threshold: Threshold, unit: str) -> None:
         axes.axhspan(*bad, color=_LIMIT_COLOUR, alpha=0.07, linewidth=0)
     above = (threshold.value - bottom) / (top - bottom) < 0.85
     axes.annotate(
-        f"threshold {with_unit(threshold.value, unit)}",
+        f"threshold {_value(threshold.value, unit)}",
         (0.0, threshold.value), xycoords=("axes fraction", "data"),
         xytext=(5, 4 if above else -4), textcoords="offset points", ha="left", va="bottom" if above else "top",
         fontsize=_MEDIUM, color=_LIMIT_COLOUR, bbox=_HALO, zorder=6,
@@ -202,12 +202,16 @@ def _legend(figure: Figure, picture: Picture) -> None:
             linewidth=3.2 if number == 0 else 2.2,
         )  # fmt: skip
         figure.add_artist(handle)
-        value = with_unit(line.series.last, picture.unit)
+        value = _value(line.series.last, picture.unit)
         figure.text(left + 0.05, y, value, fontsize=_MEDIUM, color=_INK, fontweight="bold", va="top")
         figure.text(left + 0.05, y - 0.053, _drawable(line.name), fontsize=_SMALL, color=_PALE, va="top")
     if picture.unseen:
         text = f"and {picture.unseen:,} more"
         figure.text(left, top - len(picture.lines) * _ROW, text, fontsize=_SMALL, color=_PALE, va="top")
+
+
+def _value(value: float, unit: str) -> str:
+    return _drawable(with_unit(value, unit))
 
 
 def _drawable(text: str) -> str:

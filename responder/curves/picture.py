@@ -56,7 +56,9 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
         ]
         if values:
             low, high = with_unit(min(values), self.unit), with_unit(max(values), self.unit)
-            parts.append(f"from {low} to {high}, now {with_unit(self.lines[0].series.last, self.unit)}")
+            first = self.lines[0].series
+            last = with_unit(first.last, self.unit)
+            parts.append(f"from {low} to {high}, {last} {'at last' if first.ended(self.window) else 'now'}")
         if self.threshold is not None:
             parts.append(f"threshold {with_unit(self.threshold.value, self.unit)}")
         return "; ".join(parts)

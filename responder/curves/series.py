@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from statistics import median
 
 import msgspec
 
 _TOLERANCE = 0.1  # of the height of the curve: what moves less stands still
 _TREND = 0.25  # of the height: what moved less is no trend
+_NOISE = 6.0  # times the usual step: what moved less may be chance
 _FLAT = 0.01  # of the size of the values: a curve of less height is a straight line
 _TREND_POINTS = 3
 
@@ -92,7 +94,7 @@ def trend(series: Series) -> Trend | None:
     """Whether the curve rises, falls or is steady; ``None`` where it is neither, as with noise.
 
     Single peaks are smoothed away first. Rising means: since its lowest point it has come up by at least a quarter of
-    the whole height, and nowhere fell back by more than a tenth of it.
+    the whole height and by far more than from one point to the next, and nowhere fell back by more than a tenth of it.
     """
     points = list(series.points())
     if len(points) < _TREND_POINTS:
@@ -103,8 +105,9 @@ def trend(series: Series) -> Trend | None:
     if height <= _FLAT * max(abs(value) for value in values):
         return Trend("steady", times[-1] - times[0])
     still = _still(times, values, _TOLERANCE * height)
-    up = _climb(times, values, height)
-    down = _climb(times, [-value for value in values], height)
+    least = max(_TREND * height, _NOISE * _usual_step([value for _, value in points]))
+    up = _climb(times, values, height, least)
+    down = _climb(times, [-value for value in values], height, least)
     word, seconds = ("rising", up) if up >= down else ("falling", down)
     if seconds and still < seconds / 2:
         return Trend(word, seconds)
@@ -117,6 +120,10 @@ def _smooth(values: Sequence[float]) -> list[float]:
     return [values[0], *inner, values[-1]]
 
 
+def _usual_step(values: Sequence[float]) -> float:
+    return median(abs(after - before) for before, after in pairwise(values))
+
+
 def _still(times: Sequence[float], values: Sequence[float], tolerance: float) -> float:
     """For how long it has been where it is now."""
     since = times[-1]
@@ -127,7 +134,7 @@ def _still(times: Sequence[float], values: Sequence[float], tolerance: float) ->
     return times[-1] - since
 
 
-def _climb(times: Sequence[float], values: Sequence[float], height: float) -> float:
+def _climb(times: Sequence[float], values: Sequence[float], height: float, least: float) -> float:
     """For how long it has been rising; 0 where it is not."""
     lowest, since, steps = values[-1], times[-1], 0
     for number, (at, value) in enumerate(zip(reversed(times), reversed(values), strict=True)):
@@ -135,7 +142,7 @@ def _climb(times: Sequence[float], values: Sequence[float], height: float) -> fl
             break
         if value < lowest - _TOLERANCE * height / 4:
             lowest, since, steps = value, at, number
-    enough = values[-1] - lowest >= _TREND * height and steps >= _TREND_POINTS - 1
+    enough = values[-1] - lowest >= least and steps >= _TREND_POINTS - 1
     return times[-1] - since if enough else 0.0
 
 

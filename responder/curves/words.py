@@ -21,6 +21,7 @@ _NAME_LIMIT = 60
 _VALUE_LIMIT = 40
 _LARGE = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
 _BINARY = ((2**50, "PiB"), (2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+_AGES = 1e9  # seconds; above that it is no duration that anybody reads
 _SHORT = ((0.1, 1.0, "s"), (1e-3, 1e3, "ms"), (0.0, 1e6, "µs"))
 
 
@@ -60,6 +61,8 @@ def with_unit(value: float, unit: str) -> str:
 
 
 def _seconds(value: float) -> str:
+    if abs(value) >= _AGES:
+        return f"{number(value)} s"
     if abs(value) >= 120:
         return span(value)
     factor, name = next((f, n) for least, f, n in _SHORT if abs(value) >= least or not least)

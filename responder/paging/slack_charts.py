@@ -6,6 +6,7 @@ Sources: docs.slack.dev of ``files.getUploadURLExternal`` and ``files.completeUp
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -113,10 +114,7 @@ class SlackCharts:
 
     async def _upload(self, address: str, png: bytes) -> None:
         """The bytes go to Slack itself, and nowhere that an answer might name instead."""
-        url = URL(address)
-        own = url.scheme == "https" and (url.host or "").endswith(".slack.com")
-        if not own and url.origin() != self._api.origin():
-            raise ChannelError("slack: the upload address is not Slack's", permanent=True)
+        url = self._slacks(address)
         try:
             async with (
                 asyncio.timeout(_STEP),
@@ -127,3 +125,13 @@ class SlackCharts:
             raise ChannelError(f"slack: upload: {type(error).__name__}") from None
         if status != 200:
             raise ChannelError(f"slack: upload answered {status}", permanent=400 <= status < 500)
+
+    def _slacks(self, address: str) -> URL:
+        """The address where it is one of Slack's, or of the API that is configured instead."""
+        with contextlib.suppress(ValueError):
+            url = URL(address)
+            if url.scheme == "https" and (url.host or "").endswith(".slack.com"):
+                return url
+            if url.origin() == self._api.origin():
+                return url
+        raise ChannelError("slack: the upload address is not Slack's", permanent=True)

@@ -40,8 +40,10 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def beyond(self) -> int:
-        """How many of them are where the alert fires."""
-        return sum(self.threshold is not None and self.threshold.holds(one.last) for one in self.series)
+        """How many of them are where the alert fires, now."""
+        if self.threshold is None:
+            return 0
+        return sum(self.threshold.holds(one.last) and not one.ended(self.window) for one in self.series)
 
 
 def expression_of(alert: Alert) -> str:
@@ -101,8 +103,8 @@ def _agree(series: Series, labels: dict[str, str]) -> bool:
 
 
 def status_of(seen: Seen) -> FindingStatus:
-    """A warning while the alert's comparison holds anywhere."""
-    return FindingStatus.WARNING if seen.beyond else FindingStatus.OK
+    """A warning while the alert's comparison holds anywhere, and where the curve that matters has ended."""
+    return FindingStatus.WARNING if seen.beyond or seen.series[0].ended(seen.window) else FindingStatus.OK
 
 
 def headline(seen: Seen) -> str:
@@ -110,10 +112,9 @@ def headline(seen: Seen) -> str:
     head, name = seen.series[0], names(seen.series)[0]
     parts = [_now(head, seen.window, seen.unit) + (f" ({name})" if name else "")]
     if seen.threshold is not None:
-        parts += [
-            f"threshold {with_unit(seen.threshold.value, seen.unit)}",
-            _held(head, seen.threshold, seen.window),
-        ]
+        parts.append(f"threshold {with_unit(seen.threshold.value, seen.unit)}")
+    if seen.threshold is not None and not head.ended(seen.window):
+        parts.append(_held(head, seen.threshold, seen.window))
     way = trend(head)
     if way is not None and not head.ended(seen.window):
         parts.append(f"{way.word} for {span(way.seconds)}")
