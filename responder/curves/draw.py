@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -112,16 +113,19 @@ def _curves(axes: Axes, picture: Picture) -> None:
     """The first line is the one that matters: thicker, and over the others."""
     for number, line in enumerate(picture.lines):
         times, values = _with_gaps(line.series, picture.window.step)
+        colour, order = _COLOURS[number % len(_COLOURS)], 4 if number == 0 else 3
         axes.plot(
             times,
             values,
-            color=_COLOURS[number % len(_COLOURS)],
+            color=colour,
             linestyle=_STYLES[number % len(_STYLES)],
             linewidth=3.2 if number == 0 else 1.9,
-            marker="o" if len(times) == 1 else None,
             solid_capstyle="round",
-            zorder=4 if number == 0 else 3,
+            zorder=order,
         )
+        alone = _alone(values)
+        dots = [times[n] for n in alone], [values[n] for n in alone]
+        axes.plot(*dots, color=colour, linestyle="", marker="o", markersize=7, zorder=order, clip_on=False)
 
 
 def _with_gaps(series: Series, step: float) -> tuple[list[float], list[float]]:
@@ -135,6 +139,12 @@ def _with_gaps(series: Series, step: float) -> tuple[list[float], list[float]]:
         times.append(at)
         values.append(value)
     return times, values
+
+
+def _alone(values: Sequence[float]) -> list[int]:
+    """Points with a hole on either side: no line would show them."""
+    holes = [True, *(math.isnan(value) for value in values), True]
+    return [n for n in range(len(values)) if holes[n] and holes[n + 2] and not holes[n + 1]]
 
 
 def _heights(axes: Axes, picture: Picture) -> None:

@@ -66,6 +66,12 @@ def test_a_chart_is_a_png_with_the_curve_and_its_threshold() -> None:
     assert not near(png(picture(line([0.1] * 251))), (0xC1, 0x27, 0x2D))
 
 
+def test_a_point_that_stands_alone_is_seen() -> None:
+    for times in ([TIMES[0]], [TIMES[50], TIMES[100], TIMES[200]]):
+        alone = Line("", Series(times=times, values=[1.0] * len(times)))
+        assert near(png(picture(alone)), (0x00, 0x72, 0xB2))
+
+
 def test_the_same_chart_is_the_same_bytes() -> None:
     assert png(picture(line([1.0] * 251))) == png(picture(line([1.0] * 251)))
 

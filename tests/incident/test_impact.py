@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -40,7 +41,7 @@ def seen(
     service: str = "api",
     alerts: tuple[Alert, ...] = (alert(),),
     total: int | None = None,
-    dependencies: dict[str, tuple[str, ...]] | None = None,
+    dependencies: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Impact:
     scene = Scene(
         incident="1" * 16, service=service, opened_at=START, alerts=alerts,

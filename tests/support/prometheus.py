@@ -86,11 +86,11 @@ async def alertmanager(folder: Path, webhook: str, **http: Any) -> AsyncIterator
 
 @contextlib.asynccontextmanager
 async def prometheus(
-    folder: Path, alertmanager_url: str, rules: dict[str, Any], scrape: str
+    folder: Path, alertmanager_url: str, rules: dict[str, Any], scrape: str, *, port: int = 0
 ) -> AsyncIterator[str]:
     """Scrapes one target each second and evaluates the rules as often."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s", "scrape_timeout": "1s"},
         "rule_files": [str(folder / "rules.yml")],
