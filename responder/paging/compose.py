@@ -16,6 +16,7 @@ from responder.text import block
 
 SUMMARY_LIMIT = 1_500
 FINDINGS_SHOWN = 20
+CHARTS_SHOWN = 3
 _RANK: Mapping[str, int] = {status: rank for rank, status in enumerate(FINDING_ORDER)}
 
 
@@ -77,6 +78,20 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Findings with the worst first, bounded."""
     return tuple(sorted(findings, key=lambda one: (_RANK[one.status], one.probe))[:FINDINGS_SHOWN])
+
+
+def charted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings with a picture, each picture once, at most three: what a message can carry."""
+    found: dict[str, Finding] = {}
+    for finding in findings:
+        if finding.chart:
+            found.setdefault(finding.chart, finding)
+    return tuple(found.values())[:CHARTS_SHOWN]
+
+
+def chart_url(finding: Finding, external_url: str) -> str:
+    """Where the finding's picture is served to who may look; nothing where it has none."""
+    return f"{external_url.rstrip('/')}/charts/{finding.chart}.png" if finding.chart else ""
 
 
 def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str]:

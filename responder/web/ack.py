@@ -61,6 +61,7 @@ def _page(request: web.Request, claim: AckClaim, detail: IncidentDetail | None) 
             contact=claim.contact,
             now=parts.clock.now(),
             offers=parts.actions.offers(incident) if incident.open else (),
+            token=request.match_info["token"],
         )
     )
 

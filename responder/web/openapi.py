@@ -113,6 +113,9 @@ def _paths() -> dict[str, Any]:
             "get": _call("One of them, as it came", parameters=[_DIGEST], errors="401 404 503"),
             "delete": _call("Forget one", parameters=[_DIGEST], errors="401 404 503"),
         },
+        "/charts/{digest}.png": {
+            "get": _call("A picture of a finding (PNG)", parameters=[_DIGEST], errors="401 404 503")
+        },
         "/-/healthy": {"get": _call("The process lives")},
         "/-/ready": {"get": _call("It takes alerts", errors="503")},
         "/-/reload": {"post": _call("Read the rule files anew", errors="400 401 403")},

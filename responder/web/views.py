@@ -14,7 +14,7 @@ from responder.incident.finding import Finding
 from responder.incident.severity import Level, Severity
 from responder.incident.stages.actions import undoable
 from responder.incident.state import Incident, Page, PageStatus, StateName, Triggered
-from responder.paging.compose import ordered
+from responder.paging.compose import chart_url, ordered
 
 
 class NextStepView(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindingView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a probe saw."""
+    """What a probe saw; ``chart_url`` is a picture (PNG) of it, ``link`` leads a person further."""
 
     probe: str
     status: str
@@ -75,6 +75,9 @@ class FindingView(msgspec.Struct, frozen=True, kw_only=True):
     observed_at: str | None
     took: float
     suggests: str | None
+    chart_url: str | None
+    chart_alt: str | None
+    link: str | None
 
 
 class PageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,7 +208,7 @@ def detail_view(detail: IncidentDetail, external_url: str) -> DetailView:
         action_runs=tuple(_run(one) for one in incident.actions),
         alerts=tuple(_alert(one) for one in detail.alerts),
         alerts_total=detail.alerts_total,
-        findings=tuple(_finding(one) for one in ordered(incident.findings.values())),
+        findings=tuple(_finding(one, external_url) for one in ordered(incident.findings.values())),
         pages=tuple(_page(one) for one in incident.pages),
         checklist=(),
         timeline=tuple(_entry(one) for one in detail.timeline),
@@ -223,7 +226,7 @@ def _alert(alert: Alert) -> AlertView:
     )
 
 
-def _finding(finding: Finding) -> FindingView:
+def _finding(finding: Finding, external_url: str) -> FindingView:
     return FindingView(
         probe=finding.probe,
         status=str(finding.status),
@@ -232,6 +235,9 @@ def _finding(finding: Finding) -> FindingView:
         observed_at=_maybe(finding.observed_at),
         took=finding.took,
         suggests=finding.suggests,
+        chart_url=chart_url(finding, external_url) or None,
+        chart_alt=finding.chart_alt or None,
+        link=finding.link or None,
     )
 
 
