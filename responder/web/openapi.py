@@ -10,7 +10,7 @@ from aiohttp import web
 from responder.intake.intake import Summary
 from responder.rules.explain import Explanation
 from responder.web.actions import ActionBody, AuditView, KillSwitchBody, KillSwitchView
-from responder.web.api import COMMANDS, ExplainBody
+from responder.web.bodies import COMMANDS, ExplainBody
 from responder.web.problems import answer
 from responder.web.views import DetailView, IncidentView, ListView
 
