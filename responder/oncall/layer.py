@@ -174,9 +174,13 @@ class Calendar(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CalendarLayer(msgspec.Struct, frozen=True, kw_only=True):
-    """Who an iCalendar file says; ``calendar`` is ``None`` where it could not be read yet."""
+    """Who an iCalendar file says; ``calendar`` is ``None`` where it could not be read yet.
+
+    ``expected`` are the people whom the rule files know by its texts.
+    """
 
     name: str
+    expected: tuple[str, ...] = ()
     calendar: Calendar | None = None
 
     def spans(self, start: datetime, end: datetime, zone: tzinfo) -> Iterable[Span]:  # noqa: ARG002 - the protocol's
@@ -195,9 +199,6 @@ class CalendarLayer(msgspec.Struct, frozen=True, kw_only=True):
         return found if end <= known.end else [*found, after]
 
     def names(self) -> tuple[str, ...]:
-        """Everybody whom the calendar names."""
-        return tuple(
-            dict.fromkeys(
-                name for span in (self.calendar.spans if self.calendar else ()) for name in span.people
-            )
-        )
+        """Everybody who is expected, and whom the calendar names."""
+        spans = self.calendar.spans if self.calendar else ()
+        return tuple(dict.fromkeys([*self.expected, *(name for span in spans for name in span.people)]))
