@@ -30,7 +30,7 @@ _NOT_YET = {
     "archive": "this version keeps history in the store only",
     "heartbeats": "this version does not watch heartbeats",
 }
-_TARGETS_NOT_YET = ("kubernetes", "prometheus")
+_TARGETS_NOT_YET = ("kubernetes",)
 
 
 class ConfigError(ProblemsError):
