@@ -15,6 +15,8 @@ Keys, all under ``{responder:NAME}``:
 ``:gauge``            hash     open incidents by service, severity and state                   counts
 ``:quarantine…``      zset     bodies that could not be read                                   bounded, expire
 ``:idem:KEY``         string   an idempotency key's request                                    expires
+``:code:…``           string   a short code of a text message, and the page it stands for      expires
+``:verified:…``       string   when an address was last confirmed by its owner                 expires
 ====================  =======  ==============================================================  ==================
 """
 
