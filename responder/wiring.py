@@ -24,7 +24,7 @@ from responder.intake.doubts import DoubtSettler
 from responder.intake.intake import Intake
 from responder.metrics import Metrics
 from responder.paging.base import Channel
-from responder.paging.delivery import Delivery, Links
+from responder.paging.delivery import Delivery, DeliveryHooks, Links
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
@@ -112,14 +112,21 @@ class Wiring:
             outcome = "expired" if why == "out of date" else "dropped"
             self._metrics.pages.labels(effect.channel, outcome).inc()
 
+    def _page_outcome(self, channel: str, outcome: str) -> None:
+        self._metrics.pages.labels(channel, outcome).inc()
+
     def _performers(self) -> dict[type[Effect], Performer]:
-        parts, config = self._parts, self._config
+        parts, config, metrics = self._parts, self._config, self._metrics
         links = Links(external_url=config.external_url, acknowledge=self._ack_link)
         delivery = Delivery(
             parts.channels,
             lambda: self._rulebook.rules.contacts,
             links,
-            observe=lambda channel, outcome: self._metrics.pages.labels(channel, outcome).inc(),
+            hooks=DeliveryHooks(
+                observe=self._page_outcome,
+                up=lambda channel, up: metrics.channel_up.labels(channel).set(up),
+                redact=self._rulebook.redact,
+            ),
             chance=self._parts.chance,
         )
         peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
