@@ -27,6 +27,7 @@ from responder.metrics import Metrics
 from responder.paging.base import CHANNELS, Channel, ChannelTools
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
+from responder.store.codes import Codes
 from responder.store.connection import Client, ask, close, connect
 from responder.store.embedded import EmbeddedServer
 from responder.store.errors import StoreError, UnsafeStoreError
@@ -102,7 +103,7 @@ class Daemon:
         options = StoreOptions(doubts=config.alertmanager is not None, retention=config.retention)
         worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         store = Store(client, config.name, options, worker=worker, shift=self._shift)
-        channels = await self._channels(session, stack)
+        channels = await self._channels(store, session, stack)
         self.metrics.begin(self.rulebook.rules.services, channels)
         return Parts(
             config=config,
@@ -119,9 +120,11 @@ class Daemon:
         )
 
     async def _channels(
-        self, session: aiohttp.ClientSession, stack: contextlib.AsyncExitStack
+        self, store: Store, session: aiohttp.ClientSession, stack: contextlib.AsyncExitStack
     ) -> dict[str, Channel]:
-        tools = ChannelTools(session=session, clock=self.clock, external_url=self.config.external_url)
+        tools = ChannelTools(
+            session=session, clock=self.clock, external_url=self.config.external_url, codes=Codes(store)
+        )
         channels: dict[str, Channel] = {}
         for name, section in self.config.channels.items():
             channels[name] = CHANNELS[section.type](name, section.settings, tools)

@@ -28,11 +28,13 @@ from responder.paging.delivery import Delivery, DeliveryHooks, Links
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
+from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.reading import Reader
 from responder.store.store import Store, Taken
+from responder.store.verified import Verified
 from responder.triage.base import ProbeTools
 from responder.triage.neighbours import StoreNeighbours
 from responder.triage.performer import TriagePerformer
@@ -204,6 +206,11 @@ class Wiring:
             ready=self._is_ready,
             metrics=self._expose,
             slack=self._rulebook.slack_secrets(),
+            channels=self._parts.channels,
+            codes=Codes(self._parts.store),
+            verified=Verified(self._parts.store),
+            redact=self._rulebook.redact,
+            page_outcome=self._page_outcome,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:

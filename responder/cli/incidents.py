@@ -28,13 +28,13 @@ def add_parser(commands: Any) -> None:
     """Add both commands."""
     incidents = commands.add_parser("incidents", help="list, show, acknowledge, escalate, resolve incidents")
     below = incidents.add_subparsers(dest="what", required=True, metavar="WHAT")
-    listing = _sub(below, "list", list_incidents, "open and past incidents, newest first")
+    listing = against_daemon(below, "list", list_incidents, "open and past incidents, newest first")
     for name in ("state", "service", "severity"):
         listing.add_argument(f"--{name}", metavar=name.upper())
     listing.add_argument("--limit", default="50")
-    _sub(below, "show", show, "one incident with everything").add_argument("id")
+    against_daemon(below, "show", show, "one incident with everything").add_argument("id")
     for name in _ACTIONS:
-        command = _sub(below, name, act, f"{name} an incident")
+        command = against_daemon(below, name, act, f"{name} an incident")
         command.add_argument("id")
         if name == "assign":
             command.add_argument("to", metavar="NAME")
@@ -44,16 +44,17 @@ def add_parser(commands: Any) -> None:
         command.add_argument("--note", default="", help="a line for the time line")
     quarantine = commands.add_parser("quarantine", help="bodies that could not be read")
     kept = quarantine.add_subparsers(dest="what", required=True, metavar="WHAT")
-    _sub(kept, "list", list_quarantine, "what is kept, newest first")
+    against_daemon(kept, "list", list_quarantine, "what is kept, newest first")
     for name, handler, text in (
         ("show", show_quarantined, "a body as it came"),
         ("drop", drop_quarantined, "forget one"),
         ("replay", replay, "send one to the webhook again"),
     ):
-        _sub(kept, name, handler, text).add_argument("digest")
+        against_daemon(kept, name, handler, text).add_argument("digest")
 
 
-def _sub(below: Any, name: str, handler: Callable[..., int], text: str) -> Any:
+def against_daemon(below: Any, name: str, handler: Callable[..., int], text: str) -> Any:
+    """A subcommand that calls a daemon: ``handler`` is given the arguments and a client."""
     command = below.add_parser(name, help=text)
     command.add_argument(
         "--url", default=default_url(), help="the daemon (RESPONDER_URL; default: %(default)s)"
@@ -79,7 +80,8 @@ def _me() -> str:
         return "terminal"
 
 
-def _tell(args: argparse.Namespace, answer: Any, text: str) -> int:
+def tell(args: argparse.Namespace, answer: Any, text: str) -> int:
+    """Print the answer: as JSON where that was asked for, else in words."""
     print(json.dumps(answer) if args.json else clean(text))
     return 0
 
@@ -90,7 +92,7 @@ def list_incidents(args: argparse.Namespace, client: Client) -> int:
         "/api/v1/incidents", state=args.state, service=args.service, severity=args.severity, limit=args.limit
     )
     lines = [_line(one) for one in answer["incidents"]] or ["no incidents"]
-    return _tell(args, answer, "\n".join(lines))
+    return tell(args, answer, "\n".join(lines))
 
 
 def _line(one: Any) -> str:
@@ -120,7 +122,7 @@ def show(args: argparse.Namespace, client: Client) -> int:
             for e in one["timeline"]
         ),
     ]
-    return _tell(args, one, "\n".join(lines))
+    return tell(args, one, "\n".join(lines))
 
 
 def act(args: argparse.Namespace, client: Client) -> int:
@@ -132,7 +134,7 @@ def act(args: argparse.Namespace, client: Client) -> int:
         )
     path = f"/api/v1/incidents/{quote(args.id, safe='')}/{_ACTIONS[args.what]}"
     answer = json.loads(client.call("POST", path, body))
-    return _tell(
+    return tell(
         args, answer, _line(answer) if "state" in answer else "recorded; the decision is still to come"
     )
 
@@ -144,7 +146,7 @@ def list_quarantine(args: argparse.Namespace, client: Client) -> int:
         f"{one['digest']}  {one['last_seen'][:19]}Z  seen {one['seen']}  {one['size']} bytes  {one['reason']}"
         for one in answer["quarantine"]
     ]
-    return _tell(args, answer, "\n".join(lines) or "nothing is in quarantine")
+    return tell(args, answer, "\n".join(lines) or "nothing is in quarantine")
 
 
 def show_quarantined(args: argparse.Namespace, client: Client) -> int:
@@ -157,7 +159,7 @@ def show_quarantined(args: argparse.Namespace, client: Client) -> int:
 def drop_quarantined(args: argparse.Namespace, client: Client) -> int:
     """Forget one."""
     client.call("DELETE", f"/api/v1/quarantine/{quote(args.digest, safe='')}")
-    return _tell(args, {"dropped": args.digest}, "dropped")
+    return tell(args, {"dropped": args.digest}, "dropped")
 
 
 def replay(args: argparse.Namespace, client: Client) -> int:
@@ -175,4 +177,4 @@ def replay(args: argparse.Namespace, client: Client) -> int:
         print("responder: it still cannot be read; see: responder quarantine list", file=sys.stderr)
         return 1
     client.call("DELETE", f"/api/v1/quarantine/{quote(args.digest, safe='')}")
-    return _tell(args, answer, f"taken: {answer['changed']} changed, {answer['duplicate']} duplicate")
+    return tell(args, answer, f"taken: {answer['changed']} changed, {answer['duplicate']} duplicate")

@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from responder.store.errors import StoreError
-from responder.web import ack, api, console, health, openapi, slack
+from responder.web import ack, api, console, contacts, health, openapi, pagerduty, slack, twilio, verify
 from responder.web.parts import PARTS, WebParts
 from responder.web.problems import ProblemError, problem
 
@@ -39,6 +39,10 @@ def application(
     app.add_routes(openapi.routes())
     app.add_routes(ack.routes())
     app.add_routes(slack.routes())
+    app.add_routes(contacts.routes())
+    app.add_routes(verify.routes())
+    app.add_routes(pagerduty.routes())
+    app.add_routes(twilio.routes())
     app.add_routes(console.routes())
     if webhook is not None:
         app.router.add_post(WEBHOOK_PATH, webhook)
