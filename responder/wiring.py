@@ -26,15 +26,17 @@ from responder.intake.doubts import DoubtSettler
 from responder.intake.intake import Intake
 from responder.metrics import Metrics
 from responder.paging.base import Channel
-from responder.paging.delivery import Delivery, Links
+from responder.paging.delivery import Delivery, DeliveryHooks, Links
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
+from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.reading import Reader
 from responder.store.store import Store, Taken
+from responder.store.verified import Verified
 from responder.targets.base import Toolbox
 from responder.triage.performer import TriagePerformer
 from responder.web import WebParts, application
@@ -124,8 +126,11 @@ class Wiring:
             outcome = "expired" if why == "out of date" else "dropped"
             self._metrics.pages.labels(effect.channel, outcome).inc()
 
+    def _page_outcome(self, channel: str, outcome: str) -> None:
+        self._metrics.pages.labels(channel, outcome).inc()
+
     def _performers(self) -> dict[type[Effect], Performer]:
-        parts, config = self._parts, self._config
+        parts, config, metrics = self._parts, self._config, self._metrics
         links = Links(
             external_url=config.external_url,
             acknowledge=self._ack_link,
@@ -137,7 +142,11 @@ class Wiring:
             parts.channels,
             lambda: self._rulebook.rules.contacts,
             links,
-            observe=lambda channel, outcome: self._metrics.pages.labels(channel, outcome).inc(),
+            hooks=DeliveryHooks(
+                observe=self._page_outcome,
+                up=lambda channel, up: metrics.channel_up.labels(channel).set(up),
+                redact=self._rulebook.redact,
+            ),
             chance=self._parts.chance,
         )
         peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
@@ -189,6 +198,11 @@ class Wiring:
             metrics=self._expose,
             slack=self._rulebook.slack_secrets(),
             chart=self._parts.charts.get,
+            channels=self._parts.channels,
+            codes=Codes(self._parts.store),
+            verified=Verified(self._parts.store),
+            redact=self._rulebook.redact,
+            page_outcome=self._page_outcome,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:

@@ -19,6 +19,8 @@ Keys, all under ``{responder:NAME}``:
 ``:act:kill``         string   the kill switch of actions                                      gone once released
 ``:audit``            list     what was done to targets, and the newest hash (``…:head``)      bounded
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
+``:code:…``           string   a short code of a text message, and the page it stands for      expires
+``:verified:…``       string   when an address was last confirmed by its owner                 expires
 ====================  =======  ==============================================================  ==================
 """
 
