@@ -95,11 +95,19 @@ class PostgresTarget(_Target, frozen=True, kw_only=True):
 
 
 class KubernetesTarget(_Target, frozen=True, kw_only=True):
-    """A cluster: a context of a kubeconfig, or the one that we run in."""
+    """A cluster: a context of a kubeconfig, or the one that we run in.
+
+    ``namespaces`` are the others that probes and actions may reach, since a label may choose one; ``*`` is any.
+    """
 
     context: str | None = None
     kubeconfig: str | None = None
     namespace: str
+    namespaces: tuple[str, ...] = ()
+
+    def reaches(self, namespace: str) -> bool:
+        """Whether probes and actions may look there."""
+        return namespace == self.namespace or not {namespace, "*"}.isdisjoint(self.namespaces)
 
 
 class PrometheusTarget(_Target, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ import yaml
 
 from responder.config import ChannelSection, Config, TypeCatalogue
 from responder.documents import Document, Problem, ProblemsError
+from responder.parameters import ParameterError, kubernetes_namespace
 from responder.registry import did_you_mean
 from responder.secrets import Secret
 from responder.typed import read
@@ -29,7 +30,7 @@ _NOT_YET = {
     "archive": "this version keeps history in the store only",
     "heartbeats": "this version does not watch heartbeats",
 }
-_TARGETS_NOT_YET = ("kubernetes", "prometheus", "superset", "supabase")
+_TARGETS_NOT_YET = ("prometheus", "superset", "supabase")
 
 
 class ConfigError(ProblemsError):
@@ -95,10 +96,17 @@ def with_a_channel(config: Config, catalogue: TypeCatalogue) -> Config:
 
 def _resolved(config: Config, folder: Path) -> Config:
     """Paths made relative to the file that names them."""
+    clusters = {
+        name: msgspec.structs.replace(one, kubeconfig=str(folder / Path(one.kubeconfig).expanduser()))
+        if one.kubeconfig
+        else one
+        for name, one in config.targets.kubernetes.items()
+    }
     return msgspec.structs.replace(
         config,
         rules=tuple(str(folder / one) + ("/" if one.endswith("/") else "") for one in config.rules),
         data_dir=str(folder / config.data_dir),
+        targets=msgspec.structs.replace(config.targets, kubernetes=clusters),
     )
 
 
@@ -201,6 +209,7 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR09
     for name, postgres in config.targets.postgres.items():
         if urlsplit(postgres.url.reveal()).scheme not in {"postgres", "postgresql"}:
             yield f"targets.postgres.{name}.url", "expected postgresql://…"
+    yield from _namespace_problems(config)
     yield from _auth_problems(config)
     for field in ("triage_wait", "stale_after", "monitor_for", "retention", "shutdown_grace"):
         if getattr(config, field) < timedelta(0) or (field != "triage_wait" and not getattr(config, field)):
@@ -209,6 +218,19 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR09
         yield "log_level", f"expected debug, info, warning or error, got {config.log_level!r}"
     if config.max_body_bytes < 1024:
         yield "max_body_bytes", "expected at least 1024"
+
+
+def _namespace_problems(config: Config) -> Iterator[tuple[str, str]]:
+    for name, cluster in config.targets.kubernetes.items():
+        what = f"targets.kubernetes.{name}"
+        for key, namespaces in (("namespace", (cluster.namespace,)), ("namespaces", cluster.namespaces)):
+            for one in namespaces:
+                if key == "namespaces" and one == "*":
+                    continue
+                try:
+                    kubernetes_namespace(one, f"{what}.{key}")
+                except ParameterError:
+                    yield f"{what}.{key}", f"expected the name of a namespace, got {one!r}"
 
 
 def _auth_problems(config: Config) -> Iterator[tuple[str, str]]:

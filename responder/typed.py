@@ -26,8 +26,8 @@ NODE_LIMIT = 500_000  # nodes visited in one value: aliases could make a small f
 def read(document: Document, node: yaml.Node, kind: Any, what: str) -> Any:
     """A node as a value of a type, or ``msgspec.UNSET`` after its problems were noted in the document.
 
-    Understood: structs, lists and tuples, dicts, optionals and unions of one struct, texts, numbers, booleans, enums,
-    durations and secrets.
+    Understood: structs, lists and tuples, dicts, optionals and unions of one struct or dict, texts, numbers, booleans,
+    enums, durations and secrets. A ``ValueError`` of a struct's ``__post_init__`` is a problem of its section.
     """
     return _Reading(document).read(node, kind, what)
 
@@ -82,7 +82,12 @@ class _Reading:
         missing = [n for n, f in fields.items() if f.required and f.name not in values]
         if good and missing:
             return self._fail(node, f"{what}: missing {', '.join(missing)}")
-        return kind(**values) if good else msgspec.UNSET
+        if not good:
+            return msgspec.UNSET
+        try:
+            return kind(**values)
+        except ValueError as error:  # settings that do not fit together: the struct's own __post_init__
+            return self._fail(node, f"{what}: {error}")
 
     def _member(
         self, key: str, key_node: yaml.Node, value_node: yaml.Node, known: tuple[Any, ...], what: str
@@ -132,11 +137,11 @@ class _Reading:
         return result if good else msgspec.UNSET
 
     def _union(self, node: yaml.Node, kinds: tuple[Any, ...], what: str) -> Any:
-        """A scalar or a struct (or list), told apart by the form of the node."""
-        structs = [k for k in kinds if isinstance(k, type) and issubclass(k, msgspec.Struct)]
+        """A scalar, a struct or dict, or a list, told apart by the form of the node."""
+        mappings = [k for k in kinds if _is_mapping(k)]
         lists = [k for k in kinds if (get_origin(k) or k) in (list, tuple)]
-        scalars = [k for k in kinds if k not in structs and k not in lists]
-        wanted = structs if isinstance(node, yaml.MappingNode) else (
+        scalars = [k for k in kinds if k not in mappings and k not in lists]
+        wanted = mappings if isinstance(node, yaml.MappingNode) else (
             lists if isinstance(node, yaml.SequenceNode) else scalars
         )  # fmt: skip
         if not wanted:
@@ -260,6 +265,12 @@ def _without_none(kind: Any) -> tuple[Any, bool]:
         optional = len(rest) < len(get_args(kind))
         return (rest[0] if len(rest) == 1 else Union[rest]), optional  # noqa: UP007 - built at run time
     return kind, False
+
+
+def _is_mapping(kind: Any) -> bool:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return True
+    return (get_origin(kind) or kind) in (dict, Mapping)
 
 
 def _is_secret(kind: Any) -> bool:

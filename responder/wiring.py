@@ -33,6 +33,7 @@ from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.reading import Reader
 from responder.store.store import Store, Taken
+from responder.targets.kubernetes import Clusters
 from responder.triage.base import ProbeTools
 from responder.triage.neighbours import StoreNeighbours
 from responder.triage.performer import TriagePerformer
@@ -75,15 +76,17 @@ class Wiring:
         self._metrics = parts.metrics
         self._rulebook = parts.rulebook
         self._runners: dict[str, TriageRunner] = {}
+        self._clusters = Clusters(parts.config.targets.kubernetes)
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
         self._intake = Intake(self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics)
 
     async def close(self) -> None:
-        """End what probes are still under way."""
+        """End what probes are still under way, and let go of the clusters."""
         for runner in self._runners.values():
             await runner.close()
+        await self._clusters.close()
 
     def _engine(self) -> Engine:
         metrics, parts = self._metrics, self._parts
@@ -137,6 +140,7 @@ class Wiring:
         tools = ProbeTools(
             targets=self._config.targets,
             session=parts.session,
+            clusters=self._clusters,
             clock=parts.clock,
             neighbours=StoreNeighbours(parts.reader, lambda: self._rulebook.rules),
         )

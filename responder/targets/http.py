@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import ssl
 
 import aiohttp
 from yarl import URL
 
-from responder.targets.base import TargetError
+from responder.targets.errors import TargetError
 
 BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
 
@@ -40,7 +41,11 @@ async def bounded(content: aiohttp.StreamReader, limit: int = BODY_LIMIT) -> byt
 
 def unreachable(name: str, error: aiohttp.ClientError | OSError) -> str:
     """Why a target could not be reached, without its address."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"cannot reach {name}: its certificate is not trusted"
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, ssl.SSLError):
+        return f"cannot reach {name}: the TLS connection failed"
     if isinstance(cause, OSError):
         reason = os.strerror(cause.errno) if cause.errno else type(cause).__name__
         return f"cannot reach {name}: {reason}"
