@@ -57,7 +57,7 @@ def _of_deployment(workload: Workload) -> Rollout:
     progressing = condition(status.conditions, "Progressing")
     reason = progressing.reason if progressing else ""
     if reason == "ProgressDeadlineExceeded":
-        text = f"stuck: {status.updated_replicas} of {wanted} updated, {status.available_replicas} available, past its deadline"
+        text = f"{status.updated_replicas} of {wanted} updated, {status.available_replicas} available, past its deadline"
         return _so(RolloutState.STUCK, text)
     if status.updated_replicas < wanted:
         return _so(RolloutState.UNDER_WAY, f"{status.updated_replicas} of {wanted} pods updated")

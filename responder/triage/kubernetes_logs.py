@@ -20,7 +20,7 @@ from responder.targets.kubernetes_selector import LabelSelector, checked_selecto
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
 from responder.triage.grouping import clipped
 from responder.triage.kubernetes_common import KubernetesSettings, Scope, lines, pods_of, scope_of
-from responder.triage.log_lines import ERRORS, Digest, Line, digest, lines_of, line_check
+from responder.triage.log_lines import ERRORS, Digest, Line, digest, line_check, lines_of
 
 POD_LIMIT = 10
 LOG_LIMIT = 20
