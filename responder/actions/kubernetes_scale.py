@@ -6,7 +6,6 @@ import contextlib
 import math
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from responder.actions.base import (
@@ -105,15 +104,15 @@ class KubernetesScale:
         thing = self._thing(wish.labels)
         await self._refuse_autoscaled(thing)
         deployment = await self._workloads.read(thing)
-        return await self._scaled(wish, thing, deployment, self._wanted(thing, deployment))
+        return await self._scaled(thing, deployment, self._wanted(thing, deployment))
 
     async def settled(self, wish: Wish, mark: Mapping[str, str]) -> Settling:
         """Whether so many pods are available."""
         thing = self._thing(wish.labels)
         deployment = await self._workloads.read(thing)
         count, status = _count(deployment), deployment.status
-        if not mark and not self._scaled_by_us(deployment, wish):
-            return _failed(f"nothing shows that this run scaled {thing}; it has {count} replicas")
+        if not mark and (count != self._settings.replicas or not _is_ours(deployment)):
+            return _failed(f"it cannot be told whether this run scaled {thing}; it has {count} replicas")
         if mark and mark["replicas"] != str(count):
             return _failed(f"{thing} was scaled to {count} since")
         failing = condition(status.conditions, "ReplicaFailure")
@@ -133,7 +132,7 @@ class KubernetesScale:
             raise ActionError(
                 f"{thing} has {_count(deployment)} replicas now, not {undo['set']}: it was scaled since"
             )
-        return await self._scaled(wish, thing, deployment, int(undo["replicas"]))
+        return await self._scaled(thing, deployment, int(undo["replicas"]))
 
     def _thing(self, labels: Mapping[str, str]) -> Thing:
         return self._workloads.thing(Kind.DEPLOYMENT, self._settings.deployment, labels)
@@ -177,7 +176,7 @@ class KubernetesScale:
                 f"namespace {thing.place.namespace} has too many autoscalers to know that none scales {thing}"
             )
 
-    async def _scaled(self, wish: Wish, thing: Thing, deployment: Workload, wanted: int) -> Performed:
+    async def _scaled(self, thing: Thing, deployment: Workload, wanted: int) -> Performed:
         former = _count(deployment)
         for _ in range(_TRIES):
             try:
@@ -193,7 +192,7 @@ class KubernetesScale:
                     raise ActionError(text) from None
                 continue
             except (UnclearError, TimeoutError):
-                await self._look_after(wish, thing, wanted)
+                await self._look_after(thing, wanted)
             return Performed(
                 text=f"scaled {thing.where} from {former} to {wanted}{reverting(deployment)}",
                 undo={"replicas": str(former), "set": str(wanted)},
@@ -214,30 +213,30 @@ class KubernetesScale:
         patch = Patch(type=PatchType.MERGE, body=body, rehearsal=rehearsal)
         await self._workloads.clusters.patch(ask, patch, Scale)
 
-    async def _look_after(self, wish: Wish, thing: Thing, wanted: int) -> None:
+    async def _look_after(self, thing: Thing, wanted: int) -> None:
         """After a change without an answer: whether it was made. Raises :class:`UnclearError` where that is unknown."""
         with contextlib.suppress(TargetError, TimeoutError):
             seen = await self._workloads.read(thing)
-            if _count(seen) == wanted and self._scaled_by_us(seen, wish):
+            if _count(seen) == wanted and _is_ours(seen):
                 return
         raise UnclearError(f"{thing}: no answer says whether it was scaled to {wanted}")
 
-    def _scaled_by_us(self, deployment: Workload, wish: Wish) -> bool:
-        """Whether the present count is ours, and not from before this run.
 
-        The scale subresource takes no annotation, but the server notes who has set the count, and when (to the second).
-        """
-        earliest = wish.now - self._settings.timeout - self._settings.verify_within - timedelta(seconds=1)
-        return any(
-            one.time is not None and one.time >= earliest and _is_our_scaling(one)
-            for one in deployment.metadata.managed_fields
-        )
+def _is_ours(deployment: Workload) -> bool:
+    """Whether we were the last to scale it.
+
+    The scale subresource takes no annotation. The server notes who has set the count there (but not when, and nobody
+    where the count is 0).
+    """
+    setters = [one for one in deployment.metadata.managed_fields if _sets_count(one)]
+    if not setters:
+        return _count(deployment) == 0
+    return all((one.manager, one.subresource) == ("responder", "scale") for one in setters)
 
 
-def _is_our_scaling(managed: Managed) -> bool:
+def _sets_count(managed: Managed) -> bool:
     spec = managed.fields.get("f:spec") if isinstance(managed.fields, dict) else None
-    ours = (managed.manager, managed.subresource) == ("responder", "scale")
-    return ours and isinstance(spec, dict) and "f:replicas" in spec
+    return isinstance(spec, dict) and "f:replicas" in spec
 
 
 def _count(deployment: Workload) -> int:

@@ -14,14 +14,20 @@ from responder.targets.kubernetes_rollout import CHANGE_CAUSE, HASH_LABEL, RESTA
 Template = dict[str, Any]
 
 _DIGEST_SHOWN = 12
+_EARLIER = "deployment.kubernetes.io/revision-history"
+_EARLIER_READ = 50
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True):
-    """One state of a deployment's pods. ``began`` is when its replica set was made: later, where it came back."""
+    """One state of a deployment's pods. ``made`` is when its replica set was made, at the first of its numbers.
+
+    Where a state comes back, its replica set gets the next number; ``earlier`` are those that it had before.
+    """
 
     number: int
+    earlier: tuple[int, ...] = ()
     template: Template
-    began: datetime | None
+    made: datetime | None
     cause: str | None
 
 
@@ -45,9 +51,14 @@ def _revisions(deployment: Workload, replica_sets: Iterable[Workload]) -> Iterat
             yield Revision(
                 number=int(number),
                 template=plain(one.spec.template),
-                began=one.metadata.creation_timestamp,
+                earlier=_numbers(one.metadata.annotations.get(_EARLIER, "")),
+                made=one.metadata.creation_timestamp,
                 cause=one.metadata.annotations.get(CHANGE_CAUSE),
             )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(one) for one in text.split(",")[-_EARLIER_READ:] if one.isdecimal())
 
 
 def current_revision(deployment: Workload) -> int:

@@ -46,7 +46,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     selector: str = ""
 
     def __str__(self) -> str:
-        return f"{self.selector} in {self.place.namespace}" if self.selector else self.place.namespace
+        return f"{self.place.namespace}, {self.selector}" if self.selector else self.place.namespace
 
     @property
     def query(self) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ Every log is read by itself within its own limit: a node that does not answer hi
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -24,13 +25,13 @@ from responder.triage.log_lines import ERRORS, Digest, Line, digest, line_check,
 
 POD_LIMIT = 10
 LOG_LIMIT = 20
-_AT_ONCE = 5
+_AT_ONCE = 10
 _KEPT = 256 * 1024  # bytes of a log that are looked at: its end
 _SENT = (
     2 * 1024 * 1024
 )  # bytes that a server may send of a log; it cuts at the end, so this is far above what is kept
 _TAIL_MOST = 10_000
-_SHARE = 0.7  # of the time limit, for one log: the others' findings are not lost with it
+_SHARE = 0.4  # of the time that is left, for one log: those that hang leave time for a second ten
 _SHOWN = 12
 
 
@@ -98,13 +99,15 @@ class KubernetesLogs:
     async def look(self, circumstances: Circumstances) -> Observation:
         """List the pods, read their logs, group what they say."""
         s, clusters = self._settings, self._tools.clusters
+        end = time.monotonic() + s.timeout.total_seconds()
         scope = scope_of(clusters, s, s.selector, circumstances)
         pods = (await pods_of(clusters, scope, s.timeout)).items
         if not pods:
-            return Observation(status=FindingStatus.NO_DATA, headline=f"no pod is {scope}")
+            return Observation(status=FindingStatus.NO_DATA, headline=f"no pod in {scope}")
         chosen = sorted(pods, key=_interest)[:POD_LIMIT]
         now = self._tools.clock.now()
-        read = await self._read(scope, [log for pod in chosen for log in self._logs_of(pod, now)])
+        logs = [log for pod in chosen for log in self._logs_of(pod, now)]
+        read = await self._read(scope, logs, timedelta(seconds=max((end - time.monotonic()) * _SHARE, 0.01)))
         read.notes[:0] = [note for pod in chosen for note in _notes(pod)]
         if len(pods) > len(chosen):
             read.remarks.append(
@@ -114,7 +117,7 @@ class KubernetesLogs:
             raise read.failed[0]
         # Tens of thousands of lines take a good part of a second: not on the loop.
         found = await asyncio.to_thread(digest, read.lines, self._filter, self._errors)
-        return self._observation(f"{len(chosen)} pods, {scope}", found, read)
+        return self._observation(f"{len(chosen)} pods in {scope}", found, read)
 
     def _logs_of(self, pod: Pod, now: datetime) -> Iterator[_Log]:
         wanted = self._settings.containers
@@ -127,12 +130,12 @@ class KubernetesLogs:
             if former and (former.finished_at is None or now - former.finished_at < self._settings.since):
                 yield _Log(pod=pod.metadata.name, container=one.name, previous=True)
 
-    async def _read(self, scope: Scope, logs: Sequence[_Log]) -> _Read:
+    async def _read(self, scope: Scope, logs: Sequence[_Log], limit: timedelta) -> _Read:
         read, seats = _Read(), asyncio.Semaphore(_AT_ONCE)
 
         async def one(log: _Log) -> None:
             async with seats:
-                await self._read_one(scope, log, read)
+                await self._read_one(scope, log, limit, read)
 
         async with asyncio.TaskGroup() as group:
             for log in logs[:LOG_LIMIT]:
@@ -141,8 +144,7 @@ class KubernetesLogs:
             read.remarks.append(f"{LOG_LIMIT} of {len(logs)} logs were read; name containers to choose")
         return read
 
-    async def _read_one(self, scope: Scope, log: _Log, read: _Read) -> None:
-        limit = self._settings.timeout * _SHARE
+    async def _read_one(self, scope: Scope, log: _Log, limit: timedelta, read: _Read) -> None:
         ask = Ask(place=scope.place, what=POD_LOGS, name=log.pod, query=self._query(log), limit=limit)
         try:
             tail = await self._tools.clusters.log(ask, _KEPT)
@@ -151,7 +153,7 @@ class KubernetesLogs:
             read.notes.append(f"{log}: {error}")
             return
         except TimeoutError:
-            read.notes.append(f"{log}: no answer within {limit.total_seconds():.3g} s; is its node well?")
+            read.notes.append(f"{log}: no answer within {limit.total_seconds():.1f} s; is its node well?")
             return
         read.logs += 1
         if tail.size >= _SENT:

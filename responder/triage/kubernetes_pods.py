@@ -59,7 +59,7 @@ class KubernetesPods:
         serving = [pod for pod in pods.items if pod.status.phase != "Succeeded"]
         if not serving:
             status = FindingStatus.WARNING if scope.selector else FindingStatus.NO_DATA
-            return Observation(status=status, headline=f"no pod is {scope}")
+            return Observation(status=status, headline=f"no pod in {scope}")
         troubles = {pod.metadata.name: list(_troubles(pod, now, self._settings.since)) for pod in serving}
         sick = {name: found for name, found in troubles.items() if found}
         ready = sum(map(_is_ready, serving))

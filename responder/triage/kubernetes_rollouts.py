@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 import msgspec
@@ -41,6 +41,7 @@ class _Change(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     at: datetime
     before: timedelta
+    revision: int
     more: str
 
     def __str__(self) -> str:
@@ -95,27 +96,35 @@ class KubernetesRollouts:
     ) -> Iterator[_Change]:
         earliest = self._tools.clock.now() - self._settings.since
         former: Revision | None = None
-        known = revisions(deployment, history)
-        for revision in known:
-            returned = former is not None and _began(revision) < _began(former)
+        steps = sorted(_steps(revisions(deployment, history)), key=lambda one: one[0])
+        for number, revision in steps:
             # A template that came back keeps its old replica set, whose age says nothing of the change.
-            changed = last_change(deployment) if revision is known[-1] else None
-            at = (changed.at if changed else None) if returned else revision.began
+            returned = number > min((revision.number, *revision.earlier))
+            changed = last_change(deployment) if number == steps[-1][0] else None
+            at = (changed.at if changed else None) if returned else revision.made
             if at is not None and at >= earliest:
-                more = f"revision {revision.number}"
+                more = f"revision {number}"
                 more += f", by {changed.by}" if changed and changed.by else ""
                 more += f", {clipped(revision.cause, _CAUSE)}" if revision.cause else ""
                 what = _what(former, revision, returned=returned)
                 name = deployment.metadata.name
-                yield _Change(deployment=name, what=what, at=at, before=opened_at - at, more=more)
+                yield _Change(
+                    deployment=name,
+                    what=what,
+                    at=at,
+                    before=opened_at - at,
+                    revision=number,
+                    more=more,
+                )
             former = revision
 
     def _judged(self, where: str, deployments: Sequence[Workload], changes: Sequence[_Change]) -> Observation:
         s = self._settings
         suspects = [one for one in changes if timedelta(0) <= one.before <= s.suspect_within]
         others = [one for one in changes if one not in suspects]
-        ordered = sorted(suspects, key=lambda one: one.before)
-        ordered += sorted(others, key=lambda one: one.at, reverse=True)
+        # Times are of whole seconds: of two changes in one, the later revision is the later one.
+        ordered = sorted(suspects, key=lambda one: (one.before, -one.revision))
+        ordered += sorted(others, key=lambda one: (one.at, one.revision), reverse=True)
         states = [(one.metadata.name, rollout(Kind.DEPLOYMENT, one)) for one in deployments]
         unfinished = [
             f"{name}: rollout {state.state}: {state.text}"
@@ -136,8 +145,11 @@ class KubernetesRollouts:
         return Observation(status=status, headline=headline, detail=detail)
 
 
-def _began(revision: Revision) -> datetime:
-    return revision.began or datetime.min.replace(tzinfo=UTC)
+def _steps(known: Sequence[Revision]) -> Iterator[tuple[int, Revision]]:
+    """Every number that a revision has or had."""
+    for revision in known:
+        for number in (*revision.earlier, revision.number):
+            yield number, revision
 
 
 def _what(former: Revision | None, revision: Revision, *, returned: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -37,7 +38,7 @@ async def test_five_hundred_equal_lines_are_one_with_a_count(cluster: FakeCluste
     finding = await see(looking)
     assert finding.status is FindingStatus.WARNING
     assert finding.headline.startswith(
-        "500 errors in 502 lines (2 pods, app=superset in analytics, last 1h): 500x 2026-11-24 03:00:00 ERROR no"
+        "500 errors in 502 lines (2 pods in analytics, app=superset, last 1h): 500x 2026-11-24 03:00:00 ERROR no"
     )
     assert "[superset-1 and 1 more, last " in finding.detail.splitlines()[0]
     assert len(finding.detail.splitlines()) == 2
@@ -111,9 +112,19 @@ async def test_one_node_that_hangs_hides_no_other_pods_log(cluster: FakeCluster,
     cluster.pods(pod("superset-1"), pod("superset-2"))
     cluster.logs["superset-2", "app", False] = [(MINUTE, b"ERROR here")]
     cluster.faults.append(hanging("superset-1/log"))
-    finding = await see(looking, timeout=timedelta(seconds=0.6))
+    finding = await see(looking, timeout=timedelta(seconds=3))
     assert "1 errors in 1 lines" in finding.headline
-    assert "superset-1/app: no answer within 0.42 s; is its node well?" in finding.detail
+    assert re.search(r"superset-1/app: no answer within [01]\.\d s; is its node well\?", finding.detail)
+
+
+async def test_ten_logs_that_hang_leave_time_for_the_others(cluster: FakeCluster, looking: Looking) -> None:
+    for number in range(10):
+        cluster.pods(pod(f"superset-{number}", running(), running("proxy")))
+    cluster.logs["superset-9", "proxy", False] = [(MINUTE, b"ERROR here")]
+    cluster.faults.append(hanging("superset-1/log"))
+    cluster.faults += [hanging(f"superset-{number}/log") for number in range(6)]
+    finding = await see(looking, timeout=timedelta(seconds=4))
+    assert "1 errors in 1 lines" in finding.headline
 
 
 async def test_at_most_ten_pods_are_read_and_those_in_trouble_first(
@@ -188,7 +199,7 @@ async def test_no_pod_is_told_apart_from_no_error(cluster: FakeCluster, looking:
     finding = await see(looking)
     assert (finding.status, finding.headline) == (
         FindingStatus.NO_DATA,
-        "no pod is app=superset in analytics",
+        "no pod in analytics, app=superset",
     )
 
 
@@ -219,7 +230,9 @@ async def test_selector_values_may_come_from_labels_and_none_can_widen_it(
 ) -> None:
     cluster.pods(pod("superset-1"), pod("scout-1", labels={"app": "scout"}))
     selector = {"app": FromLabel(label="app")}
-    assert "1 pods, app=scout" in (await see(looking, {"app": "scout"}, selector=selector)).headline
+    assert (
+        "1 pods in analytics, app=scout" in (await see(looking, {"app": "scout"}, selector=selector)).headline
+    )
     before = len(cluster.asked)
     for hostile in ("scout,app!=x", "in (a,b)", "a=b", "", "x" * 64, "scout\n", "../x"):
         finding = await see(looking, {"app": hostile}, selector=selector)

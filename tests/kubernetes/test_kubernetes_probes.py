@@ -169,7 +169,7 @@ async def test_a_list_that_expires_on_the_server_is_begun_anew(
 async def test_a_selector_text_takes_all_of_the_grammar(cluster: FakeCluster, looking: Looking) -> None:
     cluster.pods(pod("a", labels={"app": "x", "tier": "web"}), pod("b", labels={"app": "x"}), pod("c"))
     finding = await pods(looking, selector="app==x,tier in (web, worker),!gone")
-    assert finding.headline == "1 of 1 pods ready in app==x,tier in (web, worker),!gone in analytics"
+    assert finding.headline == "1 of 1 pods ready in analytics, app==x,tier in (web, worker),!gone"
     assert (await pods(looking, selector="app=none")).status is FindingStatus.WARNING
 
 
@@ -373,12 +373,13 @@ async def test_a_rollback_is_dated_by_the_change_not_by_the_age_of_what_came_bac
     cluster.apps(
         "replicasets",
         replica_set(made, 13, 2 * HOUR, template("api:v13")),
-        replica_set(made, 14, timedelta(days=9), template("api:v12")),
+        replica_set(made, 14, timedelta(days=9), template("api:v12"), earlier="10,12"),
     )
     finding = await rollouts(looking)
     assert finding.headline == (
         "api-gateway: rolled back, image v13 -> v12, 4m before the first alert (1 more changes)"
     )
+    assert "api-gateway: image v12 -> v13, 2h before the first alert" in finding.detail
     assert "by kubectl-rollout" in finding.detail
 
 

@@ -237,18 +237,22 @@ def _scale(found: Object) -> Object:
 
 
 def _owned(changed: Object, manager: str, sub: str) -> None:
+    """As the server does it: who scales is noted without a time, and not at all where the count is 0."""
     field: Object = {"f:replicas": {}} if sub == "scale" else {"f:template": {"f:metadata": {}}}
     others = [
         one for one in changed["metadata"].get("managedFields", []) if one["fieldsV1"] != {"f:spec": field}
     ]
-    entry = {
+    entry: Object = {
         "manager": manager,
         "operation": "Update",
-        "time": stamp(),
         "fieldsType": "FieldsV1",
         "fieldsV1": {"f:spec": field},
     }
-    changed["metadata"]["managedFields"] = [*others, {**entry, **({"subresource": sub} if sub else {})}]
+    entry |= {"subresource": sub} if sub else {"time": stamp()}
+    changed["metadata"]["managedFields"] = [
+        *others,
+        *([entry] if sub != "scale" or changed["spec"]["replicas"] else []),
+    ]
 
 
 def _merged(target: Any, patch: Any) -> Any:

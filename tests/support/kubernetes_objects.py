@@ -122,13 +122,14 @@ def deployment(
     }  # fmt: skip
 
 
-def replica_set(
+def replica_set(  # noqa: PLR0917 - a table of a deployment's past
     owner: Object,
     revision: int,
     ago: timedelta,
     pods: Object | None = None,
     cause: str = "",
     owner_uid: str = "",
+    earlier: str = "",
 ) -> Object:
     """A revision of a deployment, as its controller keeps it."""
     name, namespace = owner["metadata"]["name"], owner["metadata"]["namespace"]
@@ -141,6 +142,8 @@ def replica_set(
     annotations = {"deployment.kubernetes.io/revision": str(revision)}
     if cause:
         annotations["kubernetes.io/change-cause"] = cause
+    if earlier:
+        annotations["deployment.kubernetes.io/revision-history"] = earlier
     return {
         "apiVersion": "apps/v1", "kind": "ReplicaSet",
         "metadata": meta(

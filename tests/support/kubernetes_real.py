@@ -85,7 +85,7 @@ class Programs:
         config = write_kubeconfig(self, folder / "admin.kubeconfig", ADMIN)
         self._run(
             "kube-controller-manager", "--kubeconfig", str(config), "--controllers", _CONTROLLERS,
-            "--leader-elect=false", "--secure-port", "0",
+            "--leader-elect=false", "--secure-port", "0", "--kube-api-qps", "500", "--kube-api-burst", "1000",
             log=folder / "controllers.log",
         )  # fmt: skip
 
@@ -240,6 +240,7 @@ class Kubelet:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
             await runner.cleanup()
+            await self._cluster.call("DELETE", f"/api/v1/nodes/{self.node}")
 
     @property
     def node(self) -> str:
@@ -259,6 +260,8 @@ class Kubelet:
         }
         patch = "application/strategic-merge-patch+json"
         await call("PATCH", f"/api/v1/nodes/{self.node}/status", {"status": status}, patch)
+        # Its controller would take the taint of a node that is not ready yet.
+        await call("PATCH", f"/api/v1/nodes/{self.node}", {"spec": {"taints": None}}, patch)
 
     async def _work(self) -> None:
         while True:
