@@ -15,9 +15,9 @@ import yaml
 
 from responder.config import ChannelSection, Config, TypeCatalogue
 from responder.documents import Document, Problem, ProblemsError
-from responder.parameters import ParameterError, kubernetes_namespace
 from responder.registry import did_you_mean
 from responder.secrets import Secret
+from responder.targets.supabase import misconfigured
 from responder.typed import read
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -30,7 +30,6 @@ _NOT_YET = {
     "archive": "this version keeps history in the store only",
     "heartbeats": "this version does not watch heartbeats",
 }
-_TARGETS_NOT_YET = ("prometheus", "superset", "supabase")
 
 
 class ConfigError(ProblemsError):
@@ -181,9 +180,9 @@ class _Loading:
         for key, why in _NOT_YET.items():
             if key in self._places:
                 self._document.report(self._places[key], f"{key}: accepted, but {why}", "warning")
-        for kind in _TARGETS_NOT_YET:
-            if getattr(config.targets, kind):
-                text = f"targets.{kind}: accepted, but no probe of this version uses it"
+        for name, project in config.targets.supabase.items():
+            if wrong := misconfigured(project):
+                text = f"targets.supabase.{name}.{wrong}"
                 self._document.report(self._places["targets"], text, "warning")
 
 
@@ -209,7 +208,6 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR09
     for name, postgres in config.targets.postgres.items():
         if urlsplit(postgres.url.reveal()).scheme not in {"postgres", "postgresql"}:
             yield f"targets.postgres.{name}.url", "expected postgresql://…"
-    yield from _namespace_problems(config)
     yield from _auth_problems(config)
     for field in ("triage_wait", "stale_after", "monitor_for", "retention", "shutdown_grace"):
         if getattr(config, field) < timedelta(0) or (field != "triage_wait" and not getattr(config, field)):
@@ -220,19 +218,6 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR09
         yield "max_body_bytes", "expected at least 1024"
 
 
-def _namespace_problems(config: Config) -> Iterator[tuple[str, str]]:
-    for name, cluster in config.targets.kubernetes.items():
-        what = f"targets.kubernetes.{name}"
-        for key, namespaces in (("namespace", (cluster.namespace,)), ("namespaces", cluster.namespaces)):
-            for one in namespaces:
-                if key == "namespaces" and one == "*":
-                    continue
-                try:
-                    kubernetes_namespace(one, f"{what}.{key}")
-                except ParameterError:
-                    yield f"{what}.{key}", f"expected the name of a namespace, got {one!r}"
-
-
 def _auth_problems(config: Config) -> Iterator[tuple[str, str]]:
     names = [token.name for token in config.auth.tokens]
     for name in sorted({one for one in names if names.count(one) > 1}):
@@ -240,6 +225,17 @@ def _auth_problems(config: Config) -> Iterator[tuple[str, str]]:
     for token in config.auth.tokens:
         if token.role not in ROLES:
             yield "auth.tokens", f"{token.name}: expected role viewer, responder or admin, got {token.role!r}"
+    for person in config.auth.people:
+        if person.role not in ROLES:
+            yield (
+                "auth.people",
+                f"{person.name}: expected role viewer, responder or admin, got {person.role!r}",
+            )
+        if not re.fullmatch(r"[UW][A-Z0-9]{2,30}", person.slack):
+            yield (
+                "auth.people",
+                f"{person.name}: slack: expected a user id such as U0123456, got {person.slack!r}",
+            )
 
 
 def _listen_problems(config: Config) -> Iterator[tuple[str, str]]:

@@ -25,6 +25,9 @@ _TO_RESOLVE = (300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 259200, 604800)
 _PROBE = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20)
 
 WEBHOOK_CODES = ("200", "400", "401", "413", "415", "503")
+ACTION_OUTCOMES = (
+    "refused", "rehearsed", "performed", "failed", "unknown", "effective", "ineffective",
+)  # fmt: skip
 PAGE_OUTCOMES = ("delivered", "retried", "failed", "unreachable", "dropped", "expired")
 
 
@@ -82,6 +85,12 @@ class Metrics:
             ["service", "severity", "level"],
             registry=registry,
         )
+        self.unreachable = Counter(
+            "responder_levels_unreachable_total",
+            "Levels on which nobody was on call or nobody could be reached",
+            ["service", "severity", "level"],
+            registry=registry,
+        )
         self.pages = Counter(
             "responder_pages_total", "Messages by channel and what became of them", ["channel", "outcome"],
             registry=registry,
@@ -134,7 +143,7 @@ class Metrics:
         build = Gauge("responder_build_info", "The running version", ["version"], registry=registry)
         build.labels(_version()).set(1)
 
-    def begin(self, services: Iterable[str], channels: Iterable[str]) -> None:
+    def begin(self, services: Iterable[str], channels: Iterable[str], actions: Iterable[str]) -> None:
         """Show every label set that can occur, at zero: the first event must be seen by ``rate()``."""
         for code in WEBHOOK_CODES:
             self.webhooks.labels(code)
@@ -143,6 +152,9 @@ class Metrics:
         for channel in channels:
             for outcome in PAGE_OUTCOMES:
                 self.pages.labels(channel, outcome)
+        for action in actions:
+            for outcome in ACTION_OUTCOMES:
+                self.actions.labels(action, outcome)
         for severity in Severity:
             self.time_to_page.labels(severity)
             for service in (*services, OTHER):
@@ -155,6 +167,7 @@ class Metrics:
             self.sla_response.labels(service, severity, outcome)
         for level in LEVELS:
             self.escalations.labels(service, severity, level)
+            self.unreachable.labels(service, severity, level)
 
     def observe(self, decision: Decision) -> None:
         """Count what a decision says; nobody else counts incidents."""
@@ -168,6 +181,8 @@ class Metrics:
                     self.time_to_page.labels(severity).observe(seconds)
                 case decided.Escalated(level=level):
                     self.escalations.labels(service, severity, level).inc()
+                case decided.Unreachable(level=level):
+                    self.unreachable.labels(service, severity, level).inc()
                 case decided.ResponseJudged(met=met):
                     self.sla_response.labels(service, severity, "met" if met else "breached").inc()
                 case decided.AcknowledgedAfter(seconds=seconds):

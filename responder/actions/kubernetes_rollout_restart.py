@@ -25,7 +25,7 @@ class RestartSettings(KubernetesActionSettings, frozen=True, kw_only=True, forbi
     def __post_init__(self) -> None:
         """Refuse none, and more than one."""
         if len(self.named) != 1:
-            raise ValueError("expected exactly one of deployment, statefulset and daemonset")
+            raise ValueError("deployment: expected exactly one of deployment, statefulset and daemonset")
 
     @property
     def named(self) -> list[tuple[Kind, Parameter]]:

@@ -21,7 +21,8 @@ from responder.actions.base import (
 from responder.actions.kubernetes_workload import KubernetesActionSettings, Thing, Workloads, reverting
 from responder.parameters import Parameter
 from responder.targets.base import TargetError, Toolbox
-from responder.targets.kubernetes import Patch, PatchType, UnclearError
+from responder.targets.http import UnclearError
+from responder.targets.kubernetes import Patch, PatchType
 from responder.targets.kubernetes_calls import AUTOSCALERS, DEPLOYMENT_SCALES, Ask, ClusterError
 from responder.targets.kubernetes_objects import Autoscaler, Managed, Scale, Workload, condition
 from responder.targets.kubernetes_rollout import Kind
@@ -49,9 +50,9 @@ class ScaleSettings(KubernetesActionSettings, frozen=True, kw_only=True, forbid_
     def __post_init__(self) -> None:
         """Refuse bounds and steps that make no sense."""
         if (self.replicas is None) == (self.by is None):
-            raise ValueError('expected either replicas: 5, or by: +2 or by: "50%"')
+            raise ValueError('replicas: expected either replicas: 5, or by: +2 or by: "50%"')
         if not 0 <= self.min <= self.max:
-            raise ValueError(f"min, max: expected 0 <= min <= max, got {self.min} and {self.max}")
+            raise ValueError(f"min: expected 0 <= min <= max, got {self.min} and {self.max}")
         if self.replicas is not None and not self.min <= self.replicas <= self.max:
             raise ValueError(f"replicas: {self.replicas} is not within min ({self.min}) and max ({self.max})")
         if isinstance(self.by, str) and _PERCENT.fullmatch(self.by) is None:

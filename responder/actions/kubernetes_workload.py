@@ -12,7 +12,8 @@ import msgspec
 from responder.actions.base import ActionError, ActionSettings, Plan, Progress, Settling
 from responder.parameters import Parameter, kubernetes_name, resolve
 from responder.targets.base import TargetError
-from responder.targets.kubernetes import Clusters, Patch, UnclearError
+from responder.targets.http import UnclearError
+from responder.targets.kubernetes import Clusters, Patch
 from responder.targets.kubernetes_calls import (
     DAEMON_SETS,
     DEPLOYMENTS,

@@ -13,7 +13,7 @@ import structlog
 from responder.engine.outbox import Done, back_off, failed
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageDelayed, MessageDelivered
-from responder.incident.message import Contact, Message, MessageKind, Receipt
+from responder.incident.message import Contact, Message, MessageKind, OfferBrief, Receipt
 from responder.incident.state import Incident
 from responder.paging.base import Channel, ChannelError
 from responder.paging.compose import Words, bare, compose
@@ -27,10 +27,14 @@ _ASKS = frozenset({MessageKind.PAGE, MessageKind.REMINDER, MessageKind.UPDATE})
 
 
 class Links(msgspec.Struct, frozen=True, kw_only=True):
-    """How a message points back at us. ``acknowledge`` makes the signed link of a contact."""
+    """How a message points back at us.
+
+    ``acknowledge`` makes the signed link of a contact; ``offers`` are the actions that can be started.
+    """
 
     external_url: str
     acknowledge: Callable[[Incident, str], str]
+    offers: Callable[[Incident], tuple[OfferBrief, ...]] = lambda _: ()
 
 
 class Delivery:
@@ -99,7 +103,8 @@ class Delivery:
             ack_url=self._links.acknowledge(incident, effect.contact) if effect.kind in _ASKS else "",
         )
         try:
-            return compose(incident, effect, words)
+            offers = self._links.offers(incident) if effect.kind in _ASKS else ()
+            return compose(incident, effect, msgspec.structs.replace(words, offers=offers))
         except Exception:  # whatever is wrong with it, somebody must hear of the incident
             log.exception("could not word the message; sending the bare facts", incident=incident.id)
             return bare(incident, effect, words)

@@ -22,12 +22,13 @@ class Passed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Paged(msgspec.Struct, frozen=True, kw_only=True):
-    """A level of the row: who, after how long, over which channels."""
+    """A level of the row: who, after how long, over which channels (``phone after 2m``), whether each has to answer."""
 
     level: Level
     contact: str
     after: str
     channels: tuple[str, ...]
+    everybody: bool = False
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +70,10 @@ def explain(rules: Compiled, labels: Mapping[str, str]) -> Explanation:
                 level=level,
                 contact=policy.contacts[level],
                 after=format_duration(promise.escalate[level]) if level in promise.escalate else "0s",
-                channels=policy.channels.get(policy.contacts[level], {}).get(verdict.severity, ()),
+                channels=tuple(
+                    str(step) for step in rules.channels_of(policy.contacts[level], verdict.severity)
+                ),
+                everybody=level in policy.everybody,
             )
             for level in LEVELS
             if level in policy.contacts
@@ -119,7 +123,8 @@ def as_text(explanation: Explanation) -> str:
     ]
     for paged in explanation.paged:
         over = ", ".join(paged.channels) or "no channel: unreachable"
-        lines.append(f"  {paged.level:<10}{paged.contact} after {paged.after}, over {over}")
+        each = ", each has to acknowledge" if paged.everybody else ""
+        lines.append(f"  {paged.level:<10}{paged.contact} after {paged.after}, over {over}{each}")
     if explanation.runbook:
         lines.append(f"runbook   {explanation.runbook}")
         lines.append(f"  probes  {', '.join(explanation.probes) or 'none'}")

@@ -30,7 +30,7 @@ class Toolbox(msgspec.Struct, frozen=True, kw_only=True):
 
     targets: Targets
     session: aiohttp.ClientSession
-    clusters: Clusters
+    clusters: Clusters = msgspec.field(default_factory=lambda: Clusters({}))
     clock: Clock
 
 

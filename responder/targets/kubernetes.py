@@ -19,7 +19,7 @@ from responder.config import KubernetesTarget
 from responder.incident.finding import FindingStatus
 from responder.parameters import Parameter, kubernetes_namespace, resolve
 from responder.targets.errors import TargetError, configured
-from responder.targets.http import bounded, unreachable
+from responder.targets.http import UnclearError, bounded, unreachable
 from responder.targets.kubernetes_access import Client, RedirectedError, client_of
 from responder.targets.kubernetes_calls import Answered, Ask, ClusterError, Place, refused
 
@@ -48,10 +48,6 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     type: PatchType
     body: Any
     rehearsal: bool = False
-
-
-class UnclearError(Exception):
-    """A change was sent, and no answer says whether it was made."""
 
 
 class Listing(msgspec.Struct, Generic[T], frozen=True, kw_only=True):

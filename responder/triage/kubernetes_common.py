@@ -13,9 +13,12 @@ from responder.targets.kubernetes import Clusters, Listing
 from responder.targets.kubernetes_calls import PODS, Ask, Place
 from responder.targets.kubernetes_objects import Pod
 from responder.targets.kubernetes_selector import LabelSelector, checked_selector, selector_text
+from responder.text import one_line
 from responder.triage.base import Circumstances, ProbeSettings
+from responder.triage.log_lines import shown
 
 PODS_READ = 1_000
+_SAID = 2_000
 
 
 class KubernetesSettings(ProbeSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,6 +77,11 @@ async def pods_of(clusters: Clusters, scope: Scope, limit: timedelta) -> Listing
     """The pods of a scope, at most a thousand."""
     ask = Ask(place=scope.place, what=PODS, query=scope.query, limit=limit)
     return await clusters.listed(ask, Pod, PODS_READ)
+
+
+def said(text: str) -> str:
+    """What a cluster's own programs say, on one line, cut between words."""
+    return shown(one_line(text, _SAID))
 
 
 def lines(texts: Iterable[str], most: int) -> str:

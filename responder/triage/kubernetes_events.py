@@ -13,8 +13,8 @@ from responder.parameters import Parameter, kubernetes_name, resolve
 from responder.targets.kubernetes_calls import EVENTS, Ask
 from responder.targets.kubernetes_objects import Event
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
-from responder.triage.grouping import clipped, masked
-from responder.triage.kubernetes_common import KubernetesSettings, lines
+from responder.triage.kubernetes_common import KubernetesSettings, lines, said
+from responder.triage.log_lines import alike
 
 _READ = 2_000
 _MESSAGE = 200
@@ -83,10 +83,10 @@ def _grouped(events: list[Event]) -> list[_Group]:
     groups: dict[tuple[str, str, str], _Group] = {}
     for event in events:
         about = event.involved_object
-        key = event.reason, about.kind, masked(event.message.replace(about.name, "")[:_MESSAGE])
+        key = event.reason, about.kind, alike(event.message.replace(about.name, "")[:_MESSAGE])
         group = groups.get(key)
         if group is None:
-            sample = clipped(event.message, _MESSAGE)
+            sample = said(event.message)
             group = groups[key] = _Group(event.reason or "?", about.kind or "object", sample)
         group.count += max(event.series.count if event.series else event.count, 1)
         group.names.add(about.name)

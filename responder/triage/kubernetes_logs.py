@@ -19,9 +19,8 @@ from responder.targets.kubernetes_calls import POD_LOGS, Ask, ClusterError
 from responder.targets.kubernetes_objects import ContainerStatus, Pod
 from responder.targets.kubernetes_selector import LabelSelector, checked_selector
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
-from responder.triage.grouping import clipped
-from responder.triage.kubernetes_common import KubernetesSettings, Scope, lines, pods_of, scope_of
-from responder.triage.log_lines import ERRORS, Digest, Line, digest, line_check, lines_of
+from responder.triage.kubernetes_common import KubernetesSettings, Scope, lines, pods_of, said, scope_of
+from responder.triage.kubernetes_log_lines import ERRORS, Digest, Line, digest, line_check, lines_of
 
 POD_LIMIT = 10
 LOG_LIMIT = 20
@@ -58,8 +57,11 @@ class LogSettings(KubernetesSettings, frozen=True, kw_only=True, forbid_unknown_
             raise ValueError(f"tail: expected 1 to {_TAIL_MOST} lines, got {self.tail}")
         if self.since < timedelta(seconds=1):
             raise ValueError("since: expected at least 1s")
-        for expression in (self.filter, self.errors):
-            line_check(expression)
+        for key, expression in (("filter", self.filter), ("errors", self.errors)):
+            try:
+                line_check(expression)
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}") from None
 
 
 class _Log(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,5 +225,5 @@ def _trouble(one: ContainerStatus) -> str:
     waiting, former = one.state.waiting, one.last_state.terminated
     if waiting is not None and waiting.reason not in {"PodInitializing", "ContainerCreating"}:
         ended = f", ended with {former.reason} ({former.exit_code})" if former else ""
-        return f"{waiting.reason or 'waiting'}{ended} {clipped(waiting.message, 120)}".strip()
+        return f"{waiting.reason or 'waiting'}{ended} {said(waiting.message)}".strip()
     return ""

@@ -14,8 +14,7 @@ from responder.incident.finding import FindingStatus
 from responder.targets.kubernetes import Listing
 from responder.targets.kubernetes_objects import ContainerStatus, Pod, condition
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
-from responder.triage.grouping import clipped
-from responder.triage.kubernetes_common import Scope, SelectedPods, lines, pods_of, scope_of
+from responder.triage.kubernetes_common import Scope, SelectedPods, lines, pods_of, said, scope_of
 
 _SHOWN = 15
 _MESSAGE = 160
@@ -91,12 +90,12 @@ def _troubles(pod: Pod, now: datetime, since: timedelta) -> Iterator[_Trouble]:
         return
     if status.phase in {"Failed", "Unknown"}:
         reason = status.reason or status.phase
-        yield _Trouble(reason, f"{reason} {clipped(status.message, _MESSAGE)}".strip())
+        yield _Trouble(reason, f"{reason} {said(status.message)}".strip())
         return
     placed = condition(status.conditions, "PodScheduled")
     if placed is not None and placed.status == "False":
         age = _age(pod.metadata.creation_timestamp, now)
-        yield _Trouble("pending", f"no node for it{age}: {clipped(placed.message, _MESSAGE)}")
+        yield _Trouble("pending", f"no node for it{age}: {said(placed.message)}")
         return
     found = [
         trouble
@@ -115,7 +114,7 @@ def _container_troubles(
     waiting, former = one.state.waiting, one.last_state.terminated
     if waiting is not None and waiting.reason and (waiting.reason not in _STARTING or _is_late(pod, now)):
         ended = f", ended with {former.reason} ({former.exit_code})" if former else ""
-        text = f"{name} {waiting.reason}{ended} {clipped(waiting.message, _MESSAGE)}".strip()
+        text = f"{name} {waiting.reason}{ended} {said(waiting.message)}".strip()
         yield _Trouble(_word(waiting.reason, former.reason if former else ""), text)
     elif former is not None and (former.finished_at is None or now - former.finished_at < since):
         ended = f"{former.reason or 'ended'} ({former.exit_code})"

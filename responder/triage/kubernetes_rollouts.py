@@ -16,8 +16,7 @@ from responder.targets.kubernetes_history import Revision, differences, last_cha
 from responder.targets.kubernetes_objects import Workload
 from responder.targets.kubernetes_rollout import Kind, RolloutState, rollout
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
-from responder.triage.grouping import clipped
-from responder.triage.kubernetes_common import KubernetesSettings, lines
+from responder.triage.kubernetes_common import KubernetesSettings, lines, said
 
 _DEPLOYMENTS_READ = 500
 _REPLICA_SETS_READ = 3_000
@@ -105,7 +104,7 @@ class KubernetesRollouts:
             if at is not None and at >= earliest:
                 more = f"revision {number}"
                 more += f", by {changed.by}" if changed and changed.by else ""
-                more += f", {clipped(revision.cause, _CAUSE)}" if revision.cause else ""
+                more += f", {said(revision.cause)}" if revision.cause else ""
                 what = _what(former, revision, returned=returned)
                 name = deployment.metadata.name
                 yield _Change(

@@ -1,132 +1,93 @@
-"""Lines of containers' logs: read with their times, filtered, counted, and grouped where they say the same."""
+"""Log lines that say the same become one line with a count: what differs in them is numbers, ids and times."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from responder.matchers import MatcherError, compile_pattern
-from responder.triage.grouping import clipped, masked
+from responder.secrets import REDACTED
+from responder.text import one_line
 
-#: What an error looks like in the logs of most programs; a JSON line is read as ``LEVEL message`` first.
-ERRORS = (
-    r're2: \b(ERROR|FATAL|CRITICAL|PANIC|SEVERE)\b|\blevel="?(error|fatal|panic|critical)'
-    r"|^[EF][0-9]{4} [0-9:.]+ |^panic: |^Traceback \(most recent call last\)"
+SHOWN = 300  # characters of a line
+_READ = 4_000  # characters of a line that are looked at
+_BEYOND = 300  # characters behind what is shown in which what is to be masked may end
+_KINDS = 5_000  # different lines that are told apart; what comes later and is new is not counted
+
+#: What differs between lines that say the same. What stands under ``kept`` is the exception: an HTTP status tells
+#: lines apart. Each alternative is linear: it runs over anybody's text.
+_VARYING = re.compile(
+    r"""
+    (?P<kept> (?:status(?:[_ ]?code)?["']?\s{0,3}[=:]?\s{0,3} | HTTP/\d(?:\.\d)?"?\s{1,3} | \|\s{0,3}) [1-5]\d\d\b)
+    | [0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}          # a UUID
+    | \d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?  # a time
+    | 0x[0-9a-f]+                                                              # an address in memory
+    | \b(?=[0-9a-z_]*\d)[0-9a-z_]{5,}\b                                        # an id: hex, base 62, a pod's suffix
+    | \d+(?:[.,:/-]\d+)*                                                       # a number, an address, a date
+    """,
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
 )
-_RE2 = "re2:"
-_LINE_LIMIT = 4_000  # characters of a line that are looked at
-_SHOWN = 240
-_LEVELS = ("level", "severity", "levelname", "lvl", "log.level")
-_MESSAGES = ("message", "msg", "event", "error", "err")
-_COLOUR = re.compile("\x1b\\[[0-9;]{0,20}[A-Za-z]")
-_Test = Callable[[str], bool]
+#: Whose a line is makes no difference to what is wrong: mail addresses and numbers that look like a card's.
+_PERSONAL = re.compile(
+    r"[\w.+-]{1,64}@(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}|\b[3-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7}\b",
+    re.ASCII | re.IGNORECASE,
+)
+_KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
+_KEY_LINES = 200  # more lines than a private key has: a beginning without an end hides no more than these
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One line of one log. ``text`` is what it says; ``raw`` is how it stands there."""
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines that say the same: the first of them, masked, of at most 300 characters, and how many they are."""
 
-    at: datetime | None
-    source: str
-    raw: str
     text: str
+    count: int
 
 
-class Group(msgspec.Struct):
-    """Lines that say the same."""
+def grouped(lines: Iterable[str], limit: int) -> list[Group]:
+    """The ``limit`` most frequent kinds of lines, the most frequent first, then in the order in which they came.
 
-    sample: str
-    error: bool
-    count: int = 0
-    last: datetime | None = None
-    sources: set[str] = msgspec.field(default_factory=set)
-
-    def __str__(self) -> str:
-        at = f", last {self.last:%H:%M:%S}" if self.last else ""
-        where = min(self.sources) + (f" and {len(self.sources) - 1} more" if len(self.sources) > 1 else "")
-        return f"{self.count}x {self.sample} [{where}{at}]"
-
-
-class Digest(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read: how many lines, how many passed the filter, how many of those are errors, and the groups."""
-
-    read: int
-    passed: int
-    errors: int
-    groups: tuple[Group, ...]
-
-
-def line_check(expression: str) -> _Test:
-    """Whether a line holds a text; with ``re2:`` before it, whether it has the pattern.
-
-    Raises:
-        ValueError: where RE2 does not take the pattern.
+    A line is cut between words only, so that whoever redacts it later finds a secret whole or not at all; private keys,
+    which stand on many lines, are left out.
     """
-    if not expression.startswith(_RE2):
-        return lambda text: expression in text
-    try:
-        pattern = compile_pattern(expression.removeprefix(_RE2).strip())
-    except MatcherError as error:
-        raise ValueError(str(error)) from None
-    return lambda text: pattern.search(text) is not None
+    counts: dict[str, int] = {}
+    first: dict[str, str] = {}
+    for line in without_keys(lines):
+        kind = alike(line)
+        if kind not in counts:
+            if len(counts) >= _KINDS:
+                continue
+            first[kind] = line
+        counts[kind] = counts.get(kind, 0) + 1
+    often = sorted(counts, key=counts.__getitem__, reverse=True)[: max(limit, 0)]
+    return [Group(text=shown(first[kind]), count=counts[kind]) for kind in often]
 
 
-def lines_of(raw: bytes, source: str, *, whole: bool) -> list[Line]:
-    """The lines of a log that was asked for with ``timestamps``; a first one that was cut is left out."""
-    texts = raw.decode(errors="replace").split("\n")
-    if not whole:
-        texts = texts[1:]
-    return [_line(text.rstrip("\r"), source) for text in texts if text.strip()]
+def alike(line: str) -> str:
+    """What lines that say the same have in common: the line without its numbers, ids and times."""
+    return _VARYING.sub(lambda match: match["kept"] or "#", line)
 
 
-def _line(text: str, source: str) -> Line:
-    stamp, _, rest = text[:_LINE_LIMIT].partition(" ")
-    at = _time(stamp)
-    plain = _COLOUR.sub("", text[:_LINE_LIMIT] if at is None else rest)
-    return Line(at=at, source=source, raw=plain, text=_meaning(plain))
+def shown(line: str) -> str:
+    """At most 300 characters of a line, without a part of a word at the end, and without whose data it was."""
+    line = _PERSONAL.sub("<masked>", line[: SHOWN + _BEYOND])
+    if len(line) <= SHOWN:
+        return line
+    whole, _, _ = line[:SHOWN].rpartition(" ")
+    return f"{whole} …" if whole else "…"
 
 
-def _time(stamp: str) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(stamp) if len(stamp) > 18 else None
-    except ValueError:
-        return None
-    return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
-
-
-def _meaning(text: str) -> str:
-    """``LEVEL message`` of a line of JSON; any other line as it is."""
-    if not text.startswith("{"):
-        return text
-    try:
-        found = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return text
-    message = next((str(found[key]) for key in _MESSAGES if found.get(key)), "")
-    level = next((str(found[key]).upper() for key in _LEVELS if isinstance(found.get(key), str)), "")
-    return f"{level} {message}".strip() if message else text
-
-
-def digest(lines: Iterable[Line], passes: _Test, is_error: _Test) -> Digest:
-    """Filter by how lines stand there, and count and group them by what they say; errors first, most frequent first."""
-    read = passed = errors = 0
-    groups: dict[str, Group] = {}
-    for line in lines:
-        read += 1
-        if not passes(line.raw):
+def without_keys(lines: Iterable[str]) -> Iterator[str]:
+    """The lines that hold something, each on one line, without private keys."""
+    inside = 0
+    for raw in lines:
+        line = one_line(raw[:_READ], _READ)
+        if inside:
+            inside = 0 if _KEY_ENDS in line else inside - 1
             continue
-        passed += 1
-        error = is_error(line.text)
-        errors += error
-        key = masked(line.text[:_SHOWN])
-        group = groups.get(key)
-        if group is None:
-            group = groups[key] = Group(clipped(line.text, _SHOWN), error)
-        group.count += 1
-        group.sources.add(line.source)
-        if line.at is not None and (group.last is None or line.at > group.last):
-            group.last = line.at
-    ordered = sorted(groups.values(), key=lambda one: (not one.error, -one.count))
-    return Digest(read=read, passed=passed, errors=errors, groups=tuple(ordered))
+        before, begins, _ = line.partition(_KEY_BEGINS)
+        if begins:
+            inside = 0 if _KEY_ENDS in raw else _KEY_LINES
+            line = f"{before}{REDACTED}"
+        if line:
+            yield line

@@ -88,6 +88,11 @@ class TriageRunner:
                 text = f"given up after {BUDGET:g} s with the whole diagnosis"
                 await on_finding(Finding(probe=name, status=FindingStatus.TIMEOUT, headline=text))
 
+    @property
+    def busy(self) -> bool:
+        """Whether a probe is under way."""
+        return any(not run.task.done() for run in self._runs.values())
+
     async def close(self) -> None:
         """End what is still under way."""
         tasks = [run.task for run in self._runs.values()]

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 from aiohttp import web
 
+from responder.actions.desk import ActionDesk
 from responder.clock import Clock
 from responder.config import AuthConfig
 from responder.engine.desk import Desk
@@ -17,9 +18,13 @@ from responder.signing import AckTokens
 
 
 class WebParts(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts behind the handlers. ``reload`` answers the problems, and whether the rules were taken."""
+    """The parts behind the handlers.
+
+    ``reload`` answers the problems, and whether the rules were taken; ``chart`` a picture by its digest.
+    """
 
     desk: Desk
+    actions: ActionDesk
     auth: AuthConfig
     clock: Clock
     external_url: str
@@ -30,6 +35,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     ready: Callable[[], Awaitable[bool]]
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
     slack: Mapping[str, Secret]
+    chart: Callable[[str], Awaitable[bytes | None]]
 
 
 PARTS: web.AppKey[WebParts] = web.AppKey("parts", WebParts)

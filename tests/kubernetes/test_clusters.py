@@ -161,7 +161,8 @@ async def test_in_a_cluster_the_pods_own_account_is_used(
     trustme.CA().cert_pem.write_to_path(tmp_path / "ca.crt")
     finding = await look_with(config)
     assert (finding.status, finding.headline) == (
-        FindingStatus.CRITICAL, "cannot reach prod: its certificate is not trusted",
+        FindingStatus.CRITICAL,
+        "cannot reach prod: its TLS certificate is not trusted (unable to get local issuer certificate)",
     )  # fmt: skip
     await runner.cleanup()
 
@@ -358,11 +359,11 @@ def test_the_configuration_takes_namespaces_and_resolves_the_kubeconfig(tmp_path
 
 
 def test_namespaces_that_are_none_are_problems_of_the_configuration(tmp_path: Path) -> None:
-    text = "targets: {kubernetes: {prod: {namespace: '*', namespaces: [a/b, good]}}}"
+    text = "targets: {kubernetes: {prod: {namespace: '*'}, test: {namespace: a, namespaces: [good, a/b]}}}"
     with pytest.raises(ConfigError) as caught:
         loaded(tmp_path, text)
     said = [one.text for one in caught.value.problems]
     assert said == [
-        "targets.kubernetes.prod.namespace: expected the name of a namespace, got '*'",
-        "targets.kubernetes.prod.namespaces: expected the name of a namespace, got 'a/b'",
+        "configuration.targets.kubernetes.prod.namespace: '*' is not a Kubernetes namespace",
+        "configuration.targets.kubernetes.test.namespaces: 'a/b' is not a Kubernetes namespace",
     ]

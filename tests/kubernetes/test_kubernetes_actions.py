@@ -20,7 +20,7 @@ from responder.actions.kubernetes_scale import ScaleSettings
 from responder.config import Targets
 from responder.parameters import FromLabel, ParameterError
 from responder.targets.base import TargetError
-from responder.targets.kubernetes import UnclearError
+from responder.targets.http import UnclearError
 
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 
@@ -92,7 +92,7 @@ def test_a_namespace_that_a_label_chose_must_be_one_of_the_targets(looking: Look
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({}, "either replicas"),
+        ({}, "expected either replicas"),
         ({"replicas": 5, "by": 2}, "either replicas"),
         ({"replicas": 50}, "not within min"),
         ({"replicas": 2, "min": 3}, "not within min"),

@@ -14,8 +14,8 @@ from kubernetes_objects import container, ended, pod, running, waiting
 
 from responder.incident.finding import Finding, FindingStatus
 from responder.parameters import FromLabel
+from responder.triage.kubernetes_log_lines import ERRORS, digest, line_check, lines_of
 from responder.triage.kubernetes_logs import LogSettings
-from responder.triage.log_lines import ERRORS, digest, line_check, lines_of
 
 MINUTE = timedelta(minutes=1)
 

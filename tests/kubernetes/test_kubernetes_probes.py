@@ -263,11 +263,11 @@ async def events(looking: Looking, labels: dict[str, str] | None = None, **more:
 
 
 async def test_warnings_are_grouped_counted_and_newest_first(cluster: FakeCluster, looking: Looking) -> None:
-    unhealthy = "Readiness probe failed: HTTP probe failed with statuscode: 503"
+    unhealthy = "Readiness probe failed: dial tcp 10.0.0.7:8088: connect: connection refused"
     cluster.add(
         "", "events",
         event(1, "Unhealthy", unhealthy, "superset-7d9f-abcde", count=40, ago=20 * MINUTE),
-        event(2, "Unhealthy", unhealthy.replace("503", "500"), "superset-7d9f-fghij", count=2, ago=9 * MINUTE),
+        event(2, "Unhealthy", unhealthy.replace("0.7", "0.9"), "superset-7d9f-fghij", count=2, ago=9 * MINUTE),
         event(3, "BackOff", "Back-off restarting failed container", "scout-1", ago=MINUTE),
         event(4, "Old", "long ago", "scout-1", ago=5 * HOUR),
         event(5, "Scheduled", "all well", "scout-1") | {"type": "Normal"},

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import msgspec
-from stage import policy
+from stage import plan, policy
 
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outbox import Done, Performer
+from responder.incident.action import Raise
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect, RunTriage, SendMessage, SettleDoubts
 from responder.incident.facts import MessageDelivered, MessageFailed, TriageEnded
 from responder.incident.message import Contact
 from responder.incident.opening import Opening
-from responder.incident.policy import Policy
+from responder.incident.policy import ChannelStep, Policy
 from responder.incident.severity import Severity
 from responder.intake.doubts import DoubtSettler
 from responder.rules.model import ActionDefinition, ProbeDefinition, Runbook, Verdict
@@ -34,10 +35,13 @@ class OneRow:
     probes: Mapping[str, ProbeDefinition] = {}
     actions: Mapping[str, ActionDefinition] = {}
     dependencies: Mapping[str, tuple[str, ...]] = {}
+    automatic: frozenset[str] = frozenset()
+    raises: Mapping[str, tuple[Raise, ...]] = {}
     services = frozenset({"database"})
 
     def __init__(self, channels: tuple[str, ...] = ("chat",)) -> None:
         self._policy = policy(channels=channels)
+        self._plan = plan(*channels)
 
     def match(self, labels: Mapping[str, str]) -> Verdict:
         raise NotImplementedError
@@ -47,6 +51,9 @@ class OneRow:
 
     def policy(self, service: str) -> Policy:
         return self._policy
+
+    def channels_of(self, name: str, severity: Severity) -> tuple[ChannelStep, ...]:
+        return self._plan
 
 
 class Sent(msgspec.Struct, frozen=True):
