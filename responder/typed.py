@@ -26,8 +26,8 @@ NODE_LIMIT = 500_000  # nodes visited in one value: aliases could make a small f
 def read(document: Document, node: yaml.Node, kind: Any, what: str) -> Any:
     """A node as a value of a type, or ``msgspec.UNSET`` after its problems were noted in the document.
 
-    Understood: structs, lists and tuples, dicts, optionals and unions of one struct, texts, numbers, booleans, enums,
-    durations, secrets, and types that read themselves from a text (``from_text``, which raises ``ValueError``).
+    Understood: structs, lists and tuples, dicts, optionals and unions of one struct or dict, texts, numbers, booleans,
+    enums, durations, secrets, and types that read themselves from a text (``from_text``, which raises ``ValueError``).
     """
     return _Reading(document).read(node, kind, what)
 
@@ -144,11 +144,11 @@ class _Reading:
         return result if good else msgspec.UNSET
 
     def _union(self, node: yaml.Node, kinds: tuple[Any, ...], what: str) -> Any:
-        """A scalar or a struct (or list), told apart by the form of the node."""
-        structs = [k for k in kinds if _is_struct(k)]
+        """A scalar, a struct or dict, or a list, told apart by the form of the node."""
+        mappings = [k for k in kinds if _is_struct(k) or (get_origin(k) or k) in (dict, Mapping)]
         lists = [k for k in kinds if (get_origin(k) or k) in (list, tuple)]
-        scalars = [k for k in kinds if k not in structs and k not in lists]
-        wanted = structs if isinstance(node, yaml.MappingNode) else (
+        scalars = [k for k in kinds if k not in mappings and k not in lists]
+        wanted = mappings if isinstance(node, yaml.MappingNode) else (
             lists if isinstance(node, yaml.SequenceNode) else scalars
         )  # fmt: skip
         if not wanted:

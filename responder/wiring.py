@@ -38,6 +38,7 @@ from responder.store.reading import Reader
 from responder.store.store import Store, Taken
 from responder.store.verified import Verified
 from responder.targets.base import Toolbox
+from responder.targets.kubernetes import Clusters
 from responder.triage.performer import TriagePerformer
 from responder.web import WebParts, application
 from responder.web.webhook import Webhook
@@ -80,8 +81,12 @@ class Wiring:
         self._config = parts.config
         self._metrics = parts.metrics
         self._rulebook = parts.rulebook
+        self._clusters = Clusters(parts.config.targets.kubernetes)
+        tools = Toolbox(
+            targets=parts.config.targets, session=parts.session, clusters=self._clusters, clock=parts.clock
+        )
         hands = HandParts(
-            tools=Toolbox(targets=parts.config.targets, session=parts.session, clock=parts.clock),
+            tools=tools,
             rulebook=parts.rulebook,
             store=parts.store,
             reader=parts.reader,
@@ -96,8 +101,9 @@ class Wiring:
         self._intake = Intake(self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics)
 
     async def close(self) -> None:
-        """End what probes are still under way."""
+        """End what probes are still under way, and let go of the clusters."""
         await self._diagnosis.close()
+        await self._clusters.close()
 
     def _engine(self) -> Engine:
         metrics, parts = self._metrics, self._parts
