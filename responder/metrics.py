@@ -25,6 +25,9 @@ _TO_RESOLVE = (300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 259200, 604800)
 _PROBE = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20)
 
 WEBHOOK_CODES = ("200", "400", "401", "413", "415", "503")
+ACTION_OUTCOMES = (
+    "refused", "rehearsed", "performed", "failed", "unknown", "effective", "ineffective",
+)  # fmt: skip
 PAGE_OUTCOMES = ("delivered", "retried", "failed", "unreachable", "dropped", "expired")
 
 
@@ -92,6 +95,10 @@ class Metrics:
             "responder_pages_total", "Messages by channel and what became of them", ["channel", "outcome"],
             registry=registry,
         )  # fmt: skip
+        self.channel_up = Gauge(
+            "responder_channel_up", "Whether this replica's own sends over the channel get through", ["channel"],
+            registry=registry,
+        )  # fmt: skip
         self.actions = Counter(
             "responder_actions_total", "Actions by name and outcome", ["action", "outcome"], registry=registry
         )
@@ -140,7 +147,7 @@ class Metrics:
         build = Gauge("responder_build_info", "The running version", ["version"], registry=registry)
         build.labels(_version()).set(1)
 
-    def begin(self, services: Iterable[str], channels: Iterable[str]) -> None:
+    def begin(self, services: Iterable[str], channels: Iterable[str], actions: Iterable[str]) -> None:
         """Show every label set that can occur, at zero: the first event must be seen by ``rate()``."""
         for code in WEBHOOK_CODES:
             self.webhooks.labels(code)
@@ -149,6 +156,9 @@ class Metrics:
         for channel in channels:
             for outcome in PAGE_OUTCOMES:
                 self.pages.labels(channel, outcome)
+        for action in actions:
+            for outcome in ACTION_OUTCOMES:
+                self.actions.labels(action, outcome)
         for severity in Severity:
             self.time_to_page.labels(severity)
             for service in (*services, OTHER):

@@ -112,8 +112,15 @@ def timing_of(config: Config) -> Timing:
 def surroundings_of(config: Config) -> Surroundings:
     """What the rules may refer to."""
     kinds = ("postgres", "http", "kubernetes", "prometheus", "superset", "supabase")
-    targets = {kind: frozenset(getattr(config.targets, kind)) for kind in kinds}
-    return Surroundings(catalogue=catalogue(), targets=targets, channels=tuple(config.channels))
+    sections = {kind: getattr(config.targets, kind) for kind in kinds}
+    return Surroundings(
+        catalogue=catalogue(),
+        targets={kind: frozenset(section) for kind, section in sections.items()},
+        allowed={
+            (kind, name): one.allow for kind, section in sections.items() for name, one in section.items()
+        },
+        channels=tuple(config.channels),
+    )
 
 
 def load_rules(config: Config) -> LoadedRules:

@@ -16,8 +16,8 @@ import msgspec
 import structlog
 
 from responder.engine.incidents import Decider
-from responder.engine.on_call import WhoIsOnCall, names_only
 from responder.engine.outbox import Outbox, Performer
+from responder.engine.outside import Elsewhere
 from responder.engine.pool import Pool
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect
@@ -35,13 +35,13 @@ _UNKNOWN_QUEUE_SEATS = 2
 
 
 class EngineHooks(msgspec.Struct, frozen=True, kw_only=True):
-    """Who hears of what the engine does (metrics), and who says who is on call."""
+    """Who hears of what the engine does (metrics), and whom it asks about the world outside."""
 
     decision: Callable[[Decision], None] = lambda _: None
     lag: Callable[[float], None] = lambda _: None
     dropped: Callable[[Effect, str], None] = lambda _effect, _why: None
     store_up: Callable[[bool], None] = lambda _: None
-    on_call: WhoIsOnCall = names_only
+    elsewhere: Elsewhere = Elsewhere()
 
 
 class Engine:
@@ -68,7 +68,7 @@ class Engine:
             on_decision=hooks.decision,
             on_effect=self._on_effect,
             on_lag=hooks.lag,
-            on_call=hooks.on_call,
+            elsewhere=hooks.elsewhere,
         )
         self._outbox = Outbox(
             store,

@@ -10,15 +10,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from responder.incident.decision import Decision
-from responder.incident.draft import Draft, News
+from responder.incident.draft import Draft, News, Outside
 from responder.incident.facts import Fact
-from responder.incident.reach import OnCall
 from responder.incident.stages import (
+    actions,
     alerts,
     clock,
     deliveries,
     escalate,
     findings,
+    hold,
     lapse,
     measure,
     people,
@@ -36,6 +37,8 @@ PIPELINE: tuple[Stage, ...] = (
     clock.take,  # the watch is over, nothing was heard for too long
     lapse.take,  # the snooze is over, nobody stands by the acknowledgement any more
     findings.take,  # start diagnostics, take what they saw
+    actions.take,  # what is to be done to targets, and what came of it
+    hold.take,  # what holds pages back
     escalate.take,  # who is paged now, and over what
     tell.take,  # who hears of the change
     measure.take,  # what is counted
@@ -50,18 +53,17 @@ def advance(
     now: datetime,
     *,
     opened: bool = False,
-    on_call: OnCall | None = None,
+    outside: Outside | None = None,
 ) -> Decision:
     """Decide.
 
     ``totals`` are the store's counts of the incident's alerts, ``facts`` what else happened since the last decision,
     in order; ``now`` is the store's time. Time never runs backwards: the latest of ``now``, the newest fact's time and
-    the incident's own is taken. ``opened`` marks the first decision of an incident; ``on_call`` says who stands behind
-    the names of the matrix now (by default each name is itself a person).
+    the incident's own is taken. ``opened`` marks the first decision of an incident; ``outside`` is what is true
+    elsewhere just now (by default each name of the matrix is itself a person, and nothing holds pages back).
     """
     latest = max([now, incident.now, *(fact.at for fact in facts)])
-    who = on_call or OnCall()
-    news = News(totals=totals, facts=facts, now=latest, opened=opened, on_call=who.people, plans=who.plans)
+    news = News(totals=totals, facts=facts, now=latest, opened=opened, outside=outside or Outside())
     draft = Draft(incident, news)
     draft.change(now=latest, broken=0)
     for stage in PIPELINE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,15 +12,23 @@ from responder.incident import state as states
 from responder.incident.decision import Decision, Entry, Measured, Measurement, Reason
 from responder.incident.effects import Effect
 from responder.incident.facts import Fact
+from responder.incident.hold import Hold
+from responder.incident.message import MessageKind
 from responder.incident.moves import check_move
-from responder.incident.policy import Plans
-from responder.incident.reach import Reach
+from responder.incident.reach import OnCall, Reach
 from responder.incident.severity import Severity
 from responder.incident.state import Episode, Incident, Page, State, StateName, Totals
 from responder.text import one_line
 
 ENTRY_LIMIT = 500
 CAUSE_LIMIT = 200
+
+
+class Outside(msgspec.Struct, frozen=True, kw_only=True):
+    """What is true outside the incident at the time of a decision: who is on call, what holds its pages back."""
+
+    on_call: OnCall = OnCall()
+    holds: tuple[Hold, ...] = ()
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,8 +38,7 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     facts: Sequence[Fact]
     now: datetime
     opened: bool = False
-    on_call: Mapping[str, tuple[str, ...]] = {}
-    plans: Mapping[str, Plans] = {}
+    outside: Outside = Outside()
 
 
 class Draft:
@@ -47,6 +54,7 @@ class Draft:
         self.measured: list[Measured] = []
         self.why: list[Reason] = []
         self.wake_ups: list[datetime] = []
+        self.announcements: list[tuple[MessageKind, str]] = []
 
     def change(self, **fields: Any) -> None:
         """Replace fields of the incident."""
@@ -79,6 +87,11 @@ class Draft:
         """Add a reason that needs no line of its own."""
         if reason not in self.why:
             self.why.append(reason)
+
+    def announce(self, text: str, *, loud: bool = False) -> None:
+        """Have everybody who was paged hear this; the telling stage sends it, ``loud`` as something that rings."""
+        kind = MessageKind.REMINDER if loud else MessageKind.UPDATE
+        self.announcements.append((kind, one_line(text, ENTRY_LIMIT)))
 
     def ask(self, effect: Effect) -> None:
         """Ask something of the world."""
@@ -123,11 +136,14 @@ class Draft:
         )
         self.move(states.Triggered())
 
-    def raise_severity(self, severity: Severity) -> None:
-        """Take a worse severity and page anew."""
-        cause = f"it has risen from {self.incident.severity} to {severity}"
+    def raise_severity(self, severity: Severity, *, keep_findings: bool = False) -> None:
+        """Take a worse severity and page anew; what was found stays where it was the reason."""
+        before = self.incident
+        cause = f"it has risen from {before.severity} to {severity}"
         self.change(severity=severity)
         self.begin_episode(cause)
+        if keep_findings:
+            self.change(findings=before.findings, triage=states.TriageStatus.DONE)
 
     def seconds_since(self, start: datetime) -> float:
         """Seconds from ``start`` to now, never negative."""

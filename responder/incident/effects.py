@@ -11,6 +11,8 @@ from typing import ClassVar
 
 import msgspec
 
+from responder.incident.action import ActionRole, RunKind
+from responder.incident.finding import FindingStatus
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.severity import Level
 
@@ -73,4 +75,39 @@ class SettleDoubts(_Effect, frozen=True, kw_only=True, tag="settle"):
         return self.QUEUE
 
 
-Effect = SendMessage | RunTriage | SettleDoubts
+class _ActionEffect(_Effect, frozen=True, kw_only=True):
+    run: str
+    name: str
+    kind: RunKind
+
+    QUEUE: ClassVar[str] = "@action"
+
+    @property
+    def queue(self) -> str:
+        """All actions share one queue."""
+        return self.QUEUE
+
+
+class RunAction(_ActionEffect, frozen=True, kw_only=True, tag="action"):
+    """Bring a run through the gates and perform it, at most once; ``undo`` is what an earlier run left for it.
+
+    What was not begun by ``begin_by`` is not begun any more. (It does not expire in the outbox: what was begun is told.)
+    """
+
+    begin_by: datetime
+    by: str
+    role: ActionRole
+    automatic: bool = False
+    undo: dict[str, str] | None = None
+
+
+class CheckAction(_ActionEffect, frozen=True, kw_only=True, tag="action_check"):
+    """Look, until ``until``, whether what was done has taken effect. ``unsure``: it is not known to have been done."""
+
+    until: datetime
+    mark: dict[str, str] = {}
+    before_status: FindingStatus | None = None
+    unsure: bool = False
+
+
+Effect = SendMessage | RunTriage | SettleDoubts | RunAction | CheckAction

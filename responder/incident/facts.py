@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from responder.incident.finding import Finding
+from responder.incident.action import ActionRole, Gate, RunKind
+from responder.incident.finding import Finding, FindingStatus
+from responder.incident.hold import Hold
 from responder.incident.message import MessageKind, Receipt
 from responder.incident.severity import Severity
 
@@ -123,12 +125,94 @@ class TriageEnded(_Fact, frozen=True, kw_only=True, tag="triage_ended"):
     episode: int
 
 
+class AlertsMuted(_Fact, frozen=True, kw_only=True, tag="muted"):
+    """Alertmanager mutes every alert of the incident that fires; ``by`` says what does."""
+
+    by: tuple[Hold, ...]
+
+
+class AlertsUnmuted(_Fact, frozen=True, kw_only=True, tag="unmuted"):
+    """Alertmanager would send an alert of the incident again."""
+
+
 class LateCopySettled(_Fact, frozen=True, kw_only=True, tag="late_copy"):
     """Alertmanager was asked about doubtful firings: ``late`` of them were late copies, ``refired`` were real."""
 
     late: int
     refired: int
     reason: str
+
+
+class ActionRequested(_Human, frozen=True, kw_only=True, tag="action_requested"):
+    """A person wants an action of the runbook performed, rehearsed or taken back; ``role`` is theirs."""
+
+    name: str
+    kind: RunKind
+    role: ActionRole
+
+
+class ActionDenied(_Human, frozen=True, kw_only=True, tag="action_denied"):
+    """A person's wish was refused at the door."""
+
+    name: str
+    gate: Gate
+    reason: str
+
+
+class ActionRefused(_Fact, frozen=True, kw_only=True, tag="action_refused"):
+    """A gate refused a run; nothing was changed."""
+
+    run: str
+    gate: Gate
+    reason: str
+
+
+class ActionRehearsed(_Fact, frozen=True, kw_only=True, tag="action_rehearsed"):
+    """Every gate up to the change itself let it through, and the other side would take it."""
+
+    run: str
+    text: str
+
+
+class ActionPerformed(_Fact, frozen=True, kw_only=True, tag="action_performed"):
+    """It was done; whether it helps is looked at until ``verify_until``.
+
+    ``before`` and ``before_status`` are the verifying probe's finding just before, empty where there is no such probe.
+    """
+
+    run: str
+    text: str
+    verify_until: datetime
+    before: str = ""
+    before_status: FindingStatus | None = None
+    undo: dict[str, str] | None = None
+    mark: dict[str, str] = {}
+
+
+class ActionFailed(_Fact, frozen=True, kw_only=True, tag="action_failed"):
+    """It was not done, for certain."""
+
+    run: str
+    reason: str
+
+
+class ActionUnknown(_Fact, frozen=True, kw_only=True, tag="action_unknown"):
+    """It was begun, and nobody can say whether it was done: the replica died, or the answer did not come."""
+
+    run: str
+    reason: str
+    verify_until: datetime
+
+
+class ActionSettled(_Fact, frozen=True, kw_only=True, tag="action_settled"):
+    """What came of it. ``without_effect`` counts how often in a row the action has not helped this object."""
+
+    run: str
+    effective: bool
+    text: str
+    after: str = ""
+    without_effect: int = 0
+    given_up: bool = False
 
 
 class DecisionFailed(_Fact, frozen=True, kw_only=True, tag="decision_failed"):
@@ -152,7 +236,17 @@ Fact = (
     | MessageDropped
     | FindingArrived
     | TriageEnded
+    | AlertsMuted
+    | AlertsUnmuted
     | LateCopySettled
+    | ActionRequested
+    | ActionDenied
+    | ActionRefused
+    | ActionRehearsed
+    | ActionPerformed
+    | ActionFailed
+    | ActionUnknown
+    | ActionSettled
     | DecisionFailed
 )
 

@@ -19,6 +19,8 @@ def overtaken(effect: SendMessage, incident: Incident) -> str:
     if effect.kind not in _PAGES:
         page = _page(effect, incident)
         return "its page never arrived" if page is not None and page.status in _LOST else ""
+    if effect.wanted is Wanted.UNACKNOWLEDGED and incident.holds:
+        return f"held back ({incident.holds[0].kind}): {incident.holds[0].text}"
     if effect.wanted is Wanted.UNACKNOWLEDGED and has_answered(incident, effect.contact):
         return f"{effect.contact} has acknowledged"
     if effect.wanted is Wanted.ACKNOWLEDGED and _is_at_work(effect, incident):

@@ -46,6 +46,7 @@ TAKEN_IN: dict[type[facts.Fact], frozenset[StateName]] = {
     facts.AssignedTo: _OPEN,
     facts.SnoozedBy: frozenset({_TRIGGERED, _ACKNOWLEDGED}),
     facts.NoteAdded: _ANY,
+    facts.ActionRequested: _OPEN,
 }
 
 

@@ -10,7 +10,9 @@ from enum import StrEnum
 
 import msgspec
 
+from responder.incident.action import ActionRun, Raise
 from responder.incident.finding import Finding
+from responder.incident.hold import Hold
 from responder.incident.message import Receipt, Wanted
 from responder.incident.policy import Policy, SeverityPolicy
 from responder.incident.reach import Reach
@@ -174,6 +176,12 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     probes: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
+    automatic: tuple[str, ...] = ()
+    raises: tuple[Raise, ...] = ()
+    actions: tuple[ActionRun, ...] = ()
+    actions_asked: int = 0
+    muted: tuple[Hold, ...] = ()
+    holds: tuple[Hold, ...] = ()
     totals: Totals = Totals()
     pages: tuple[Page, ...] = ()
     findings: dict[str, Finding] = {}

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import msgspec
 
+from responder.incident.action import Approval
 from responder.incident.message import Contact
 from responder.incident.policy import AcknowledgementPolicy, ChannelStep, Policy, SeverityPolicy
 from responder.incident.severity import LEVELS, Level, Severity
@@ -19,6 +20,7 @@ from responder.matchers import Matcher
 from responder.rules.files import ContactShape, DefaultShape, RuleShape, ServiceFromLabel, SeverityFromLabel
 from responder.rules.model import ActionDefinition, ProbeDefinition, Runbook, Verdict
 from responder.rules.raw import RawRules, levels_of, plan_of, row_of
+from responder.rules.schedules import calendars_of, roster_of
 from responder.text import one_line
 
 DEFAULT_RULE = "default"
@@ -110,6 +112,8 @@ class Compiled:
         }
         self.contacts = {name: _contact(name, shape) for name, shape in named.get("contacts", {}).items()}
         self._contact_shapes: dict[str, ContactShape] = named.get("contacts", {})
+        self.roster = roster_of(named)
+        self.calendars = calendars_of(named)
         self.runbooks = {
             name: Runbook(name=name, summary=shape.summary, diagnose=shape.diagnose, offer=shape.offer)
             for name, shape in named.get("runbooks", {}).items()
@@ -122,6 +126,12 @@ class Compiled:
             name: ActionDefinition(name=name, type=entry.type, settings=entry.settings)
             for name, entry in named.get("actions", {}).items()
         }
+        self.automatic = frozenset(
+            name
+            for name, action in self.actions.items()
+            if getattr(action.settings, "approval", None) is Approval.AUTOMATIC
+        )
+        self.raises = {entry.shape.name: entry.shape.raises for entry in raw.rules if entry.shape.raises}
         self.dependencies: dict[str, tuple[str, ...]] = {
             name: shape.depends_on for name, shape in named.get("services", {}).items()
         }

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from responder.incident.action import Raise
 from responder.incident.message import Contact
 from responder.incident.policy import ChannelStep, Policy
 from responder.incident.severity import Severity
@@ -82,6 +83,16 @@ class RuleSet(Protocol):
     @property
     def actions(self) -> Mapping[str, ActionDefinition]:
         """By name."""
+        ...
+
+    @property
+    def automatic(self) -> frozenset[str]:
+        """The actions that need nobody's approval."""
+        ...
+
+    @property
+    def raises(self) -> Mapping[str, tuple[Raise, ...]]:
+        """The findings that make an incident of a rule worse, by the rule's name."""
         ...
 
     @property

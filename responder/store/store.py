@@ -15,6 +15,12 @@ Keys, all under ``{responder:NAME}``:
 ``:gauge``            hash     open incidents by service, severity and state                   counts
 ``:quarantine…``      zset     bodies that could not be read                                   bounded, expire
 ``:idem:KEY``         string   an idempotency key's request                                    expires
+``:act:o:…``, ``:r:`` various  places, limits and outcomes of actions (``ledger.py``)          expire
+``:act:kill``         string   the kill switch of actions                                      gone once released
+``:audit``            list     what was done to targets, and the newest hash (``…:head``)      bounded
+``:chart:DIGEST``     string   a picture of a finding                                          expires
+``:code:…``           string   a short code of a text message, and the page it stands for      expires
+``:verified:…``       string   when an address was last confirmed by its owner                 expires
 ====================  =======  ==============================================================  ==================
 """
 
@@ -134,7 +140,9 @@ class Store:
         self.shift = shift
         self._worker = worker
         self._numbers = itertools.count()
-        names = ("ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine")
+        names = (
+            "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
+        )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}
 
     def token(self) -> str:

@@ -25,7 +25,7 @@ NOTE_LIMIT = 2_000
 _KEY_LIMIT = 200
 
 
-NOT_YET = ("updates", "checklist/{item}", "actions/{name}")
+NOT_YET = ("updates", "checklist/{item}")
 
 
 def routes() -> list[web.RouteDef]:
@@ -107,16 +107,29 @@ def who(caller: str, by: str) -> str:
 async def record(request: web.Request, fact: Fact, raw: bytes) -> web.Response:
     """Record a person's fact, and answer what became of it."""
     parts, incident_id = request.app[PARTS], request.match_info["id"]
+    found = await parts.desk.record(
+        incident_id, fact, idempotency_key=idempotency_key(request), request_digest=digest_of(request, raw)
+    )
+    return answer(
+        incident_answer(request, found, incident_id), 202 if found.outcome is Outcome.RECORDED else 200
+    )
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The digest of the header, where it is given. Raises ``ProblemError`` where it is no key."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not 0 < len(key) <= _KEY_LIMIT:
         raise ProblemError(400, f"Idempotency-Key: expected 1 to {_KEY_LIMIT} characters")
-    digest = hashlib.sha256(f"{request.method} {request.path}\0".encode() + raw).hexdigest()
-    hashed = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest() if key else None
-    found = await parts.desk.record(incident_id, fact, idempotency_key=hashed, request_digest=digest)
-    return answer(_view(request, found, incident_id), 202 if found.outcome is Outcome.RECORDED else 200)
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest() if key else None
 
 
-def _view(request: web.Request, found: Answer, incident_id: str) -> Any:
+def digest_of(request: web.Request, raw: bytes) -> str:
+    """What makes a request the same as another one under an idempotency key."""
+    return hashlib.sha256(f"{request.method} {request.path}\0".encode() + raw).hexdigest()
+
+
+def incident_answer(request: web.Request, found: Answer, incident_id: str) -> Any:
+    """The incident as it is after a person's request, or the problem that kept it from being taken."""
     incident = found.incident
     match found.outcome:
         case Outcome.UNKNOWN:

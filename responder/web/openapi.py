@@ -9,7 +9,9 @@ from aiohttp import web
 
 from responder.intake.intake import Summary
 from responder.rules.explain import Explanation
+from responder.web.actions import ActionBody, AuditView, KillSwitchBody, KillSwitchView
 from responder.web.bodies import COMMANDS, ExplainBody
+from responder.web.contacts import ContactsView, VerifyBody, VerifyView
 from responder.web.problems import answer
 from responder.web.views import DetailView, IncidentView, ListView
 
@@ -20,7 +22,10 @@ _ID = {
     "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
 }
 _DIGEST = {"name": "digest", "in": "path", "required": True, "schema": {"type": "string"}}
+_NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+_AFTER = {"name": "after", "in": "query", "schema": {"type": "integer", "minimum": 0}}
 _KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 200}}
+_NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 _PROBLEM = {
     "description": "What is wrong (RFC 9457)",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -46,6 +51,13 @@ def description() -> dict[str, Any]:
         IncidentView,
         Explanation,
         ExplainBody,
+        ActionBody,
+        KillSwitchBody,
+        KillSwitchView,
+        AuditView,
+        ContactsView,
+        VerifyBody,
+        VerifyView,
         *(k for k, _ in COMMANDS.values()),
     ]
     _, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
@@ -87,11 +99,37 @@ def _paths() -> dict[str, Any]:
         one: {"get": _call("One incident", "DetailView", parameters=[_ID], errors="401 404 503")},
         "/api/v1/rules": {"get": _call("The rules in force")},
         "/api/v1/oncall": {"get": _call("Who is paged, by service and level")},
+        "/api/v1/contacts": {"get": _call("Who can be reached over which channel", "ContactsView")},
+        "/api/v1/contacts/{name}/verify": {
+            "post": _call(
+                "Send a link to confirm an address with",
+                "VerifyView",
+                body="VerifyBody",
+                parameters=[_NAME],
+                errors="400 401 403 404 409 502 503",
+            )
+        },
         "/api/v1/explain": {"post": _call("What happens to an alert", "Explanation", body="ExplainBody")},
+        "/api/v1/actions": {"get": _call("The actions of the rules in force")},
+        "/api/v1/actions/kill-switch": {
+            "get": _call("Whether actions are switched off", "KillSwitchView"),
+            "post": _call(
+                "Switch every action off, or on again",
+                "KillSwitchView",
+                body="KillSwitchBody",
+                errors="400 401 403 503",
+            ),
+        },
+        "/api/v1/audit": {
+            "get": _call("What was done to targets, oldest first", "AuditView", parameters=[_AFTER])
+        },
         "/api/v1/quarantine": {"get": _call("Bodies that could not be read")},
         "/api/v1/quarantine/{digest}": {
             "get": _call("One of them, as it came", parameters=[_DIGEST], errors="401 404 503"),
             "delete": _call("Forget one", parameters=[_DIGEST], errors="401 404 503"),
+        },
+        "/charts/{digest}.png": {
+            "get": _call("A picture of a finding (PNG)", parameters=[_DIGEST], errors="401 404 503")
         },
         "/-/healthy": {"get": _call("The process lives")},
         "/-/ready": {"get": _call("It takes alerts", errors="503")},
@@ -109,6 +147,19 @@ def _paths() -> dict[str, Any]:
         )
         call["responses"]["202"] = {"description": "Recorded; the decision is still to come"}
         paths[f"{one}/{name}"] = {"post": call}
+    action = _call(
+        "Have an action performed, rehearsed or taken back; a refusal names its gate",
+        body="ActionBody",
+        parameters=[_ID, _NAME, _KEY],
+        errors="400 401 403 404 409 422 503",
+    )
+    accepted = {"$ref": "#/components/schemas/IncidentView"}
+    del action["responses"]["200"]
+    action["responses"]["202"] = {
+        "description": "Recorded; what comes of it stands in the incident",
+        "content": {"application/json": {"schema": accepted}},
+    }
+    paths[f"{one}/actions/{{name}}"] = {"post": action}
     return paths
 
 

@@ -7,11 +7,13 @@ import msgspec
 from responder.alerts import Alert
 from responder.engine.desk import IncidentDetail
 from responder.incident import outlook
+from responder.incident.action import ActionRun
 from responder.incident.decision import Entry
 from responder.incident.finding import Finding
 from responder.incident.severity import Level, Severity
+from responder.incident.stages.actions import undoable
 from responder.incident.state import Acknowledged, Incident, Page, PageStatus, StateName
-from responder.paging.compose import ordered
+from responder.paging.compose import chart_url, ordered
 from responder.web.reach_views import ReachView, reach_view
 from responder.web.times import rfc3339, rfc3339_or_none
 
@@ -67,7 +69,7 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindingView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a probe saw."""
+    """What a probe saw; ``chart_url`` is a picture (PNG) of it, ``link`` leads a person further."""
 
     probe: str
     status: str
@@ -75,6 +77,10 @@ class FindingView(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     observed_at: str | None
     took: float
+    suggests: str | None
+    chart_url: str | None
+    chart_alt: str | None
+    link: str | None
 
 
 class PageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,11 +113,31 @@ class ChecklistItemView(msgspec.Struct, frozen=True, kw_only=True):
     done: bool
 
 
+class ActionRunView(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of an action; ``gate`` is what refused it, ``before`` and ``after`` what the verifying probe saw."""
+
+    id: str
+    name: str
+    kind: str
+    by: str
+    via: str
+    automatic: bool
+    status: str
+    gate: str | None
+    text: str
+    before: str | None
+    after: str | None
+    requested_at: str
+    performed_at: str | None
+    can_undo: bool
+
+
 class DetailView(IncidentView, frozen=True, kw_only=True):
     """One incident with all that is known; ``alerts`` is a sample of ``alerts_total``."""
 
     summary: str
     actions: tuple[str, ...]
+    action_runs: tuple[ActionRunView, ...]
     alerts: tuple[AlertView, ...]
     alerts_total: int
     findings: tuple[FindingView, ...]
@@ -176,9 +202,10 @@ def detail_view(detail: IncidentDetail, external_url: str) -> DetailView:
         **_common(incident, external_url),  # type: ignore[arg-type]
         summary=incident.summary,
         actions=incident.offers,
+        action_runs=tuple(_run(one) for one in incident.actions),
         alerts=tuple(_alert(one) for one in detail.alerts),
         alerts_total=detail.alerts_total,
-        findings=tuple(_finding(one) for one in ordered(incident.findings.values())),
+        findings=tuple(_finding(one, external_url) for one in ordered(incident.findings.values())),
         pages=tuple(_page(one) for one in incident.pages),
         reached=tuple(reach_view(incident, one) for one in incident.episode.reached),
         checklist=(),
@@ -197,7 +224,7 @@ def _alert(alert: Alert) -> AlertView:
     )
 
 
-def _finding(finding: Finding) -> FindingView:
+def _finding(finding: Finding, external_url: str) -> FindingView:
     return FindingView(
         probe=finding.probe,
         status=str(finding.status),
@@ -205,6 +232,29 @@ def _finding(finding: Finding) -> FindingView:
         detail=finding.detail,
         observed_at=rfc3339_or_none(finding.observed_at),
         took=finding.took,
+        suggests=finding.suggests,
+        chart_url=chart_url(finding, external_url) or None,
+        chart_alt=finding.chart_alt or None,
+        link=finding.link or None,
+    )
+
+
+def _run(run: ActionRun) -> ActionRunView:
+    return ActionRunView(
+        id=run.id,
+        name=run.name,
+        kind=str(run.kind),
+        by=run.by,
+        via=run.via,
+        automatic=run.automatic,
+        status=str(run.status),
+        gate=str(run.gate) if run.gate is not None else None,
+        text=run.text,
+        before=run.before or None,
+        after=run.after or None,
+        requested_at=rfc3339(run.requested_at),
+        performed_at=rfc3339_or_none(run.performed_at),
+        can_undo=undoable(run),
     )
 
 

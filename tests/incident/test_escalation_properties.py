@@ -14,6 +14,7 @@ from stage import MINUTE, START, Play, after, plan, policy
 from responder.incident import facts
 from responder.incident.advance import advance
 from responder.incident.decision import Decision, Reason
+from responder.incident.draft import Outside
 from responder.incident.effects import SendMessage
 from responder.incident.facts import Fact, MessageDelayed, MessageDelivered, MessageFailed
 from responder.incident.message import Wanted
@@ -78,7 +79,9 @@ class Watched(Play):
         check_nobody_forgotten(before, decision)
         check_lines(before, decision)
         check_awake(decision)
-        again = advance(self.incident, self.totals, (), decision.incident.now, on_call=self.on_call)
+        again = advance(
+            self.incident, self.totals, (), decision.incident.now, outside=Outside(on_call=self.on_call)
+        )
         assert (again.effects, again.entries, again.incident) == ((), (), decision.incident)
         return decision
 

@@ -11,8 +11,17 @@ import pytest
 from responder.alerts import Alert, AlertStatus
 from responder.incident.advance import advance
 from responder.incident.decision import Decision, Measured, Reason
-from responder.incident.effects import Effect, RunTriage, SendMessage, SettleDoubts
+from responder.incident.draft import Outside
+from responder.incident.effects import (
+    CheckAction,
+    Effect,
+    RunAction,
+    RunTriage,
+    SendMessage,
+    SettleDoubts,
+)
 from responder.incident.facts import Fact, MessageDelivered, MessageFailed
+from responder.incident.hold import Hold
 from responder.incident.opening import Opening, Plan, open_incident
 from responder.incident.policy import AcknowledgementPolicy, ChannelStep, Policy, SeverityPolicy
 from responder.incident.reach import OnCall
@@ -75,8 +84,10 @@ class Play:
         probes: tuple[str, ...] = (),
         rules: Policy | None = None,
         on_call: OnCall | None = None,
+        holds: tuple[Hold, ...] = (),
     ) -> None:
         self.on_call = on_call or OnCall()
+        self.holds = holds
         self.severity = severity
         self.firing = dict.fromkeys(Severity, 0)
         self.fired = dict.fromkeys(Severity, 0)
@@ -122,7 +133,8 @@ class Play:
         """Decide at this minute; what it asks for is performed at once only where the test says so."""
         self.minute = minute
         now = START + minute * MINUTE
-        decision = advance(self.incident, self.totals, facts, now, opened=opened, on_call=self.on_call)
+        outside = Outside(on_call=self.on_call, holds=self.holds)
+        decision = advance(self.incident, self.totals, facts, now, opened=opened, outside=outside)
         self.incident = msgspec.json.decode(msgspec.json.encode(decision.incident), type=Incident)
         self.decisions.append(decision)
         self.effects += [(minute, effect) for effect in decision.effects]
@@ -180,6 +192,8 @@ def _short(effect: Effect) -> str:
             return f"triage {','.join(probes)}"
         case SettleDoubts():
             return "settle"
+        case RunAction(name=name) | CheckAction(name=name):
+            return f"{type(effect).__struct_config__.tag} {name}"
 
 
 def kinds(effects: Sequence[Effect]) -> list[str]:

@@ -14,6 +14,7 @@ from stage import plan, policy
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.on_call import WhoIsOnCall, names_only
 from responder.engine.outbox import Done, Performer
+from responder.incident.action import Raise
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect, RunTriage, SendMessage, SettleDoubts
 from responder.incident.facts import MessageDelayed, MessageDelivered, MessageFailed, TriageEnded
@@ -36,6 +37,8 @@ class OneRow:
     probes: Mapping[str, ProbeDefinition] = {}
     actions: Mapping[str, ActionDefinition] = {}
     dependencies: Mapping[str, tuple[str, ...]] = {}
+    automatic: frozenset[str] = frozenset()
+    raises: Mapping[str, tuple[Raise, ...]] = {}
     services = frozenset({"database"})
 
     def __init__(self, channels: tuple[str | ChannelStep, ...] = ("chat",), **more: Any) -> None:

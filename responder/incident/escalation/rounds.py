@@ -65,7 +65,7 @@ def again(draft: Draft) -> bool:
 
 def _anew(draft: Draft, reach: Reach, number: int) -> Reach:
     """The level once more, with who is on call by now; with who was, where that is nobody or not known."""
-    known = reach.contact in draft.news.on_call and people_of(draft, reach.contact)
+    known = reach.contact in draft.news.outside.on_call.people and people_of(draft, reach.contact)
     people = known or tuple(
         msgspec.structs.replace(person, tried=(), exhausted=False) for person in reach.people
     )

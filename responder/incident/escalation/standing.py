@@ -29,7 +29,7 @@ def stands_by(draft: Draft) -> Reach:
 def _contact(draft: Draft) -> list[tuple[Reach, Person]]:
     incident = draft.incident
     for name in contact_names(incident.acknowledged_by):
-        plans = draft.news.plans.get(name) or incident.policy.channels.get(name)
+        plans = draft.news.outside.on_call.plans.get(name) or incident.policy.channels.get(name)
         if plans:
             reach = Reach(level=_first_level(draft), contact=name, at=draft.now)
             return [(reach, Person(name=name, plan=plans.get(incident.severity, ())))]

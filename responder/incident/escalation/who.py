@@ -14,7 +14,7 @@ PEOPLE_LIMIT = 20
 
 def people_of(draft: Draft, contact: str) -> tuple[Person, ...]:
     """The people whom the name stands for now, each once, with their plans; nobody where nobody is on call."""
-    names = tuple(dict.fromkeys(draft.news.on_call.get(contact, (contact,))))
+    names = tuple(dict.fromkeys(draft.news.outside.on_call.people.get(contact, (contact,))))
     acknowledged = _acknowledged(draft)
     return tuple(
         Person(name=name, plan=_plan(draft, name, contact), acknowledged_at=acknowledged.get(name))
@@ -24,13 +24,13 @@ def people_of(draft: Draft, contact: str) -> tuple[Person, ...]:
 
 def left_out(draft: Draft, contact: str) -> int:
     """How many people of the name are beyond the bound."""
-    return max(len(set(draft.news.on_call.get(contact, ()))) - PEOPLE_LIMIT, 0)
+    return max(len(set(draft.news.outside.on_call.people.get(contact, ()))) - PEOPLE_LIMIT, 0)
 
 
 def _plan(draft: Draft, name: str, contact: str) -> tuple[ChannelStep, ...]:
     """A person's channels; who is not known at all is reached over those of the matrix's name."""
     known = draft.incident.policy.channels
-    plans = known.get(name) or draft.news.plans.get(name) or known.get(contact) or {}
+    plans = known.get(name) or draft.news.outside.on_call.plans.get(name) or known.get(contact) or {}
     return plans.get(draft.incident.severity, ())
 
 

@@ -1,4 +1,4 @@
-"""Stage 7: who is paged now.
+"""Stage 9: who is paged now.
 
 The primary at once, the other levels at the severity's times, until somebody acknowledges. A level that cannot be
 reached falls to the next one at once. After the last level, that one is paged again. Who stands behind a level is
@@ -22,7 +22,7 @@ _NAMES_SHOWN = 8
 
 def take(draft: Draft) -> None:
     """Page whom it is time to page."""
-    if not isinstance(draft.incident.state, Triggered) or _waits_for_findings(draft):
+    if not isinstance(draft.incident.state, Triggered) or _held(draft) or _waits_for_findings(draft):
         return
     again(draft)
     _page(draft)
@@ -32,6 +32,11 @@ def take(draft: Draft) -> None:
         _all_answered(draft, who)
         return
     _set_wake(draft)
+
+
+def _held(draft: Draft) -> bool:
+    """Whether pages are held back; a person who asks for the next level is not kept waiting."""
+    return bool(draft.incident.holds) and not draft.incident.episode.hurried
 
 
 def _page(draft: Draft) -> None:
