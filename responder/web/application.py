@@ -9,7 +9,18 @@ import structlog
 from aiohttp import web
 
 from responder.store.errors import StoreError
-from responder.web import ack, actions, api, console, console_actions, health, openapi, slack
+from responder.web import (
+    ack,
+    actions,
+    api,
+    console,
+    console_actions,
+    health,
+    oncall,
+    openapi,
+    overrides,
+    slack,
+)
 from responder.web.parts import PARTS, WebParts
 from responder.web.problems import ProblemError, problem
 
@@ -36,6 +47,8 @@ def application(
     app[PARTS] = parts
     app.add_routes(api.routes())
     app.add_routes(actions.routes())
+    app.add_routes(oncall.routes())
+    app.add_routes(overrides.routes())
     app.add_routes(health.routes())
     app.add_routes(openapi.routes())
     app.add_routes(ack.routes())
