@@ -29,7 +29,7 @@ _NOT_YET = {
     "archive": "this version keeps history in the store only",
     "heartbeats": "this version does not watch heartbeats",
 }
-_TARGETS_NOT_YET = ("kubernetes", "prometheus", "superset", "supabase")
+_TARGETS_NOT_YET = ("kubernetes", "superset", "supabase")
 
 
 class ConfigError(ProblemsError):

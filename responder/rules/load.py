@@ -18,6 +18,7 @@ from responder.incident.severity import Level, Severity
 from responder.matchers import Matcher, MatcherError, parse_matcher
 from responder.registry import did_you_mean
 from responder.rules import files, schedule_checks
+from responder.rules.dependencies import dependency_problems
 from responder.rules.files import DefaultShape, RuleShape, SeverityShape
 from responder.rules.plugin_checks import plugin_problems
 from responder.rules.raw import PluginEntry, RawRules, RuleEntry, levels_of, plan_of
@@ -232,6 +233,8 @@ class _Merging:
         yield from unreachable_rules(raw.rules)
         for problem in plugin_problems(raw.named, raw.rules, self._around.allowed):
             yield self._place(problem.key, problem.name).problem(problem.text, problem.level)
+        services, rows = self._named["services"], self._named["escalation"]
+        yield from dependency_problems(services, rows, lambda name: self._place("services", name))
 
     def _place(self, key: str, name: str) -> Place:
         return self._places.get((key, name), Place("rules", 1, 1))

@@ -13,6 +13,7 @@ from responder.web import (
     ack,
     actions,
     api,
+    charts,
     console,
     console_actions,
     health,
@@ -52,6 +53,7 @@ def application(
     app.add_routes(health.routes())
     app.add_routes(openapi.routes())
     app.add_routes(ack.routes())
+    app.add_routes(charts.routes())
     app.add_routes(slack.routes())
     app.add_routes(console.routes())
     app.add_routes(console_actions.routes())

@@ -18,7 +18,7 @@ from responder.text import one_line
 from responder.web.auth import Role, requires
 from responder.web.parts import PARTS, WebParts
 from responder.web.problems import ProblemError, answer
-from responder.web.views import rfc3339
+from responder.web.times import rfc3339, rfc3339_or_none
 
 _SHOWN = timedelta(weeks=4)
 _LONGEST = timedelta(days=366)
@@ -224,7 +224,7 @@ def change_view(change: Change) -> ChangeView:
         who=change.people if isinstance(change, Override) else (change.one, change.other),
         by=change.by,
         note=change.note,
-        made_at=rfc3339(change.made_at) if change.made_at else None,
+        made_at=rfc3339_or_none(change.made_at),
     )
 
 
@@ -236,8 +236,8 @@ def _span(span: Span) -> SpanView:
 
 def _calendar(state: CalendarState) -> CalendarView:
     return CalendarView(
-        confirmed_at=rfc3339(state.confirmed_at) if state.confirmed_at else None,
-        failing_since=rfc3339(state.failing_since) if state.failing_since else None,
+        confirmed_at=rfc3339_or_none(state.confirmed_at),
+        failing_since=rfc3339_or_none(state.failing_since),
         problem=state.problem,
         warning=state.warning,
         strangers=state.strangers,

@@ -16,8 +16,9 @@ from responder.registry import did_you_mean
 from responder.rules.schedules import plain
 from responder.store.overrides import KEPT, id_of
 from responder.text import one_line
-from responder.web.api import NAME_LIMIT, NOTE_LIMIT, who
+from responder.web.api import NOTE_LIMIT, who
 from responder.web.auth import CALLER, Role, requires
+from responder.web.bodies import NAME_LIMIT
 from responder.web.oncall import ChangeView, change_view, changes_of, schedule_of
 from responder.web.parts import PARTS
 from responder.web.problems import ProblemError, answer, decoded, read

@@ -19,7 +19,10 @@ from responder.signing import AckTokens
 
 
 class WebParts(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts behind the handlers. ``reload`` answers the problems, and whether the rules were taken."""
+    """The parts behind the handlers.
+
+    ``reload`` answers the problems, and whether the rules were taken; ``chart`` a picture by its digest.
+    """
 
     desk: Desk
     actions: ActionDesk
@@ -34,6 +37,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     ready: Callable[[], Awaitable[bool]]
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
     slack: Mapping[str, Secret]
+    chart: Callable[[str], Awaitable[bytes | None]]
 
 
 PARTS: web.AppKey[WebParts] = web.AppKey("parts", WebParts)
