@@ -11,6 +11,7 @@ from responder.cli import check as check_command
 from responder.cli import demo as demo_command
 from responder.cli import explain as explain_command
 from responder.cli import incidents as incidents_command
+from responder.cli import schedules as schedules_command
 from responder.cli import serve as serve_command
 
 
@@ -26,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
         check_command,
         explain_command,
         incidents_command,
+        schedules_command,
         actions_command,
     ):
         module.add_parser(commands)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -11,6 +12,7 @@ from aiohttp import web
 from responder.calendars.feeds import CalendarState
 from responder.incident.severity import LEVELS, Level
 from responder.oncall.notation import Moment
+from responder.oncall.roster import Roster
 from responder.oncall.schedule import INSTANT, Change, Override, Schedule
 from responder.oncall.spans import Span, Why
 from responder.registry import did_you_mean
@@ -125,18 +127,23 @@ async def show_on_call(request: web.Request) -> web.Response:
     """Who is on call for each service, level by level, now or at a time."""
     parts = request.app[PARTS]
     at = time_of(request, "at", parts.clock.now())
+    return answer(on_call_view(parts.rules().rows, parts.duty.roster, at))
+
+
+def on_call_view(rows: Mapping[str, Mapping[Level, str]], roster: Roster, at: datetime) -> OnCallView:
+    """Who is on call for every row at a time."""
     listed = tuple(
         OnCallServiceView(
             service=service,
-            levels=tuple(_level(parts, level, row[level], at) for level in LEVELS if level in row),
+            levels=tuple(_level(roster, level, row[level], at) for level in LEVELS if level in row),
         )
-        for service, row in sorted(parts.rules().rows.items())
+        for service, row in sorted(rows.items())
     )
-    return answer(OnCallView(at=rfc3339(at), oncall=listed))
+    return OnCallView(at=rfc3339(at), oncall=listed)
 
 
-def _level(parts: WebParts, level: Level, name: str, at: datetime) -> OnCallLevelView:
-    span = parts.duty.roster.spans(name, at, at + INSTANT)[0]
+def _level(roster: Roster, level: Level, name: str, at: datetime) -> OnCallLevelView:
+    span = roster.spans(name, at, at + INSTANT)[0]
     return OnCallLevelView(level=level, contact=name, people=span.people, why=span.why)
 
 
@@ -166,20 +173,22 @@ async def list_schedules(request: web.Request) -> web.Response:
 async def show_schedule(request: web.Request) -> web.Response:
     """A schedule over the coming four weeks, or another stretch of at most a year."""
     parts = request.app[PARTS]
-    name, schedule = schedule_of(request)
+    name, _ = schedule_of(request)
     start = time_of(request, "from", parts.clock.now())
     end = time_of(request, "to", start + _SHOWN)
     if not timedelta(0) < end - start <= _LONGEST:
         raise ProblemError(400, f"to: expected a time after from, at most {_LONGEST.days} days later")
-    spans = parts.duty.roster.spans(name, start, end)
-    return answer(
-        ScheduleWeeksView(
-            name=name,
-            timezone=str(schedule.zone),
-            start=rfc3339(start),
-            end=rfc3339(end),
-            spans=tuple(_span(span) for span in spans),
-        )
+    return answer(weeks_view(parts.duty.roster, name, start, end))
+
+
+def weeks_view(roster: Roster, name: str, start: datetime, end: datetime) -> ScheduleWeeksView:
+    """A schedule of the roster from one time to another."""
+    return ScheduleWeeksView(
+        name=name,
+        timezone=str(roster.schedules[name].zone),
+        start=rfc3339(start),
+        end=rfc3339(end),
+        spans=tuple(_span(span) for span in roster.spans(name, start, end)),
     )
 
 
