@@ -56,6 +56,16 @@ def judged(
     return troubles(roster, asked)
 
 
+def people_behind(roster: Roster, names: Collection[str], at: datetime) -> dict[str, tuple[str, ...]]:
+    """The people behind names at a time, nobody in a gap; what is unknown is left out."""
+    found = {}
+    for name in names:
+        span = roster.spans(name, at, at + INSTANT)[0]
+        if span.people or span.why is not Why.UNKNOWN:
+            found[name] = span.people
+    return found
+
+
 class DutyHooks(msgspec.Struct, frozen=True, kw_only=True):
     """Whom to ask over what a person can be reached, and who hears of what was found (metrics)."""
 
@@ -113,12 +123,7 @@ class Duty:
         A name is left out, and so stands for itself, where its calendar could not be read: rather a page to the team's
         own address than none.
         """
-        roster, found = self.roster, {}
-        for name in names:
-            span = roster.spans(name, at, at + INSTANT)[0]
-            if span.people or span.why is not Why.UNKNOWN:
-                found[name] = span.people
-        return found
+        return people_behind(self.roster, names, at)
 
     async def prepare(self, now: datetime) -> None:
         """Before the first page: what the store and the disk know; bounded in time."""
