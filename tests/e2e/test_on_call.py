@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,8 @@ from daemon import DaemonProcess, Receiver, alert, receiver, running, until, web
 from feed import calendar, event, feed_server
 
 from responder.clock import SystemClock
+from responder.web import oncall, overrides
+from responder.web.openapi import description
 
 RULES = """
 severities:
@@ -254,3 +257,10 @@ async def test_a_calendar_that_goes_away_keeps_its_last_good_copy_across_a_resta
             confirmed = datetime.fromisoformat(state["confirmed_at"]).timestamp()
             assert float(line.split()[-1]) == pytest.approx(confirmed, abs=0.01)
             assert "token-4711" not in daemon.log() + text
+
+
+def test_every_route_of_schedules_is_described() -> None:
+    described = description()["paths"]
+    for route in (*oncall.routes(), *overrides.routes()):
+        path = re.sub(r"{(\w+):.*}", r"{\1}", route.path)
+        assert route.method.lower() in described[path], path
