@@ -17,6 +17,7 @@ from responder.config import ChannelSection, Config, TypeCatalogue
 from responder.documents import Document, Problem, ProblemsError
 from responder.registry import did_you_mean
 from responder.secrets import Secret
+from responder.targets.supabase import misconfigured
 from responder.typed import read
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -29,7 +30,7 @@ _NOT_YET = {
     "archive": "this version keeps history in the store only",
     "heartbeats": "this version does not watch heartbeats",
 }
-_TARGETS_NOT_YET = ("kubernetes", "superset", "supabase")
+_TARGETS_NOT_YET = ("kubernetes",)
 
 
 class ConfigError(ProblemsError):
@@ -176,6 +177,10 @@ class _Loading:
         for kind in _TARGETS_NOT_YET:
             if getattr(config.targets, kind):
                 text = f"targets.{kind}: accepted, but no probe of this version uses it"
+                self._document.report(self._places["targets"], text, "warning")
+        for name, project in config.targets.supabase.items():
+            if wrong := misconfigured(project):
+                text = f"targets.supabase.{name}.{wrong}"
                 self._document.report(self._places["targets"], text, "warning")
 
 

@@ -108,7 +108,11 @@ class SupersetCache:
         plan = self.plan(wish.labels)
         async with AsyncExitStack() as stack:
             superset, meant = await self._prepared(stack, wish)
-            await superset.change("POST", _INVALIDATE, {"datasource_uids": []})
+            try:
+                await superset.change("POST", _INVALIDATE, {"datasource_uids": []})
+            except UnclearError as error:
+                # Nothing was named, so there is nothing to be in the dark about.
+                raise ActionError(str(error)) from None
         return f"{plan.text}: {_named(meant)}"
 
     async def busy(self, wish: Wish) -> str | None:

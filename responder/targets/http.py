@@ -29,18 +29,17 @@ class UnreachableError(TargetError):
 
 
 class RefusedError(TargetError):
-    """The target answered, but not with what was asked for; nothing was changed."""
+    """The target answered, but not with what was asked for; nothing was changed.
 
-    def __init__(self, text: str, status: int) -> None:
+    ``code`` is the HTTP status; ``status`` what that says of the target: that we may not ask, that it is ill, or that
+    we ask wrongly.
+    """
+
+    def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
-        self.status = status
-
-    @property
-    def finding(self) -> FindingStatus:
-        """What it says of the target: that we may not ask, that it is ill, or that we ask wrongly."""
-        if self.status in DENIALS:
-            return FindingStatus.DENIED
-        return FindingStatus.CRITICAL if self.status >= 500 else FindingStatus.ERROR
+        self.code = code
+        ill = FindingStatus.CRITICAL if code >= 500 else FindingStatus.ERROR
+        self.status = FindingStatus.DENIED if code in DENIALS else ill
 
 
 class UnclearError(Exception):
@@ -128,22 +127,28 @@ async def bounded(content: aiohttp.StreamReader, limit: int = BODY_LIMIT) -> byt
     return b"".join(parts)[:limit]
 
 
+#: What an error of the client library means, where its own words hold an address.
+_CAUSES: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.InvalidURL, "its url is not valid"),
+    (aiohttp.ClientConnectorDNSError, "its name cannot be resolved"),
+    (aiohttp.ClientConnectorSSLError, "the TLS handshake failed"),
+    (aiohttp.ConnectionTimeoutError, f"no connection within {CONNECT_LIMIT:g} s"),
+)
+
+
 def unreachable(name: str, error: aiohttp.ClientError | OSError) -> str:
     """Why a target could not be reached, without its address."""
-    if isinstance(error, aiohttp.InvalidURL):
-        return f"cannot reach {name}: its url is not valid"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         why = getattr(error.certificate_error, "verify_message", "") or "not valid"
         return f"cannot reach {name}: its TLS certificate is not trusted ({why})"
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return f"cannot reach {name}: the TLS handshake failed"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"cannot reach {name}: its name cannot be resolved"
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return f"cannot reach {name}: no connection within {CONNECT_LIMIT:g} s"
+    for kind, words in _CAUSES:
+        if isinstance(error, kind):
+            return f"cannot reach {name}: {words}"
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    reason = os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else type(cause).__name__
-    return f"cannot reach {name}: {reason}"
+    if isinstance(cause, OSError):
+        reason = os.strerror(cause.errno) if cause.errno else type(cause).__name__
+        return f"cannot reach {name}: {reason}"
+    return f"{name} broke off: {type(error).__name__}"
 
 
 def json_problem(body: bytes, expected: Mapping[str, Any]) -> str | None:

@@ -53,18 +53,23 @@ class _Log(msgspec.Struct, frozen=True, kw_only=True):
     error: Any = None
 
 
+def misconfigured(target: SupabaseTarget) -> str | None:
+    """What is wrong with a target's settings: the key, and how it should be."""
+    if not _REF.fullmatch(target.project_ref):
+        return "project_ref: expected the project's reference, 20 small letters"
+    if _OF_A_PROJECT.match(target.url):
+        return "url: this is a project's own; the Management API is at https://api.supabase.com"
+    return None
+
+
 class Supabase:
     """One project."""
 
     def __init__(self, name: str, tools: Toolbox) -> None:
         """Raises ``TargetError`` where it is not configured, or not as it must be."""
         target: SupabaseTarget = configured(tools.targets.supabase, "supabase", name)
-        if not _REF.fullmatch(target.project_ref):
-            raise TargetError(f"targets.supabase.{name}.project_ref is not 20 small letters")
-        if _OF_A_PROJECT.match(target.url):
-            raise TargetError(
-                f"targets.supabase.{name}.url is a project's own; the Management API is at https://api.supabase.com"
-            )
+        if problem := misconfigured(target):
+            raise TargetError(f"targets.supabase.{name}.{problem}")
         self.ref = target.project_ref
         self._name = name
         self._url = target.url

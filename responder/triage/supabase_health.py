@@ -82,7 +82,7 @@ class SupabaseHealth:
                 "health", [*query, ("timeout_ms", str(patience))], list[_Health]
             )
         except RefusedError as error:
-            return Observation(status=error.finding, headline=str(error))
+            return Observation(status=error.status, headline=str(error))
         return self._judged(found)
 
     def _judged(self, found: Sequence[_Health]) -> Observation:

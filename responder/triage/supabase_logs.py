@@ -119,7 +119,7 @@ class SupabaseLogs:
             written = _WRITTEN.format(function=where, which=_WHICH[s.level], lines=_LINES)
             lines = await project.logs(written, s.since, _Line)
         except RefusedError as error:
-            return Observation(status=error.finding, headline=str(error))
+            return Observation(status=error.status, headline=str(error))
         return self._judged(function, calls, grouped((one.event_message or "" for one in lines), s.limit))
 
     def _judged(self, function: Function, calls: Sequence[_Calls], lines: Sequence[Group]) -> Observation:

@@ -67,7 +67,7 @@ class SupersetHealth:
         except (UnreachableError, UnclearError) as error:
             return Observation(status=FindingStatus.CRITICAL, headline=str(error))
         except RefusedError as error:
-            return Observation(status=error.finding, headline=f"{name}'s web process is up, but {error}")
+            return Observation(status=error.status, headline=f"{name}'s web process is up, but {error}")
 
     async def _deeply(self, target: SupersetTarget) -> None:
         async with signed_in(self._settings.target, target) as superset:

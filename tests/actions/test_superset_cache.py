@@ -92,6 +92,11 @@ async def test_a_rehearsal_logs_in_and_looks_everything_up_and_drops_nothing(sup
         said = await clear.rehearse(wish())
     assert superset.cache == before
     assert said == "Invalidate the cache of dashboard 7 (Superset main): 2 datasets (sales, orders)"
+    superset.instead = {INVALIDATE: saying(500, "{}")}
+    async with cache(superset, dashboard=7) as clear:
+        with pytest.raises(ActionError, match="answers 500"):
+            await clear.rehearse(wish())
+    superset.instead = {}
     superset.may.discard("invalidate")
     async with cache(superset, dashboard=7) as clear:
         with pytest.raises(TargetError, match=r"403 \(the user lacks a permission\)"):

@@ -114,9 +114,9 @@ async def test_a_wrong_token_and_another_project(supabase: FakeSupabase) -> None
 
 async def test_what_is_configured_wrongly_says_how_it_should_be(supabase: FakeSupabase) -> None:
     odd = await health(supabase, project_ref="../../v1/projects")
-    assert odd.headline == "targets.supabase.main.project_ref is not 20 small letters"
+    assert odd.headline.endswith("project_ref: expected the project's reference, 20 small letters")
     own = await health(supabase, url=f"https://{REF}.supabase.co")
-    assert own.headline.endswith("url is a project's own; the Management API is at https://api.supabase.com")
+    assert own.headline.endswith("this is a project's own; the Management API is at https://api.supabase.com")
     assert supabase.asked == []
 
 
