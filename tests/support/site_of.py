@@ -14,6 +14,7 @@ from running import Running
 
 from responder.clock import SystemClock
 from responder.config import AuthConfig
+from responder.incident.state import Incident
 from responder.signing import AckTokens
 from responder.web import WebParts, application
 
@@ -60,6 +61,16 @@ class Site:
         return await answer.text()
 
 
+class _NoActions:
+    """The rules of these pages offer nothing."""
+
+    def offers(self, _incident: Incident) -> tuple[()]:
+        return ()
+
+    async def kill_switch(self) -> None:
+        return None
+
+
 @contextlib.asynccontextmanager
 async def site(run: Running) -> AsyncIterator[Site]:
     """The site of a running engine."""
@@ -77,8 +88,18 @@ async def site(run: Running) -> AsyncIterator[Site]:
     def nothing(*_: Any) -> Any:
         raise NotImplementedError
 
+    unused: Any = nothing
+    no_actions: Any = _NoActions()
     parts = WebParts(
         desk=run.desk,
+        actions=no_actions,
+        duty=unused,
+        chart=unused,
+        channels={},
+        codes=unused,
+        verified=unused,
+        redact=str,
+        page_outcome=nothing,
         auth=AuthConfig(),
         clock=clock,
         external_url="http://localhost",
