@@ -82,7 +82,14 @@ class _Reading:
         missing = [n for n, f in fields.items() if f.required and f.name not in values]
         if good and missing:
             return self._fail(node, f"{what}: missing {', '.join(missing)}")
-        return kind(**values) if good else msgspec.UNSET
+        return self._made(node, kind, values, what) if good else msgspec.UNSET
+
+    def _made(self, node: yaml.Node, kind: type[msgspec.Struct], values: dict[str, Any], what: str) -> Any:
+        """The struct; its own ``__post_init__`` may refuse values that contradict each other."""
+        try:
+            return kind(**values)
+        except ValueError as error:
+            return self._fail(node, f"{what}: {error}")
 
     def _member(
         self, key: str, key_node: yaml.Node, value_node: yaml.Node, known: tuple[Any, ...], what: str

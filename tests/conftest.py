@@ -25,6 +25,8 @@ from responder.store.store import Store, StoreOptions
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
 
+pytest_plugins = ["postgres_fixtures"]
+
 FIXTURES = Path(__file__).parent / "fixtures" / "alertmanager"
 T = TypeVar("T")
 _numbers = itertools.count()

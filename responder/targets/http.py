@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import aiohttp
 from yarl import URL
 
-from responder.targets.base import TargetError
+from responder.targets.base import TargetError, os_reason
 
 BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
 
@@ -42,6 +40,5 @@ def unreachable(name: str, error: aiohttp.ClientError | OSError) -> str:
     """Why a target could not be reached, without its address."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(cause, OSError):
-        reason = os.strerror(cause.errno) if cause.errno else type(cause).__name__
-        return f"cannot reach {name}: {reason}"
+        return f"cannot reach {name}: {os_reason(cause)}"
     return f"{name} broke off: {type(error).__name__}"
