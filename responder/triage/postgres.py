@@ -6,6 +6,7 @@ One connection per target at a time, read-only, with a statement's time limit; i
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import timedelta
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
@@ -14,8 +15,9 @@ from responder.incident.finding import FindingStatus
 from responder.parameters import Parameter, bound_text, resolve
 from responder.targets.base import TargetError
 from responder.targets.postgres import RefusedError, connection, reading, told
+from responder.targets.postgres_role import role_of
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
-from responder.triage.postgres_queries.base import Limits, NamedQuery, Query, Unit, sight
+from responder.triage.postgres_queries.base import Limits, NamedQuery, Query, Unit
 from responder.triage.postgres_queries.bounds import Amount, Bounds, seconds
 from responder.triage.postgres_queries.catalogue import QUERIES
 from responder.triage.postgres_queries.custom import Custom, ask
@@ -52,6 +54,10 @@ class PostgresSettings(ProbeSettings, frozen=True, kw_only=True, forbid_unknown_
             raise ValueError("give either query (one that has a name) or sql")
         if not 1 <= self.limit <= _ROWS:
             raise ValueError(f"limit: expected 1 to {_ROWS} rows, got {self.limit}")
+        for key in ("warning", "critical"):
+            bound = getattr(self, key)
+            if isinstance(bound, (int, float)) and not math.isfinite(bound):
+                raise ValueError(f"{key}: a bound is a finite number")
         if self.sql is not None:
             _check_sql(self, self.sql)
         elif self.query is not None:
@@ -120,12 +126,10 @@ class PostgresProbe:
             return await ask(connected, _custom(s, s.sql), arguments)
         if s.query is None:
             raise TargetError("neither query nor sql is given")
-        named, here = QUERIES[s.query], await sight(connected)
-        if named.needs_monitor and not here.sees_all:
-            return Observation(
-                status=FindingStatus.DENIED, headline=f"may not see other sessions: {here.grant}"
-            )
-        return await named.ask(connected, here, _limits(s, named))
+        named, role = QUERIES[s.query], await role_of(connected)
+        if named.needs_monitor and not role.sees_all:
+            return Observation(status=FindingStatus.DENIED, headline=role.blind)
+        return await named.ask(connected, role, _limits(s, named))
 
 
 def _limits(settings: PostgresSettings, named: NamedQuery) -> Limits:

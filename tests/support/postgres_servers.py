@@ -72,11 +72,13 @@ def _folder(prefix: str) -> Path:
 class Server:
     """A program that was started, and its log."""
 
-    def __init__(self, folder: Path, command: Sequence[str]) -> None:
+    def __init__(self, folder: Path, command: Sequence[str], **environment: str) -> None:
         self.folder = folder
         self._log = folder / "log"
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, **_plain())
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=folder, env=os.environ | environment, **_plain()
+            )
 
     def wait_for(self, text: str) -> None:
         """Until the log says so."""
@@ -122,13 +124,15 @@ class Cluster:
     def start(self) -> None:
         settings = {"fsync": "off", "listen_addresses": "", "unix_socket_directories": str(self.folder)}
         settings |= {"max_connections": "40", "autovacuum": "off", "max_prepared_transactions": "5"}
+        settings |= {"wal_retrieve_retry_interval": "100ms"}
         if self.has_statements:
             settings["shared_preload_libraries"] = "pg_stat_statements"
         settings |= self._settings
         command = [str(self._bin / "postgres"), "-D", str(self._data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
-        self._server = Server(self.folder, command)
+        # Else a standby's part of libpq may be that of another version on the machine.
+        self._server = Server(self.folder, command, LD_LIBRARY_PATH=str(self._bin.parent / "lib"))
         self._server.wait_for("database system is ready to accept")
 
     @property
@@ -155,7 +159,7 @@ class Cluster:
     def standby(self) -> Iterator[Cluster]:
         """A streaming standby of this one."""
         made = Cluster(str(self.version), **self._settings)
-        made._run("pg_basebackup", "-h", str(self.folder), "-U", "postgres", "-D", str(made._data), "-R", "-X", "stream")  # fmt: skip
+        made._run("pg_basebackup", "-h", str(self.folder), "-U", "postgres", "-D", str(made._data), "-R", "-c", "fast")  # fmt: skip
         made.start()
         try:
             yield made

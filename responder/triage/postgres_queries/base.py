@@ -11,6 +11,7 @@ import msgspec
 
 from responder.durations import format_duration
 from responder.incident.finding import FINDING_ORDER, FindingStatus
+from responder.targets.postgres_role import Role
 from responder.text import one_line
 from responder.triage.base import Observation
 
@@ -66,48 +67,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return FindingStatus.OK
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks, and what that role may see. ``me`` is quoted as an identifier; ``version`` is ``server_version_num``.
-
-    ``member``: granted the right, though perhaps not inheriting it.
-    """
-
-    me: str
-    database: str
-    version: int
-    standby: bool
-    sees_all: bool
-    member: bool
-
-    @property
-    def grant(self) -> str:
-        """The statement that would let the role see."""
-        if not self.member:
-            return f"GRANT pg_monitor TO {self.me}"
-        if self.version >= 160_000:
-            return f"GRANT pg_monitor TO {self.me} WITH INHERIT TRUE"
-        return f"ALTER ROLE {self.me} INHERIT"
-
-
-#: Whether the present role sees other sessions; a plain one would count only its own and call a full server empty.
-#: Since 15 a role that does not inherit sees nothing, though it is a member.
-SIGHT = """
-SELECT quote_ident(current_user) AS me, current_database()::text AS database,
-       current_setting('server_version_num')::int AS version, pg_is_in_recovery() AS standby,
-       pg_has_role(current_user, 'pg_read_all_stats',
-                   CASE WHEN current_setting('server_version_num')::int >= 150000 THEN 'USAGE' ELSE 'MEMBER' END
-       ) AS sees_all,
-       pg_has_role(current_user, 'pg_read_all_stats', 'MEMBER') AS member
-"""
-
-
-async def sight(connected: Any) -> Sight:
-    """Who we are there."""
-    return Sight(**dict(await connected.fetchrow(SIGHT)))
-
-
 Row = Any  # asyncpg.Record, untyped
-Ask = Callable[[Any, Sight, Limits], Awaitable[Observation]]
+Ask = Callable[[Any, Role, Limits], Awaitable[Observation]]
 
 
 class NamedQuery(msgspec.Struct, frozen=True, kw_only=True):

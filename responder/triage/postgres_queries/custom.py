@@ -96,7 +96,11 @@ async def ask(connected: Any, custom: Custom, arguments: Sequence[str]) -> Obser
     except (asyncpg.PostgresSyntaxError, asyncpg.FeatureNotSupportedError):
         await connected.execute("ROLLBACK TO SAVEPOINT asked")
         statement = await connected.prepare(custom.sql, name="")
-    rows = await (await statement.cursor(*values)).fetch(custom.wanted)
+    try:
+        cursor = await statement.cursor(*values)
+    except asyncpg.DataError as error:  # the driver's own, of a value that does not fit
+        raise _misfit(error, arguments) from None
+    rows = await cursor.fetch(custom.wanted)
     return _meant(custom, _answer(names, [tuple(row) for row in rows], chosen))
 
 
@@ -185,6 +189,7 @@ def _line(columns: tuple[str, ...], row: tuple[str, ...]) -> str:
     return ", ".join(f"{one_line(n, 63)}: {one_line(v, _CELL)}" for n, v in zip(columns, row, strict=True))
 
 
+_ARGUMENT = re.compile(r"invalid input for query argument \$(\d+)")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 
@@ -219,7 +224,16 @@ def _bound(types: Sequence[Any], arguments: Sequence[str]) -> list[Any]:
         try:
             values.append(_CONVERSIONS.get(kind.name, str)(text))
         except (ValueError, KeyError):
-            raise ParameterError(
-                f"parameters[{number}]: {one_line(text, 60)!r} is no {one_line(kind.name, 63)}"
-            ) from None
+            kind_name = one_line(kind.name, 63)
+            raise ParameterError(f"parameters[{number}]: {one_line(text, 60)!r} is no {kind_name}") from None
     return values
+
+
+def _misfit(error: Exception, arguments: Sequence[str]) -> Exception:
+    found = _ARGUMENT.match(str(error))
+    if found is None:
+        return error
+    number = int(found[1]) - 1
+    return ParameterError(
+        f"parameters[{number}]: {one_line(arguments[number], 60)!r} does not fit ${number + 1}"
+    )

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from responder.incident.finding import FindingStatus
+from responder.targets.postgres_role import Role
 from responder.text import one_line
 from responder.triage.base import Observation
 from responder.triage.postgres_queries.base import (
     Limits,
     NamedQuery,
     Row,
-    Sight,
     Unit,
     age,
     count,
@@ -75,12 +75,12 @@ def _since(row: Row) -> str:
     return f"in {age(row['seconds'])}" if row["seconds"] is not None else "since the statistics began"
 
 
-async def _cache(connected: Any, sight: Sight, limits: Limits) -> Observation:
+async def _cache(connected: Any, role: Role, limits: Limits) -> Observation:
     row = await connected.fetchrow(_DATABASE)
     tables = await connected.fetch(_READ_TABLES, limits.rows)
     total = row["blks_hit"] + row["blks_read"]
     if total < _FEW:
-        headline = f"too little was read from {one_line(sight.database, 63)} to tell its cache hit ratio"
+        headline = f"too little was read from {one_line(role.database, 63)} to tell its cache hit ratio"
         return Observation(status=FindingStatus.OK, headline=headline)
     ratio = row["blks_hit"] / total
     headline = (
@@ -94,7 +94,7 @@ async def _cache(connected: Any, sight: Sight, limits: Limits) -> Observation:
     return Observation(status=limits.verdict(ratio), headline=headline, detail="\n".join(texts))
 
 
-async def _deadlocks(connected: Any, _sight: Sight, limits: Limits) -> Observation:
+async def _deadlocks(connected: Any, _role: Role, limits: Limits) -> Observation:
     row = await connected.fetchrow(_DATABASE)
     hours = row["seconds"] / 3_600 if row["seconds"] is not None else None
     # Within the first hour one deadlock is one an hour, not sixty.
@@ -113,17 +113,17 @@ async def _deadlocks(connected: Any, _sight: Sight, limits: Limits) -> Observati
     return Observation(status=limits.verdict(rate), headline=headline, detail=detail)
 
 
-async def _size(connected: Any, sight: Sight, limits: Limits) -> Observation:
-    databases = await connected.fetch(_SIZES, sight.sees_all)
+async def _size(connected: Any, role: Role, limits: Limits) -> Observation:
+    databases = await connected.fetch(_SIZES, role.sees_all)
     tables = await connected.fetch(_TABLES, limits.rows)
     present = next(row for row in databases if row["present"])
     others = [row for row in databases if not row["present"]]
     known = [row for row in others if row["bytes"] is not None]
-    headline = f"database {one_line(sight.database, 63)} is {size(present['bytes'])}"
+    headline = f"database {one_line(role.database, 63)} is {size(present['bytes'])}"
     if known:
         headline += f"; {plural(len(known), 'other')}: {size(sum(row['bytes'] for row in known))}"
     if len(known) < len(others):
-        headline += f"; {len(others) - len(known)} may not be seen: {sight.grant}"
+        headline += f"; {len(others) - len(known)} may not be seen: {role.grant}"
     texts = [
         *(f"database {one_line(row['datname'], 63)}: {size(row['bytes'])}" for row in known[: limits.rows]),
         *(f"about {size(row['bytes'])} {one_line(row['name'], 100)} with its indexes" for row in tables),
@@ -135,13 +135,13 @@ async def _size(connected: Any, sight: Sight, limits: Limits) -> Observation:
     )
 
 
-async def _version(connected: Any, sight: Sight, _limits: Limits) -> Observation:
+async def _version(connected: Any, role: Role, _limits: Limits) -> Observation:
     row = await connected.fetchrow(_VERSION)
-    role = "a standby" if sight.standby else "a primary"
+    kind = "a standby" if role.standby else "a primary"
     return Observation(
         status=FindingStatus.OK,
         headline=one_line(row["version"], 150),
-        detail=f"up since {row['since']:%F %T} UTC ({age(row['seconds'])}), {role}",
+        detail=f"up since {row['since']:%F %T} UTC ({age(row['seconds'])}), {kind}",
     )
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 
 from responder.incident.finding import FindingStatus
+from responder.targets.postgres_role import Role
 from responder.triage.base import Observation
 from responder.triage.postgres_queries.base import (
     Limits,
     NamedQuery,
     Row,
-    Sight,
     Unit,
     age,
     lines,
@@ -138,7 +138,7 @@ def blocking(rows: Sequence[Row], limits: Limits) -> Observation:
     return Observation(status=limits.verdict(longest), headline=headline, detail=detail)
 
 
-async def _ask(connected: Any, _sight: Sight, limits: Limits) -> Observation:
+async def _ask(connected: Any, _role: Role, limits: Limits) -> Observation:
     # As a text: for an array the driver would ask the server about types first.
     rows = [dict(row) for row in await connected.fetch(_BLOCKING)]
     return blocking(

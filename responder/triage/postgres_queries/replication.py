@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from responder.incident.finding import FindingStatus
+from responder.targets.postgres_role import Role
 from responder.text import one_line
 from responder.triage.base import Observation
 from responder.triage.postgres_queries.base import (
     Limits,
     NamedQuery,
     Row,
-    Sight,
     Unit,
     age,
     lines,
@@ -61,10 +61,10 @@ SELECT pg_last_wal_receive_lsn() IS NOT NULL AS streamed,
 """
 
 
-async def _ask(connected: Any, sight: Sight, limits: Limits) -> Observation:
+async def _ask(connected: Any, role: Role, limits: Limits) -> Observation:
     standbys = await connected.fetch(_STANDBYS, limits.rows)
     slots = await connected.fetch(_SLOTS, limits.rows)
-    if sight.standby:
+    if role.standby:
         status, headline = standby(await connected.fetchrow(_STANDBY), limits)
         if standbys:
             headline += f"; {plural(standbys[0]['total'], 'standby follows', 'standbys follow')} it"

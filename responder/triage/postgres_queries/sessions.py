@@ -10,12 +10,12 @@ from typing import Any
 
 from responder.durations import format_duration
 from responder.incident.finding import FindingStatus
+from responder.targets.postgres_role import Role
 from responder.triage.base import Observation
 from responder.triage.postgres_queries.base import (
     Limits,
     NamedQuery,
     Row,
-    Sight,
     Unit,
     age,
     lines,
@@ -91,7 +91,7 @@ LIMIT $1
 """
 
 
-async def _connections(connected: Any, _sight: Sight, limits: Limits) -> Observation:
+async def _connections(connected: Any, _role: Role, limits: Limits) -> Observation:
     row = await connected.fetchrow(_CONNECTIONS, limits.idle_older_than)
     holders = await connected.fetch(_HOLDERS, limits.rows)
     usable = max(row["max_conn"] - row["reserved"], 1)
@@ -118,7 +118,7 @@ def _holder(row: Row) -> str:
     return f"{who(row)}: {row['sessions']} ({', '.join(parts) or 'no state'}) from {places}"
 
 
-async def _active(connected: Any, _sight: Sight, limits: Limits) -> Observation:
+async def _active(connected: Any, _role: Role, limits: Limits) -> Observation:
     return active(await connected.fetch(_ACTIVE, limits.rows), limits)
 
 
@@ -144,7 +144,7 @@ def _query_line(row: Row) -> str:
     )
 
 
-async def _idle(connected: Any, _sight: Sight, limits: Limits) -> Observation:
+async def _idle(connected: Any, _role: Role, limits: Limits) -> Observation:
     rows = await connected.fetch(_IDLE, limits.idle_older_than, limits.rows)
     long = format_duration(limits.idle_older_than)
     sessions, old = (rows[0]["all_sessions"], rows[0]["all_old"]) if rows else (0, 0)
@@ -159,7 +159,7 @@ async def _idle(connected: Any, _sight: Sight, limits: Limits) -> Observation:
     return Observation(status=FindingStatus.WARNING, headline=headline, detail=detail)
 
 
-async def _in_transaction(connected: Any, _sight: Sight, limits: Limits) -> Observation:
+async def _in_transaction(connected: Any, _role: Role, limits: Limits) -> Observation:
     rows = await connected.fetch(_IN_TRANSACTION, limits.rows)
     if not rows:
         return Observation(status=FindingStatus.OK, headline="no session is idle in a transaction")

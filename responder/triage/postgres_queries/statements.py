@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from responder.incident.finding import FindingStatus
+from responder.targets.postgres_role import Role
 from responder.text import one_line
 from responder.triage.base import Observation
-from responder.triage.postgres_queries.base import Limits, NamedQuery, Row, Sight, age, count, who
+from responder.triage.postgres_queries.base import Limits, NamedQuery, Row, age, count, who
 from responder.triage.postgres_queries.sql_text import masked
 
 #: ``name`` is quoted by the server. The extension's settings are known only where its library is loaded.
@@ -45,15 +46,15 @@ def _missing(headline: str) -> Observation:
     return Observation(status=FindingStatus.NO_DATA, headline=headline)
 
 
-async def _ask(connected: Any, sight: Sight, limits: Limits) -> Observation:
-    database = one_line(sight.database, 63)
+async def _ask(connected: Any, role: Role, limits: Limits) -> Observation:
+    database = one_line(role.database, 63)
     extension = await connected.fetchrow(_EXTENSION)
     if extension is None:
         return _missing(
             f"pg_stat_statements is not in database {database}: CREATE EXTENSION pg_stat_statements"
         )
     if not extension["usable"]:
-        headline = f"may not use the view: GRANT USAGE ON SCHEMA {extension['schema']} TO {sight.me}"
+        headline = f"may not use the view: GRANT USAGE ON SCHEMA {extension['schema']} TO {role.me}"
         return Observation(status=FindingStatus.DENIED, headline=headline)
     if not extension["loaded"]:
         return _missing("pg_stat_statements is created but not loaded: add it to shared_preload_libraries")

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from responder.incident.finding import FindingStatus
+from responder.targets.postgres_role import Role
 from responder.text import one_line
 from responder.triage.base import Observation
 from responder.triage.postgres_queries.base import (
     Limits,
     NamedQuery,
     Row,
-    Sight,
     Unit,
     age,
     count,
@@ -54,7 +54,7 @@ LIMIT $1
 """
 
 
-async def _ask(connected: Any, _sight: Sight, limits: Limits) -> Observation:
+async def _ask(connected: Any, _role: Role, limits: Limits) -> Observation:
     opened = await connected.fetch(_OPEN, limits.rows)
     prepared = await connected.fetch(_PREPARED, limits.rows)
     slots = await connected.fetch(_SLOTS, limits.rows)

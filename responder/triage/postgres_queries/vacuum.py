@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from responder.targets.postgres_role import Role
 from responder.text import one_line
 from responder.triage.base import Observation
 from responder.triage.postgres_queries.base import (
     Limits,
     NamedQuery,
     Row,
-    Sight,
     Unit,
     age,
     count,
@@ -50,7 +50,7 @@ LIMIT $1
 """
 
 
-async def _ask(connected: Any, _sight: Sight, limits: Limits) -> Observation:
+async def _ask(connected: Any, _role: Role, limits: Limits) -> Observation:
     databases = await connected.fetch(_DATABASES)
     tables = await connected.fetch(_TABLES, limits.rows)
     running = await connected.fetch(_RUNNING, limits.rows)
