@@ -49,7 +49,10 @@ _POOLER: tuple[tuple[str, FindingStatus, str], ...] = (
     ("not allowed", FindingStatus.DENIED, "the user may not use the pooler's console (admin_users, stats_users)"),
     ("no such user", FindingStatus.DENIED, "the pooler knows no such user"),
     ("no such database", FindingStatus.ERROR, "the pooler knows no such database"),
-    ("does not exist", FindingStatus.ERROR, "the database does not exist"),
+    ("does not exist", FindingStatus.ERROR, "the database or the role does not exist"),
+    ("invalid command", FindingStatus.ERROR, "that is PgBouncer's console: ask it with type pgbouncer"),
+    ("too many connections for role", FindingStatus.ERROR, _OWN_LIMITS["InitializeSessionUserId"]),
+    ("too many connections for database", FindingStatus.ERROR, _OWN_LIMITS["CheckMyDatabase"]),
     ("unsupported startup parameter", FindingStatus.ERROR, "the pooler does not take this startup parameter"),
     ("max_client_conn", FindingStatus.CRITICAL, "the pooler takes no more clients (max_client_conn)"),
     ("query_wait_timeout", FindingStatus.CRITICAL, "the pooler had no free server connection in time"),
@@ -61,10 +64,9 @@ _POOLER: tuple[tuple[str, FindingStatus, str], ...] = (
 class RefusedError(TargetError):
     """A database refused, or could not be reached; ``status`` is what that is as a finding."""
 
-    def __init__(self, text: str, status: FindingStatus, sqlstate: str = "") -> None:
+    def __init__(self, text: str, status: FindingStatus) -> None:
         super().__init__(text)
         self.status = status
-        self.sqlstate = sqlstate
 
 
 #: What goes wrong between us and a server, beside time-outs.
@@ -77,7 +79,7 @@ def refused(name: str, error: BaseException) -> RefusedError:
         return RefusedError(f"cannot reach {name}: {os_reason(error)}", FindingStatus.CRITICAL)
     code, message = getattr(error, "sqlstate", None) or "", one_line(str(error), 120)
     status, text = _meaning(code, message, getattr(error, "server_source_function", None) or "")
-    return RefusedError(f"{name}: {text}", status, code)
+    return RefusedError(f"{name}: {text}", status)
 
 
 def _meaning(code: str, message: str, origin: str) -> tuple[FindingStatus, str]:

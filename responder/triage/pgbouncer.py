@@ -146,10 +146,10 @@ def _waited(row: Shown, key: str) -> float:
 
 def stats(answers: Sequence[Sequence[Shown]], waits: Waits) -> Observation:
     """``SHOW STATS``: the averages of the last period, by database."""
-    found = sorted(answers[0], key=lambda row: -row["avg_wait_time"])
+    found = sorted(answers[0], key=lambda row: -_seconds(row, "avg_wait_time"))
     if not found:
         return Observation(status=FindingStatus.OK, headline="no database has been used yet")
-    longest = found[0]["avg_wait_time"] / 1e6
+    longest = _seconds(found[0], "avg_wait_time")
     queries = sum(row["avg_query_count"] for row in found)
     headline = (
         f"{count(queries)} queries a second in {plural(len(found), 'database')}; "
@@ -157,10 +157,14 @@ def stats(answers: Sequence[Sequence[Shown]], waits: Waits) -> Observation:
     )
     texts = [
         f"{one_line(row['database'], 63)}: {count(row['avg_query_count'])} queries a second of "
-        f"{age(row['avg_query_time'] / 1e6)} each, waits of {age(row['avg_wait_time'] / 1e6)}"
+        f"{age(_seconds(row, 'avg_query_time'))} each, waits of {age(_seconds(row, 'avg_wait_time'))}"
         for row in found[: waits.rows]
     ]
     return Observation(status=waits.verdict(longest), headline=headline, detail=lines(texts, len(found)))
+
+
+def _seconds(row: Shown, key: str) -> float:
+    return float(row[key]) / 1e6  # a numeric of microseconds
 
 
 def databases(answers: Sequence[Sequence[Shown]], waits: Waits) -> Observation:
