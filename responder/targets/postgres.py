@@ -69,14 +69,17 @@ class RefusedError(TargetError):
         self.status = status
 
 
-#: What goes wrong between us and a server, beside time-outs.
-PROBLEMS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+#: What goes wrong between us and a server; time-outs are among them. The library's internal error is what is left of a
+#: session that the server has ended while nothing was asked.
+PROBLEMS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
 def refused(name: str, error: BaseException) -> RefusedError:
     """What one of :data:`PROBLEMS` means, in words that hold nothing secret; ``name`` is the target's."""
     if isinstance(error, OSError):
         return RefusedError(f"cannot reach {name}: {os_reason(error)}", FindingStatus.CRITICAL)
+    if isinstance(error, asyncpg.InternalClientError):
+        return RefusedError(f"{name}: the connection broke off", FindingStatus.CRITICAL)
     code, message = getattr(error, "sqlstate", None) or "", one_line(str(error), 120)
     status, text = _meaning(code, message, getattr(error, "server_source_function", None) or "")
     return RefusedError(f"{name}: {text}", status)
