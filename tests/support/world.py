@@ -14,6 +14,7 @@ from stage import plan, policy
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.on_call import WhoIsOnCall, names_only
 from responder.engine.outbox import Done, Performer
+from responder.engine.outside import Elsewhere
 from responder.incident.action import Raise
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect, RunTriage, SendMessage, SettleDoubts
@@ -161,7 +162,7 @@ class World:
             hooks=EngineHooks(
                 decision=self.decisions.append,
                 dropped=lambda effect, why: self.dropped.append((effect, why)),
-                on_call=self.who_is_on_call,
+                elsewhere=Elsewhere(on_call=self.who_is_on_call),
             ),
             chance=self._chance,
         )
