@@ -95,6 +95,10 @@ class Metrics:
             "responder_pages_total", "Messages by channel and what became of them", ["channel", "outcome"],
             registry=registry,
         )  # fmt: skip
+        self.channel_up = Gauge(
+            "responder_channel_up", "Whether this replica's own sends over the channel get through", ["channel"],
+            registry=registry,
+        )  # fmt: skip
         self.actions = Counter(
             "responder_actions_total", "Actions by name and outcome", ["action", "outcome"], registry=registry
         )

@@ -32,18 +32,21 @@ from responder.intake.doubts import DoubtSettler
 from responder.intake.intake import Intake
 from responder.metrics import Metrics
 from responder.paging.base import Channel
-from responder.paging.delivery import Delivery, Links
+from responder.paging.delivery import Delivery, DeliveryHooks, Links
 from responder.paging.reach import reach_of
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
+from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.overrides import Overrides
 from responder.store.reading import Reader
 from responder.store.store import Store, Taken
+from responder.store.verified import Verified
 from responder.targets.base import Toolbox
+from responder.targets.kubernetes import Clusters
 from responder.triage.performer import TriagePerformer
 from responder.web import WebParts, application
 from responder.web.webhook import Webhook
@@ -86,8 +89,12 @@ class Wiring:
         self._config = parts.config
         self._metrics = parts.metrics
         self._rulebook = parts.rulebook
+        self._clusters = Clusters(parts.config.targets.kubernetes)
+        tools = Toolbox(
+            targets=parts.config.targets, session=parts.session, clusters=self._clusters, clock=parts.clock
+        )
         hands = HandParts(
-            tools=Toolbox(targets=parts.config.targets, session=parts.session, clock=parts.clock),
+            tools=tools,
             rulebook=parts.rulebook,
             store=parts.store,
             reader=parts.reader,
@@ -121,8 +128,9 @@ class Wiring:
         return self.duty.who(names, self._parts.clock.now())
 
     async def close(self) -> None:
-        """End what probes are still under way."""
+        """End what probes are still under way, and let go of the clusters."""
         await self._diagnosis.close()
+        await self._clusters.close()
 
     def _engine(self) -> Engine:
         metrics, parts = self._metrics, self._parts
@@ -152,8 +160,11 @@ class Wiring:
             outcome = "expired" if why == "out of date" else "dropped"
             self._metrics.pages.labels(effect.channel, outcome).inc()
 
+    def _page_outcome(self, channel: str, outcome: str) -> None:
+        self._metrics.pages.labels(channel, outcome).inc()
+
     def _performers(self) -> dict[type[Effect], Performer]:
-        parts, config = self._parts, self._config
+        parts, config, metrics = self._parts, self._config, self._metrics
         links = Links(
             external_url=config.external_url,
             acknowledge=self._ack_link,
@@ -165,7 +176,11 @@ class Wiring:
             parts.channels,
             lambda: self._rulebook.rules.contacts,
             links,
-            observe=lambda channel, outcome: self._metrics.pages.labels(channel, outcome).inc(),
+            hooks=DeliveryHooks(
+                observe=self._page_outcome,
+                up=lambda channel, up: metrics.channel_up.labels(channel).set(up),
+                redact=self._rulebook.redact,
+            ),
             chance=self._parts.chance,
         )
         peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
@@ -218,6 +233,11 @@ class Wiring:
             metrics=self._expose,
             slack=self._rulebook.slack_secrets(),
             chart=self._parts.charts.get,
+            channels=self._parts.channels,
+            codes=Codes(self._parts.store),
+            verified=Verified(self._parts.store),
+            redact=self._rulebook.redact,
+            page_outcome=self._page_outcome,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""The command line: ``responder serve``, ``demo``, ``check``, ``explain``, and those that call a daemon."""
+"""The command line: one module of this folder for each command."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from responder.cli import actions as actions_command
+from responder.cli import channels as channels_command
 from responder.cli import check as check_command
 from responder.cli import demo as demo_command
 from responder.cli import explain as explain_command
@@ -21,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
         prog="responder", description="Alertmanager's alerts in, enriched pages out."
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (
+    modules = (
         serve_command,
         demo_command,
         check_command,
@@ -29,7 +30,9 @@ def parser() -> argparse.ArgumentParser:
         incidents_command,
         schedules_command,
         actions_command,
-    ):
+        channels_command,
+    )
+    for module in modules:
         module.add_parser(commands)
     return top
 

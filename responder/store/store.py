@@ -20,6 +20,8 @@ Keys, all under ``{responder:NAME}``:
 ``:audit``            list     what was done to targets, and the newest hash (``…:head``)      bounded
 ``:overrides``        hash     overrides and swaps of schedules (``overrides.py``)             bounded, expires
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
+``:code:…``           string   a short code of a text message, and the page it stands for      expires
+``:verified:…``       string   when an address was last confirmed by its owner                 expires
 ====================  =======  ==============================================================  ==================
 """
 

@@ -17,7 +17,7 @@ import msgspec
 from yarl import URL
 
 from responder.incident.finding import FindingStatus
-from responder.targets.base import TargetError
+from responder.targets.errors import TargetError
 
 BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
 CONNECT_LIMIT = 5.0  # seconds

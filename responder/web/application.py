@@ -16,11 +16,15 @@ from responder.web import (
     charts,
     console,
     console_actions,
+    contacts,
     health,
     oncall,
     openapi,
     overrides,
+    pagerduty,
     slack,
+    twilio,
+    verify,
 )
 from responder.web.parts import PARTS, WebParts
 from responder.web.problems import ProblemError, problem
@@ -55,6 +59,10 @@ def application(
     app.add_routes(ack.routes())
     app.add_routes(charts.routes())
     app.add_routes(slack.routes())
+    app.add_routes(contacts.routes())
+    app.add_routes(verify.routes())
+    app.add_routes(pagerduty.routes())
+    app.add_routes(twilio.routes())
     app.add_routes(console.routes())
     app.add_routes(console_actions.routes())
     if webhook is not None:

@@ -11,6 +11,7 @@ from responder.intake.intake import Summary
 from responder.rules.explain import Explanation
 from responder.web.actions import ActionBody, AuditView, KillSwitchBody, KillSwitchView
 from responder.web.bodies import COMMANDS, ExplainBody
+from responder.web.contacts import ContactsView, VerifyBody, VerifyView
 from responder.web.oncall import OnCallView, ScheduleListView, ScheduleWeeksView
 from responder.web.overrides import ChangeListView, OverrideBody, SwapBody
 from responder.web.problems import answer
@@ -26,6 +27,7 @@ _DIGEST = {"name": "digest", "in": "path", "required": True, "schema": {"type": 
 _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 _AFTER = {"name": "after", "in": "query", "schema": {"type": "integer", "minimum": 0}}
 _KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 200}}
+_NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 _PROBLEM = {
     "description": "What is wrong (RFC 9457)",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -55,6 +57,9 @@ def description() -> dict[str, Any]:
         KillSwitchBody,
         KillSwitchView,
         AuditView,
+        ContactsView,
+        VerifyBody,
+        VerifyView,
         OnCallView,
         ScheduleListView,
         ScheduleWeeksView,
@@ -101,6 +106,16 @@ def _paths() -> dict[str, Any]:
         "/api/v1/incidents": {"get": _call("List incidents, newest first", "ListView", parameters=filters)},
         one: {"get": _call("One incident", "DetailView", parameters=[_ID], errors="401 404 503")},
         "/api/v1/rules": {"get": _call("The rules in force")},
+        "/api/v1/contacts": {"get": _call("Who can be reached over which channel", "ContactsView")},
+        "/api/v1/contacts/{name}/verify": {
+            "post": _call(
+                "Send a link to confirm an address with",
+                "VerifyView",
+                body="VerifyBody",
+                parameters=[_NAME],
+                errors="400 401 403 404 409 502 503",
+            )
+        },
         "/api/v1/explain": {"post": _call("What happens to an alert", "Explanation", body="ExplainBody")},
         "/api/v1/actions": {"get": _call("The actions of the rules in force")},
         "/api/v1/actions/kill-switch": {
