@@ -147,6 +147,7 @@ class Daemon:
     ) -> None:
         wiring = Wiring(parts)
         engine, commits = wiring.engine, wiring.commits
+        await wiring.duty.prepare(self.clock.now())
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(embedded.run(), name="embedded store")] if embedded else []
             background += [
@@ -154,6 +155,7 @@ class Daemon:
                 group.create_task(engine.run(), name="engine"),
                 group.create_task(self._watch_memory(parts.reader, commits), name="memory watch"),
                 group.create_task(self.rulebook.watch(self.clock), name="rules watch"),
+                group.create_task(wiring.duty.watch(self.clock), name="who is on call"),
             ]
             runner, port = await wiring.open()
             self._open = True

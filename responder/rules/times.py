@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
 from itertools import pairwise
 
@@ -12,7 +12,6 @@ from responder.documents import Place, Problem
 from responder.durations import format_duration
 from responder.incident.policy import ChannelStep
 from responder.incident.severity import LEVELS, Level, Severity
-from responder.oncall.roster import Roster
 from responder.rules.files import AcknowledgementShape, RowShape
 from responder.rules.raw import RawRules, levels_of, plan_of, row_of
 from responder.rules.schedules import roster_of
@@ -93,14 +92,15 @@ def _check_order(raw: RawRules, place_of: PlaceOf) -> Iterator[Problem]:
 
 def _check_delays(raw: RawRules, place_of: PlaceOf) -> Iterator[Problem]:
     """A person's later channel must come before the next level: else that level is paged instead of it."""
-    roster = roster_of(raw.named)
     tightest: dict[tuple[str, int], tuple[_Gap, _Plan]] = {}
+    roster = roster_of(raw.named)
     for name, row in raw.named.get("escalation", {}).items():
         levels = row_of(row)
+        people = {contact: {contact, *roster.everybody(contact)} for contact in levels.values()}
         for severity in raw.severities:
             for level, contact in levels.items():
                 gap = _gap(raw, name, levels, level, severity)
-                for plan in _plans_behind(raw, roster, contact, severity):
+                for plan in _plans_behind(raw, people[contact], severity):
                     for number, step in enumerate(plan.steps):
                         if step.after is not None and step.after >= gap.length:
                             key = (plan.path, number)
@@ -127,10 +127,10 @@ def _gap(raw: RawRules, name: str, levels: Mapping[Level, str], level: Level, se
     return _Gap(length, f"row {name} pages its {following} {format_duration(length)} after its {level}")
 
 
-def _plans_behind(raw: RawRules, roster: Roster, contact: str, severity: Severity) -> Iterator[_Plan]:
+def _plans_behind(raw: RawRules, people: Collection[str], severity: Severity) -> Iterator[_Plan]:
     """The plans of everybody whom a name of the matrix may stand for."""
     contacts = raw.named.get("contacts", {})
-    for name in roster.everybody(contact):
+    for name in people:
         own = contacts[name].channels.get(severity) if name in contacts else None
         if own:
             yield _Plan("contacts", name, severity, plan_of(own))

@@ -18,7 +18,9 @@ from responder.web import (
     console_actions,
     contacts,
     health,
+    oncall,
     openapi,
+    overrides,
     pagerduty,
     slack,
     twilio,
@@ -50,6 +52,8 @@ def application(
     app[PARTS] = parts
     app.add_routes(api.routes())
     app.add_routes(actions.routes())
+    app.add_routes(oncall.routes())
+    app.add_routes(overrides.routes())
     app.add_routes(health.routes())
     app.add_routes(openapi.routes())
     app.add_routes(ack.routes())

@@ -10,6 +10,7 @@ from aiohttp import web
 from responder.actions.desk import ActionDesk
 from responder.clock import Clock
 from responder.config import AuthConfig
+from responder.duty import Duty
 from responder.engine.desk import Desk
 from responder.paging.base import Channel, ReplyCodes
 from responder.rules.compile import Compiled
@@ -27,6 +28,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
 
     desk: Desk
     actions: ActionDesk
+    duty: Duty
     auth: AuthConfig
     clock: Clock
     external_url: str
