@@ -20,7 +20,6 @@ from responder.app import Daemon, Running
 from responder.catalogue import catalogue
 from responder.clock import SystemClock
 from responder.config_load import load_config
-from responder.engine.outside import Elsewhere
 from responder.rulebook import rulebook
 from responder.signing import AckTokens
 
@@ -129,9 +128,6 @@ async def site(folder: Path, turned: Callable[[], int], rules: str) -> AsyncIter
     if task.done():
         task.result()
     running = started[0]
-    running.engine.decider._elsewhere = Elsewhere(
-        on_call=lambda names, now: {name: book.rules.roster.people(name, now) for name in names}
-    )
     try:
         async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
             yield Site(session, running, clock)
