@@ -96,7 +96,7 @@ def test_l14_people_of_a_schedule_are_held_to_the_rows_that_name_it(tmp_path: Pa
     found = errors(
         tmp_path,
         "schedules: {dbteam: {timezone: UTC, rotation: [ana, ben], handoff: 'Mon 09:00'}}\n"
-        "contacts: {ben: {channels: {P1: [chat, {channel: phone, after: 7m}]}}, eve: {channels: {P1: [{channel: phone, after: 7m}]}}}",
+        "contacts: {ana: {}, ben: {channels: {P1: [chat, {channel: phone, after: 7m}]}}, eve: {channels: {P1: [{channel: phone, after: 7m}]}}}",
     )
     assert len(found) == 1
     assert "contacts.ben.channels.P1: phone after 7m comes too late: row database" in found[0]

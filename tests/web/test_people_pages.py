@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Running, running
 from site_of import Site, site
-from stage import after
-from world import OneRow, settle
 
-from responder.incident.policy import AcknowledgementPolicy
-from responder.incident.severity import LEVELS
-from responder.store.store import Store
-
-TEAM = {"dbteam": ("ana", "ben")}
-
-
-def team(names: Collection[str], now: datetime) -> Mapping[str, Sequence[str]]:
-    return TEAM
+RULES = """
+severities:
+  P1: {respond_within: 15m, acknowledgement: {lapse_after: 45m}}
+escalation:
+  database: {primary: dbteam, secondary: platform, executive: cto, everybody: true}
+  platform: {primary: platform}
+contacts:
+  dbteam: {members: [ana, ben]}
+  ana: {channels: {P1: [chat, {channel: phone, after: 2m}]}}
+  ben: {channels: {P1: [chat, {channel: phone, after: 2m}]}}
+rules:
+  - {name: database, match: ['service="database"'], severity: P1, service: database}
+default: {severity: P3, service: platform}
+"""
+Stage = tuple[Site, str]
 
 
 @pytest.fixture
-async def stage(store: Store, turned: Any) -> AsyncIterator[tuple[Running, Site, str]]:
+async def stage(tmp_path: Path, turned: Any) -> AsyncIterator[Stage]:
     """One incident; a team of two, each with a later channel, who both have to acknowledge."""
-    rules = OneRow(
-        ("chat", after(2, "phone")),
-        everybody=LEVELS,
-        standing=AcknowledgementPolicy(lapse_after=timedelta(minutes=45)),
-    )
-    async with running(store, turned, rules) as run, site(run) as found:
-        run.world.on_call = team
-        await run.fire(1)
-        [incident] = await run.ids()
-        yield run, found, incident
+    async with site(tmp_path, turned, RULES) as found:
+        yield found, await found.fire()
 
 
-async def test_the_api_lists_the_people_of_each_level(stage: tuple[Running, Site, str]) -> None:
-    run, site, incident = stage
+async def test_the_api_lists_the_people_of_each_level(stage: Stage) -> None:
+    site, incident = stage
     await site.api("POST", f"/incidents/{incident}/acknowledge", {"by": "ana"})
     status, shown = await site.api("GET", f"/incidents/{incident}")
     assert status == 200
@@ -56,16 +51,16 @@ async def test_the_api_lists_the_people_of_each_level(stage: tuple[Running, Site
     assert shown["next_step"]["to"] == "platform"
 
 
-async def test_a_snooze_over_the_api_is_shown_and_ends(stage: tuple[Running, Site, str]) -> None:
-    run, site, incident = stage
+async def test_a_snooze_over_the_api_is_shown_and_ends(stage: Stage, turned: Any) -> None:
+    site, incident = stage
     status, shown = await site.api(
         "POST", f"/incidents/{incident}/snooze", {"for": "30m", "by": "ana", "note": "after lunch"}
     )
     assert (status, shown["state"], shown["acknowledged_by"]) == (200, "acknowledged", "ana")
     assert shown["snoozed_until"] == shown["next_step"]["at"]
-    await run.after(minutes=31)
-    _, shown = await site.api("GET", f"/incidents/{incident}")
-    assert (shown["state"], shown["snoozed_until"]) == ("triggered", None)
+    turned.turn(minutes=31)
+    shown = await site.until_state(incident, "triggered")
+    assert shown["snoozed_until"] is None
     assert any(
         "snoozed until" in entry["text"] and "after lunch" in entry["text"] for entry in shown["timeline"]
     )
@@ -83,23 +78,23 @@ async def test_a_snooze_over_the_api_is_shown_and_ends(stage: tuple[Running, Sit
     ],
 )
 async def test_a_snooze_that_cannot_be_taken_names_the_field_and_the_fix(
-    stage: tuple[Running, Site, str], body: Any, says: str
+    stage: Stage, body: Any, says: str
 ) -> None:
-    _, site, incident = stage
+    site, incident = stage
     status, answer = await site.api("POST", f"/incidents/{incident}/snooze", body)
     assert status == 400
     assert says in answer["detail"]
 
 
 async def test_a_snooze_is_taken_once_under_its_key_and_refused_where_it_is_too_late(
-    stage: tuple[Running, Site, str],
+    stage: Stage, turned: Any
 ) -> None:
-    run, site, incident = stage
+    site, incident = stage
     path = f"/incidents/{incident}/snooze"
     for _ in range(2):
         status, first = await site.api("POST", path, {"for": "30m"}, **{"Idempotency-Key": "k"})
         assert status == 200
-        run.turned.turn(minutes=1)
+        turned.turn(minutes=1)
     _, shown = await site.api("GET", f"/incidents/{incident}")
     assert shown["snoozed_until"] == first["snoozed_until"]
     assert (await site.api("POST", path, {"for": "1h"}, **{"Idempotency-Key": "k"}))[0] == 422
@@ -108,8 +103,8 @@ async def test_a_snooze_is_taken_once_under_its_key_and_refused_where_it_is_too_
     assert (status, answer["state"]) == (409, "resolved")
 
 
-async def test_the_console_snoozes_and_shows_people(stage: tuple[Running, Site, str]) -> None:
-    run, site, incident = stage
+async def test_the_console_snoozes_and_shows_people(stage: Stage) -> None:
+    site, incident = stage
     path = f"/incidents/{incident}"
     shown = await site.page(path)
     assert "<h2>People</h2>" in shown
@@ -124,29 +119,27 @@ async def test_the_console_snoozes_and_shows_people(stage: tuple[Running, Site, 
     assert "Snooze: expected a duration" in text
 
 
-async def test_the_acknowledge_page_says_who_has_to_answer_still(stage: tuple[Running, Site, str]) -> None:
-    run, site, incident = stage
-    said = await site.press(site.ack_link(incident, "ana"))
+async def test_the_acknowledge_page_says_who_has_to_answer_still(stage: Stage) -> None:
+    site, incident = stage
+    said = await site.press(await site.ack_link(incident, "ana"))
     assert "ana, your acknowledgement is taken. Still to come: ben." in said
-    assert "Acknowledge as ben" in await site.page(site.ack_link(incident, "ben"))
-    said = await site.press(site.ack_link(incident, "ben"))
+    assert "Acknowledge as ben" in await site.page(await site.ack_link(incident, "ben"))
+    said = await site.press(await site.ack_link(incident, "ben"))
     assert "Acknowledged by ana, ben" in said
 
 
-async def test_who_has_it_can_say_from_the_link_that_they_are_still_at_it(store: Store, turned: Any) -> None:
-    rules = OneRow(("chat",), standing=AcknowledgementPolicy(lapse_after=timedelta(minutes=45)))
-    async with running(store, turned, rules) as run, site(run) as found:
-        await run.fire(1)
-        [incident] = await run.ids()
-        link = found.ack_link(incident, "dbteam")
+async def test_who_has_it_can_say_from_the_link_that_they_are_still_at_it(
+    tmp_path: Path, turned: Any
+) -> None:
+    async with site(tmp_path, turned, RULES.replace(", everybody: true", "")) as found:
+        incident = await found.fire()
+        link = await found.ack_link(incident, "ana")
         await found.press(link)
         assert "I am still at work on it" in await found.page(link)
-        run.turned.turn(minutes=40)
-        await settle(run.engine)
+        turned.turn(minutes=40)
         await found.press(link)
-        await run.after(minutes=40)
-        _, shown = await found.api("GET", f"/incidents/{incident}")
+        turned.turn(minutes=40)
+        _, shown = await found.api("POST", f"/incidents/{incident}/assign", {"to": "ana", "by": "ana"})
         assert shown["state"] == "acknowledged"
-        await run.after(minutes=6)
-        _, shown = await found.api("GET", f"/incidents/{incident}")
-        assert shown["state"] == "triggered"
+        turned.turn(minutes=46)
+        await found.until_state(incident, "triggered")
