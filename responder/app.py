@@ -148,6 +148,7 @@ class Daemon:
         wiring = Wiring(parts)
         engine, commits = wiring.engine, wiring.commits
         await wiring.duty.prepare(self.clock.now())
+        await wiring.keeper.look()
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(embedded.run(), name="embedded store")] if embedded else []
             background += [
@@ -156,6 +157,7 @@ class Daemon:
                 group.create_task(self._watch_memory(parts.reader, commits), name="memory watch"),
                 group.create_task(self.rulebook.watch(self.clock), name="rules watch"),
                 group.create_task(wiring.duty.watch(self.clock), name="who is on call"),
+                group.create_task(wiring.keeper.watch(self.clock), name="what holds pages back"),
             ]
             runner, port = await wiring.open()
             self._open = True

@@ -30,6 +30,8 @@ _NOT_YET = {
     "archive": "this version keeps history in the store only",
     "heartbeats": "this version does not watch heartbeats",
 }
+#: Durations that may be nothing at all.
+_MAY_BE_NONE = ("triage_wait", "hold_down")
 
 
 class ConfigError(ProblemsError):
@@ -209,8 +211,10 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR09
         if urlsplit(postgres.url.reveal()).scheme not in {"postgres", "postgresql"}:
             yield f"targets.postgres.{name}.url", "expected postgresql://…"
     yield from _auth_problems(config)
-    for field in ("triage_wait", "stale_after", "monitor_for", "retention", "shutdown_grace"):
-        if getattr(config, field) < timedelta(0) or (field != "triage_wait" and not getattr(config, field)):
+    for field in ("triage_wait", "hold_down", "stale_after", "monitor_for", "retention", "shutdown_grace"):
+        if getattr(config, field) < timedelta(0) or (
+            field not in _MAY_BE_NONE and not getattr(config, field)
+        ):
             yield field, "expected a duration above zero"
     if config.log_level not in {"debug", "info", "warning", "error"}:
         yield "log_level", f"expected debug, info, warning or error, got {config.log_level!r}"

@@ -91,6 +91,10 @@ class Metrics:
             ["service", "severity", "level"],
             registry=registry,
         )
+        self.pages_held = Counter(
+            "responder_pages_held", "Times that something began to hold an incident's pages back",
+            ["service", "severity", "kind"], registry=registry,
+        )  # fmt: skip
         self.pages = Counter(
             "responder_pages_total", "Messages by channel and what became of them", ["channel", "outcome"],
             registry=registry,
@@ -197,12 +201,18 @@ class Metrics:
                     self.escalations.labels(service, severity, level).inc()
                 case decided.Unreachable(level=level):
                     self.unreachable.labels(service, severity, level).inc()
+                case decided.PagesHeld(kind=kind):
+                    self.pages_held.labels(service, severity, kind.name.lower()).inc()
                 case decided.ResponseJudged(met=met):
                     self.sla_response.labels(service, severity, "met" if met else "breached").inc()
                 case decided.AcknowledgedAfter(seconds=seconds):
                     self.time_to_acknowledge.labels(service, severity).observe(seconds)
                 case decided.ResolvedAfter(seconds=seconds):
                     self.time_to_resolve.labels(service, severity).observe(seconds)
+
+    def page_outcome(self, channel: str, outcome: str) -> None:
+        """Count what became of an attempt at a message."""
+        self.pages.labels(channel, outcome).inc()
 
     def set_open(self, counts: Mapping[tuple[str, str, str], int]) -> None:
         """Show the store's counts of open incidents; the same on every replica, so dashboards take the maximum."""

@@ -14,6 +14,7 @@ from responder.clock import Clock, SystemClock
 from responder.config import Config
 from responder.config_load import configured_secrets
 from responder.documents import Problem
+from responder.incident.policy import FlappingPolicy
 from responder.rules.compile import Compiled, Timing
 from responder.rules.explain import Explanation, Who, explain
 from responder.rules.load import LoadedRules, RulesError, Surroundings, load, rule_files
@@ -106,6 +107,8 @@ def timing_of(config: Config) -> Timing:
         triage_wait=config.triage_wait,
         monitor_for=config.monitor_for,
         stale_after=config.stale_after,
+        flapping=FlappingPolicy(count=config.flapping.count, within=config.flapping.within),
+        hold_down=config.hold_down,
     )
 
 

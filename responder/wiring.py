@@ -22,17 +22,26 @@ from responder.duty import Duty, DutyHooks, calendars_in
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outbox import Performer
 from responder.engine.outside import Elsewhere
+from responder.engine.passing import Passer
 from responder.engine.store_desk import StoreDesk
 from responder.hands import Actions, Diagnosis, HandParts
-from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
+from responder.holding.keeper import Keeper, KeeperHooks
+from responder.incident.decision import Decision
+from responder.incident.effects import (
+    CheckAction,
+    Effect,
+    PassOn,
+    RunAction,
+    RunTriage,
+    SendMessage,
+    SettleDoubts,
+)
 from responder.incident.facts import Fact
-from responder.incident.state import Incident
 from responder.intake.alertmanager import Alertmanagers
 from responder.intake.doubts import DoubtSettler
 from responder.intake.intake import Intake
 from responder.metrics import Metrics
 from responder.paging.base import Channel
-from responder.paging.delivery import Delivery, DeliveryHooks, Links
 from responder.paging.reach import reach_of
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
@@ -44,21 +53,22 @@ from responder.store.group_commit import GroupCommit
 from responder.store.overrides import Overrides
 from responder.store.reading import Reader
 from responder.store.store import Store, Taken
+from responder.store.surroundings import Surroundings
 from responder.store.verified import Verified
+from responder.store.windows import Windows
 from responder.targets.base import Toolbox
 from responder.targets.kubernetes import Clusters
+from responder.telling import PAGE_LIMIT, TellingParts, message_performers
 from responder.triage.performer import TriagePerformer
 from responder.web import WebParts, application
 from responder.web.webhook import Webhook
 
 log = structlog.get_logger(__name__)
 
-PAGE_LIMIT = timedelta(seconds=10)
 TRIAGE_LIMIT = timedelta(seconds=24)
 SETTLE_LIMIT = timedelta(seconds=15)
 #: The gates, the change (at most 30 s) and the looks before and after it.
 ACTION_LIMIT = timedelta(seconds=100)
-ACK_LINK_LIFETIME = timedelta(hours=48)
 _TRIAGE_SEATS = 64
 _ACTION_SEATS = 16
 
@@ -102,6 +112,7 @@ class Wiring:
             metrics=parts.metrics,
         )
         self.duty = self._duty()
+        self.keeper = self._keeper()
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
         self.engine = self._engine()
@@ -124,6 +135,19 @@ class Wiring:
             hooks,
         )
 
+    def _keeper(self) -> Keeper:
+        store, hooks = self._parts.store, KeeperHooks(who=self.duty.who, look_at=self._look_at)
+        return Keeper(
+            lambda: self._rulebook.rules, Surroundings(store), Windows(store), self._parts.reader, hooks
+        )
+
+    def _look_at(self, incident: str, urgent: bool) -> None:  # noqa: FBT001 - a callback's form
+        self.engine.look_at(incident, urgent=urgent)
+
+    def _decided(self, decision: Decision) -> None:
+        self._metrics.observe(decision)
+        self.keeper.heard(decision.incident)
+
     def _who_now(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
         return self.duty.who(names, self._parts.clock.now())
 
@@ -135,14 +159,15 @@ class Wiring:
     def _engine(self) -> Engine:
         metrics, parts = self._metrics, self._parts
         hooks = EngineHooks(
-            decision=metrics.observe,
+            decision=self._decided,
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._dropped,
-            elsewhere=Elsewhere(on_call=self.duty.who),
+            elsewhere=Elsewhere(on_call=self.duty.who, holds=self.keeper.holds, around=self.keeper.around),
         )
         queues = {name: channel.concurrency for name, channel in parts.channels.items()}
-        queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2, RunAction.QUEUE: _ACTION_SEATS}
+        queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, RunAction.QUEUE: _ACTION_SEATS}
+        queues |= {SettleDoubts.QUEUE: 2, PassOn.QUEUE: 4}
         return Engine(
             parts.store,
             lambda: self._rulebook.rules,
@@ -160,34 +185,27 @@ class Wiring:
             outcome = "expired" if why == "out of date" else "dropped"
             self._metrics.pages.labels(effect.channel, outcome).inc()
 
-    def _page_outcome(self, channel: str, outcome: str) -> None:
-        self._metrics.pages.labels(channel, outcome).inc()
-
     def _performers(self) -> dict[type[Effect], Performer]:
         parts, config, metrics = self._parts, self._config, self._metrics
-        links = Links(
+        telling = TellingParts(
             external_url=config.external_url,
-            acknowledge=self._ack_link,
+            rulebook=self._rulebook,
+            metrics=metrics,
+            reader=parts.reader,
+            channels=parts.channels,
+            tokens=parts.tokens,
+            clock=parts.clock,
+            chance=parts.chance,
             offers=lambda incident: briefs(
                 self._actions.book.offers(incident), incident, config.external_url
             ),
-        )
-        delivery = Delivery(
-            parts.channels,
-            lambda: self._rulebook.rules.contacts,
-            links,
-            hooks=DeliveryHooks(
-                observe=self._page_outcome,
-                up=lambda channel, up: metrics.channel_up.labels(channel).set(up),
-                redact=self._rulebook.redact,
-            ),
-            chance=self._parts.chance,
         )
         peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
         settler = DoubtSettler(parts.store, peers, self._took)
         triage = TriagePerformer(self._diagnosis.runner, self._record)
         return {
-            SendMessage: Performer(perform=delivery.perform, limit=PAGE_LIMIT),
+            **message_performers(telling),
+            PassOn: Performer(perform=Passer(parts.store, self._look_at).perform, limit=PAGE_LIMIT),
             RunTriage: Performer(perform=triage.perform, limit=TRIAGE_LIMIT),
             SettleDoubts: Performer(perform=settler.perform, limit=SETTLE_LIMIT),
             RunAction: Performer(perform=self._actions.performer.perform, limit=ACTION_LIMIT),
@@ -201,10 +219,6 @@ class Wiring:
             log.warning("fact not recorded", incident=incident, error=str(error))
             return
         self.engine.look_at(incident, urgent=urgent)
-
-    def _ack_link(self, incident: Incident, contact: str) -> str:
-        token = self._parts.tokens.issue(incident.id, contact, self._parts.clock.now(), ACK_LINK_LIFETIME)
-        return f"{self._config.external_url.rstrip('/')}/ack/{token}"
 
     async def open(self) -> tuple[web.AppRunner, int]:
         """Listen; the runner and the port (which may have been 0 in the configuration)."""
@@ -222,6 +236,7 @@ class Wiring:
             desk=self.desk,
             actions=self._actions.desk(self.desk),
             duty=self.duty,
+            keeper=self.keeper,
             auth=self._config.auth,
             clock=self._parts.clock,
             external_url=self._config.external_url,
@@ -237,7 +252,7 @@ class Wiring:
             codes=Codes(self._parts.store),
             verified=Verified(self._parts.store),
             redact=self._rulebook.redact,
-            page_outcome=self._page_outcome,
+            page_outcome=self._metrics.page_outcome,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:

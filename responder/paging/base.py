@@ -94,6 +94,12 @@ class Channel(Protocol):
 
 CHANNELS: Registry[Channel] = Registry("channel")
 
+
+def tells(channel: Channel) -> bool:
+    """Whether what asks for nothing reaches anybody over it; a telephone only rings (``rings_only``)."""
+    return not getattr(channel, "rings_only", False)
+
+
 _PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
 
 

@@ -1,4 +1,4 @@
-"""Messages that are about a channel and not about an incident: a test of it, and a link for its owner to open. Pure."""
+"""Messages that are about no incident: a test of a channel, a link for its owner to open, a notice. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from datetime import datetime
 
 import msgspec
 
+from responder.incident.effects import SendNotice
 from responder.incident.ids import derive
 from responder.incident.message import IncidentBrief, Message, MessageKind
 from responder.incident.severity import Level, Severity
 
 #: The states that such a message shows instead of an incident's: nothing in it is to be acknowledged.
-TEST, VERIFY = "test", "verify"
+TEST, VERIFY, NOTICE = "test", "verify", "notice"
 
 
 class Occasion(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,4 +67,28 @@ def _message(occasion: Occasion, title: str, kind: tuple[Severity, str], asked: 
         respond_by=occasion.now,
         sent_at=occasion.now,
         summary=f"{severity} responder: {title}\n{asked}",
+    )
+
+
+def announcement(notice: SendNotice, attempt: int, sent_at: datetime, url: str) -> Message:
+    """A notice in the form of an update: it rings nobody, and there is nothing to acknowledge."""
+    return Message(
+        kind=MessageKind.UPDATE,
+        id=notice.id,
+        page_id=notice.id,
+        incident=IncidentBrief(
+            id=notice.id,
+            title=notice.title,
+            severity=Severity.P4,
+            service=notice.service,
+            state=NOTICE,
+            opened_at=notice.begins_at,
+            url=url,
+        ),
+        level=Level.PRIMARY,
+        to=notice.contact,
+        attempt=attempt,
+        respond_by=notice.ends_at,
+        sent_at=sent_at,
+        summary=f"{notice.service}: {notice.title}\n{notice.text}",
     )

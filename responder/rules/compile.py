@@ -14,11 +14,18 @@ import msgspec
 
 from responder.incident.action import Approval
 from responder.incident.message import Contact
-from responder.incident.policy import AcknowledgementPolicy, ChannelStep, Policy, SeverityPolicy
+from responder.incident.policy import (
+    AcknowledgementPolicy,
+    ChannelStep,
+    FlappingPolicy,
+    Policy,
+    SeverityPolicy,
+)
 from responder.incident.severity import LEVELS, Level, Severity
 from responder.matchers import Matcher
 from responder.rules.files import ContactShape, DefaultShape, RuleShape, ServiceFromLabel, SeverityFromLabel
 from responder.rules.model import ActionDefinition, ProbeDefinition, Runbook, Verdict
+from responder.rules.quiet_hours import quiet_hours_of, zones_of
 from responder.rules.raw import RawRules, levels_of, plan_of, row_of
 from responder.rules.schedules import calendars_of, roster_of
 from responder.text import one_line
@@ -37,6 +44,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     triage_wait: timedelta = timedelta(seconds=2)
     monitor_for: timedelta = timedelta(minutes=30)
     stale_after: timedelta = timedelta(hours=24)
+    flapping: FlappingPolicy = FlappingPolicy()
+    hold_down: timedelta = timedelta(seconds=30)
 
 
 class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +123,9 @@ class Compiled:
         self._contact_shapes: dict[str, ContactShape] = named.get("contacts", {})
         self.roster = roster_of(named)
         self.calendars = calendars_of(named)
+        self.maintenance = raw.maintenance
+        self.quiet_hours = quiet_hours_of(named)
+        self.zones = zones_of(named)
         self.runbooks = {
             name: Runbook(name=name, summary=shape.summary, diagnose=shape.diagnose, offer=shape.offer)
             for name, shape in named.get("runbooks", {}).items()
@@ -139,6 +151,7 @@ class Compiled:
             rule.shape.service for rule in (*self.rules, self.default) if isinstance(rule.shape.service, str)
         }
         self.services = frozenset(self.rows) | fixed | {OWN_SERVICE} | frozenset(named.get("services", {}))
+        self.hold_down = timing.hold_down
         self._default_service = _fixed_service(raw.default.service) or "platform"
         self._policies: dict[str, Policy] = {}
 
@@ -219,6 +232,7 @@ class Compiled:
             triage_wait=self._timing.triage_wait,
             monitor_for=self._timing.monitor_for,
             stale_after=self._timing.stale_after,
+            flapping=self._timing.flapping,
         )
 
     def channels_of(self, name: str, severity: Severity) -> tuple[ChannelStep, ...]:

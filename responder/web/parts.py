@@ -12,6 +12,7 @@ from responder.clock import Clock
 from responder.config import AuthConfig
 from responder.duty import Duty
 from responder.engine.desk import Desk
+from responder.holding.keeper import Keeper
 from responder.paging.base import Channel, ReplyCodes
 from responder.rules.compile import Compiled
 from responder.rules.explain import Explanation
@@ -29,6 +30,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     desk: Desk
     actions: ActionDesk
     duty: Duty
+    keeper: Keeper
     auth: AuthConfig
     clock: Clock
     external_url: str

@@ -1,4 +1,4 @@
-"""Stage 10: those who were paged hear what became of it, in the lane of their page and so after it."""
+"""Stage 11: those who were paged hear what became of it, in the lane of their page and so after it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def take(draft: Draft) -> None:
     before, now = draft.before, draft.incident
     changed = type(before.state) is not type(now.state)
     match now.state:
-        case Acknowledged(by=by, snoozed_until=until) if changed:
+        case Acknowledged(by=by, snoozed_until=until) if changed and _is_answered(before, now):
             text = f"Snoozed until {until:%Y-%m-%d %H:%M} UTC." if until else ""
             _tell(draft, MessageKind.ACKNOWLEDGED, _paged(draft, this_episode=True), by=by, text=text)
-        case Monitoring() if changed:
+        case Monitoring() if changed and now.flapping_since is None:
             text = "Every alert has resolved; it is being watched."
             _tell(draft, MessageKind.UPDATE, _paged(draft), text=text)
         case Resolved(by=by) if changed:
@@ -48,6 +48,11 @@ def take(draft: Draft) -> None:
             pass
     for kind, text in draft.announcements:
         _tell(draft, kind, _paged(draft), text=text)
+
+
+def _is_answered(before: Incident, now: Incident) -> bool:
+    """Whether somebody has acknowledged just now: what flaps goes back to who had it, which is no news."""
+    return now.acknowledged_at != before.acknowledged_at
 
 
 def _paged(draft: Draft, *, this_episode: bool = False) -> list[Page]:

@@ -1,0 +1,73 @@
+"""What tells people, put together: pages and what follows them, lists of the morning, notices."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+import msgspec
+
+from responder.clock import Clock
+from responder.engine.outbox import Performer
+from responder.incident.effects import Effect, SendMessage, SendNotice
+from responder.incident.message import OfferBrief
+from responder.incident.state import Incident
+from responder.metrics import Metrics
+from responder.paging.base import Channel
+from responder.paging.delivery import Delivery, DeliveryHooks, Links
+from responder.paging.listed import ListedPages
+from responder.paging.notice_sender import NoticeSender
+from responder.rulebook import Rulebook
+from responder.signing import AckTokens
+from responder.store.reading import Reader
+
+PAGE_LIMIT = timedelta(seconds=10)
+ACK_LINK_LIFETIME = timedelta(hours=48)
+
+
+class TellingParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What messages are made of and go over; ``offers`` are the actions that can be started for an incident."""
+
+    external_url: str
+    rulebook: Rulebook
+    metrics: Metrics
+    reader: Reader
+    channels: Mapping[str, Channel]
+    tokens: AckTokens
+    clock: Clock
+    chance: random.Random
+    offers: Callable[[Incident], tuple[OfferBrief, ...]]
+
+
+def message_performers(parts: TellingParts) -> dict[type[Effect], Performer]:
+    """What performs messages of incidents, and notices."""
+    metrics, rulebook = parts.metrics, parts.rulebook
+
+    def acknowledge(incident: Incident, contact: str) -> str:
+        token = parts.tokens.issue(incident.id, contact, parts.clock.now(), ACK_LINK_LIFETIME)
+        return f"{parts.external_url.rstrip('/')}/ack/{token}"
+
+    delivery = Delivery(
+        parts.channels,
+        lambda: rulebook.rules.contacts,
+        Links(external_url=parts.external_url, acknowledge=acknowledge, offers=parts.offers),
+        hooks=DeliveryHooks(
+            observe=metrics.page_outcome,
+            up=lambda channel, up: metrics.channel_up.labels(channel).set(up),
+            redact=rulebook.redact,
+        ),
+        chance=parts.chance,
+    )
+    pages = ListedPages(delivery.perform, parts.reader.snapshot, metrics.page_outcome)
+    notices = NoticeSender(
+        parts.channels,
+        lambda: rulebook.rules.contacts,
+        parts.external_url,
+        observe=metrics.page_outcome,
+        chance=parts.chance,
+    )
+    return {
+        SendMessage: Performer(perform=pages.perform, limit=PAGE_LIMIT),
+        SendNotice: Performer(perform=notices.perform, limit=PAGE_LIMIT),
+    }
