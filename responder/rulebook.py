@@ -16,7 +16,7 @@ from responder.config_load import configured_secrets
 from responder.documents import Problem
 from responder.incident.policy import FlappingPolicy
 from responder.rules.compile import Compiled, Timing
-from responder.rules.explain import Explanation, Who, explain
+from responder.rules.explain import Explanation, Holding, Who, explain
 from responder.rules.load import LoadedRules, RulesError, Surroundings, load, rule_files
 from responder.secrets import Redactor, Secret
 
@@ -49,9 +49,9 @@ class Rulebook:
         self.warnings = loaded.problems
         self._lock = asyncio.Lock()
 
-    def explain(self, labels: Mapping[str, str], who: Who) -> Explanation:
+    def explain(self, labels: Mapping[str, str], who: Who, holding: Holding) -> Explanation:
         """What happens to an alert with these labels."""
-        return explain(self.rules, labels, who)
+        return explain(self.rules, labels, who, holding)
 
     def slack_secrets(self) -> dict[str, Secret]:
         """The signing secret of each slack channel."""

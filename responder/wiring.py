@@ -25,6 +25,7 @@ from responder.engine.outside import Elsewhere
 from responder.engine.passing import Passer
 from responder.engine.store_desk import StoreDesk
 from responder.hands import Actions, Diagnosis, HandParts
+from responder.holding.foretelling import foretelling
 from responder.holding.keeper import Keeper, KeeperHooks
 from responder.incident.decision import Decision
 from responder.incident.effects import (
@@ -44,6 +45,7 @@ from responder.metrics import Metrics
 from responder.paging.base import Channel
 from responder.paging.reach import reach_of
 from responder.rulebook import Rulebook
+from responder.rules.explain import Explanation
 from responder.signing import AckTokens
 from responder.store.charts import Charts
 from responder.store.codes import Codes
@@ -148,6 +150,11 @@ class Wiring:
         self._metrics.observe(decision)
         self.keeper.heard(decision.incident)
 
+    def _explain(self, labels: Mapping[str, str]) -> Explanation:
+        windows, now = self.keeper.known.all, self._parts.clock.now()
+        holding = foretelling(self._rulebook.rules, windows, self._who_now, now)
+        return self._rulebook.explain(labels, self._who_now, holding)
+
     def _who_now(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
         return self.duty.who(names, self._parts.clock.now())
 
@@ -242,7 +249,7 @@ class Wiring:
             external_url=self._config.external_url,
             tokens=self._parts.tokens,
             rules=lambda: self._rulebook.rules,
-            explain=lambda labels: self._rulebook.explain(labels, self._who_now),
+            explain=self._explain,
             reload=self._reload,
             ready=self._is_ready,
             metrics=self._expose,

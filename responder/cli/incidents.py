@@ -77,6 +77,16 @@ def show(args: argparse.Namespace, client: Client) -> int:
     if one["next_step"]:
         step = one["next_step"]
         lines.append(f"next: {step['level']} ({step['to']}) at {step['at'][:19]}Z")
+    for hold in one["held"]:
+        until = f" until {hold['until'][:16]}Z" if hold["until"] else ""
+        lines.append(f"held back ({hold['kind']}): {hold['text']}{until}")
+    if one["attached"]:
+        services = [
+            f"{other['service']} {other['severity']} ({other['incident']})" for other in one["attached"]
+        ]
+        lines.append(f"attached: {', '.join(services)}")
+    if one["flapping_since"]:
+        lines.append(f"flapping since {one['flapping_since'][:19]}Z")
     if one["snoozed_until"]:
         lines.append(f"snoozed until {one['snoozed_until'][:19]}Z")
     lines += ["", "findings:", *(f"  [{f['status']}] {f['probe']}: {f['headline']}" for f in one["findings"])]

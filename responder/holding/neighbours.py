@@ -101,8 +101,15 @@ class Neighbours:
         """The open incidents of what its service stands on: of a chain that fires, the far end first."""
         distance = self._services.beneath(incident.service)
         names = [name for service in distance for name in self._by_service.get(service, ())]
-        found = [self._outlines[name] for name in names]
+        found = [self._as_it_will_be(self._outlines[name]) for name in names]
         return tuple(sorted(found, key=lambda one: (-distance[one.service], *one.order)))
+
+    def _as_it_will_be(self, one: Outline) -> Outline:
+        """What was attached to an incident that pages no more is paged in a moment, and carries what stands on it."""
+        carrier = self._outlines.get(one.carrier)
+        if not one.carrier or (carrier is not None and carrier.pages):
+            return one
+        return msgspec.structs.replace(one, pages=True)
 
     def beside(self, incident: Incident) -> tuple[Outline, ...]:
         """The incidents that wait for a morning, where this one does."""

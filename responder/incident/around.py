@@ -28,6 +28,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``pages``: people are paged for it or at work on it, or are in a moment; a held one is none of these. ``morning`` is
     set where it waits for one, or was paged at one and waits for an answer since; ``only`` where nothing else holds it.
+    ``carrier`` is the incident that it is attached to, where nothing else holds it: without that one it is paged at once.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pages: bool = False
     morning: Morning | None = None
     only: bool = False
+    carrier: str = ""
 
     @property
     def order(self) -> tuple[int, datetime, str]:

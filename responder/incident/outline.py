@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from responder.incident.around import Morning, Outline
-from responder.incident.dependency import ARRIVAL
+from responder.incident.dependency import ARRIVAL, attached_to
 from responder.incident.hold import Hold, HoldKind
 from responder.incident.state import Acknowledged, Incident, Triggered
 from responder.text import one_line
@@ -15,7 +15,7 @@ def outline_of(incident: Incident) -> Outline | None:
     """What others need to know; ``None`` where nothing fires or it is over."""
     if not isinstance(incident.state, (Triggered, Acknowledged)):
         return None
-    holds = [one for one in incident.holds if one.by != ARRIVAL]
+    holds = tuple(one for one in incident.holds if one.by != ARRIVAL)
     waited = incident.episode.waited if isinstance(incident.state, Triggered) else None
     morning = morning_of(incident.holds) or (waited.morning if waited else None)
     return Outline(
@@ -27,6 +27,7 @@ def outline_of(incident: Incident) -> Outline | None:
         pages=not holds,
         morning=morning,
         only=morning is not None and all(one.kind is HoldKind.QUIET_HOURS for one in incident.holds),
+        carrier=attached_to(holds) if len(holds) == 1 else "",
     )
 
 

@@ -18,6 +18,7 @@ from responder.web import (
     console_actions,
     contacts,
     health,
+    maintenance,
     oncall,
     openapi,
     overrides,
@@ -54,6 +55,7 @@ def application(
     app.add_routes(actions.routes())
     app.add_routes(oncall.routes())
     app.add_routes(overrides.routes())
+    app.add_routes(maintenance.routes())
     app.add_routes(health.routes())
     app.add_routes(openapi.routes())
     app.add_routes(ack.routes())
