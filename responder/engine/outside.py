@@ -45,6 +45,7 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
     def at(self, rules: RuleSet, incident: Incident, loaded: Loaded) -> Outside:
         """The answers, with the store's time. Where one cannot be given, rather a page too many than one too few."""
         on_call = on_call_at(self.on_call, rules, incident, loaded)
+        incident = msgspec.structs.replace(incident, totals=loaded.totals)  # with what has come since
         return Outside(
             on_call=on_call,
             holds=self._holds(incident, loaded.now),

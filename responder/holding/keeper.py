@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from responder.clock import Clock
+from responder.holding.members import Members
 from responder.holding.neighbours import Neighbours
 from responder.holding.nights import asleep
 from responder.holding.notices import Audience, Who, due
@@ -60,7 +61,8 @@ class Keeper:
         self._windows = windows
         self._reader = reader
         self._hooks = hooks
-        self.known = KnownWindows(rules)
+        self._members = Members(rules, reader)
+        self.known = KnownWindows(rules, self._members.covered)
         self._neighbours = Neighbours(rules)
         self._swept: Running = ()
         self._away = False
@@ -84,6 +86,8 @@ class Keeper:
     def heard(self, incident: Incident) -> None:
         """An incident was decided here: what stands on it may have to be as well."""
         self._wake(self._neighbours.heard(incident) - {incident.id})
+        if not incident.open:
+            self._members.forget(incident.id)
 
     def _wake(self, incidents: Iterable[str]) -> None:
         for one in sorted(incidents):
@@ -118,6 +122,7 @@ class Keeper:
         if running != self._swept:
             await self._sweep(seen.now)
             self._swept = running
+        self._wake(await self._members.look())
         await self._tell(seen, running)
 
     async def _sweep(self, now: datetime) -> None:

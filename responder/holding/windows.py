@@ -17,8 +17,12 @@ Running = tuple[tuple[MaintenanceWindow, Stretch], ...]
 class KnownWindows:
     """See the module. Every answer is arithmetic; a window that is over holds nothing, however old what is known is."""
 
-    def __init__(self, rules: Callable[[], Compiled]) -> None:
+    def __init__(
+        self, rules: Callable[[], Compiled], covers: Callable[[MaintenanceWindow, Incident], bool]
+    ) -> None:
+        """``covers`` says whether a window concerns all of an incident."""
         self._rules = rules
+        self._covers = covers
         self.kept: tuple[tuple[WindowSpec, MaintenanceWindow], ...] = ()
         self._known: tuple[Compiled, datetime, datetime | None, Running] | None = None
 
@@ -49,7 +53,5 @@ class KnownWindows:
     def holds(self, incident: Incident, now: datetime) -> tuple[Hold, ...]:
         """What holds an incident back now."""
         return tuple(
-            window.hold(stretch)
-            for window, stretch in self.running(now)
-            if window.concerns(incident.labels, incident.service)
+            window.hold(stretch) for window, stretch in self.running(now) if self._covers(window, incident)
         )

@@ -24,7 +24,7 @@ from responder.rules.files import DefaultShape, RuleShape, SeverityShape
 from responder.rules.maintenance import read_windows
 from responder.rules.plugin_checks import plugin_problems
 from responder.rules.quiet_hours import quiet_problems
-from responder.rules.raw import PluginEntry, RawRules, RuleEntry, ungrouped
+from responder.rules.raw import PluginEntry, RawRules, RuleEntry
 from responder.rules.reachability import unreachable_rules
 from responder.rules.reference_checks import channel_problems, default_row_problems, reference_problems
 from responder.rules.times import check_times
@@ -249,8 +249,6 @@ class _Merging:
         yield from dependency_problems(services, rows, lambda name: self._place("services", name))
         for name, text, level in quiet_problems(raw.named):
             yield self._place("quiet_hours", name).problem(text, level)
-        for window, text in ungrouped(raw):
-            yield self._place("maintenance", window).problem(text, "warning")
 
     def _place(self, key: str, name: str) -> Place:
         return self._places.get((key, name), Place("rules", 1, 1))

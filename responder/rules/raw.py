@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -40,16 +39,6 @@ class RawRules(msgspec.Struct, frozen=True, kw_only=True):
     severities: dict[Severity, SeverityShape] = {}
     named: dict[str, dict[str, Any]] = {}
     digest: str = ""
-
-
-def ungrouped(raw: RawRules) -> Iterator[tuple[str, str]]:
-    """Windows that go by labels of which an incident may have several, and what is to be said of that."""
-    shapes: list[RuleShape | DefaultShape] = [raw.default, *(entry.shape for entry in raw.rules)]
-    grouped = {"service", *(name for shape in shapes for name in shape.group_by or ("alertname",))}
-    for window in raw.maintenance:
-        for name in dict.fromkeys(one.name for one in window.matchers if one.name not in grouped):
-            text = f"maintenance {window.name}: no rule groups by {name!r}: an incident goes by that of its first alert"
-            yield window.name, text
 
 
 def levels_of(shape: SeverityShape) -> dict[Level, timedelta]:

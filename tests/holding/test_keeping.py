@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,7 +29,7 @@ services:
   dashboards: {depends_on: [api]}
 """
 
-Replicas = Callable[..., tuple[Held, Held]]
+Make = Callable[..., Awaitable[tuple[Held, Held]]]
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def world() -> World:
 
 
 @pytest.fixture
-async def two(store: Store, world: World, tmp_path: Path) -> AsyncIterator[Callable[..., object]]:
+async def two(store: Store, world: World, tmp_path: Path) -> AsyncIterator[Make]:
     """Two replicas on these rules, started."""
     made: list[Held] = []
 
@@ -58,11 +58,11 @@ def rules_from(tmp_path: Path, text: str) -> Compiled:
     return rules_of(tmp_path / "other", text)
 
 
-async def spec(store: Store, begins: timedelta, ends: timedelta, *match: str, **more: str) -> WindowSpec:
+async def spec(store: Store, begins: timedelta, ends: timedelta, *match: str, note: str = "") -> WindowSpec:
     now = await store.now()
     made = WindowSpec(
         name="move", match=match or ('service="database"',), start=now + begins, end=now + ends, by="ana",
-        made_at=now, **more,
+        made_at=now, note=note,
     )  # fmt: skip
     return msgspec.structs.replace(made, id=id_of(made))
 
@@ -73,9 +73,9 @@ async def timeline(store: Store, service: str) -> list[tuple[Reason, str]]:
 
 
 async def test_e4_what_still_fires_at_the_end_of_a_window_pages_within_one_tick(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object]
+    store: Store, world: World, turned: TurnedClock, two: Make
 ) -> None:
-    first, second = await two()  # type: ignore[misc]
+    first, second = await two()
     await first.keeper.make(await spec(store, -HOUR, HOUR))
     await settled(first, second)
     await second.fire(alert("Down", "database", "P1"))
@@ -89,9 +89,9 @@ async def test_e4_what_still_fires_at_the_end_of_a_window_pages_within_one_tick(
 
 
 async def test_e6_a_window_that_begins_takes_in_what_is_open_already_and_gives_it_back_when_it_is_ended(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object]
+    store: Store, world: World, turned: TurnedClock, two: Make
 ) -> None:
-    first, second = await two()  # type: ignore[misc]
+    first, second = await two()
     await first.fire(alert("Down", "database", "P1"), alert("Slow", "api", "P1"))
     await settled(first, second)
     assert sorted(paged(world)) == ["backend primary", "dbteam primary"]
@@ -111,9 +111,9 @@ async def test_e6_a_window_that_begins_takes_in_what_is_open_already_and_gives_i
 
 
 async def test_e5_pages_that_wait_to_be_sent_are_fenced_off_by_a_window_that_begins(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object]
+    store: Store, world: World, turned: TurnedClock, two: Make
 ) -> None:
-    first, second = await two()  # type: ignore[misc]
+    first, second = await two()
     world.down.add("chat")
     await first.fire(alert("Down", "database", "P1"))
     await settled(first, second)
@@ -130,9 +130,9 @@ async def test_e5_pages_that_wait_to_be_sent_are_fenced_off_by_a_window_that_beg
 
 
 async def test_no_alert_stays_suppressed_by_a_window_that_is_over_whatever_was_restarted(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object]
+    store: Store, world: World, turned: TurnedClock, two: Make
 ) -> None:
-    first, second = await two()  # type: ignore[misc]
+    first, second = await two()
     await first.keeper.make(await spec(store, -HOUR, HOUR))
     await first.fire(alert("Down", "database", "P1"))
     await settled(first, second)
@@ -145,14 +145,14 @@ async def test_no_alert_stays_suppressed_by_a_window_that_is_over_whatever_was_r
 
 
 async def test_a_window_that_went_while_everything_was_down_holds_nothing(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object], tmp_path: Path
+    store: Store, world: World, turned: TurnedClock, two: Make, tmp_path: Path
 ) -> None:
     text = "maintenance: [{name: m, match: ['service=\"database\"'], from: 2020-01-01T00:00Z, to: 2020-01-02T00:00Z}]"
     now = await store.now()
     text = text.replace("2020-01-01T00:00Z", f"{now - HOUR:%FT%TZ}").replace(
         "2020-01-02T00:00Z", f"{now + 9 * HOUR:%FT%TZ}"
     )
-    first, second = await two(text)  # type: ignore[misc]
+    first, second = await two(text)
     await first.fire(alert("Down", "database", "P1"))
     await settled(first, second)
     assert paged(world) == []
@@ -166,9 +166,9 @@ async def test_a_window_that_went_while_everything_was_down_holds_nothing(
 
 
 async def test_a_window_of_the_rule_files_that_a_reload_brings_or_takes_is_heeded_at_once(
-    store: Store, world: World, two: Callable[..., object], tmp_path: Path
+    store: Store, world: World, two: Make, tmp_path: Path
 ) -> None:
-    first, second = await two()  # type: ignore[misc]
+    first, second = await two()
     await first.fire(alert("Down", "database", "P1"))
     await settled(first, second)
     now = await store.now()
@@ -184,9 +184,9 @@ async def test_a_window_of_the_rule_files_that_a_reload_brings_or_takes_is_heede
 
 
 async def test_e12_the_beginning_and_the_end_are_told_once_to_the_primaries_concerned(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object]
+    store: Store, world: World, turned: TurnedClock, two: Make
 ) -> None:
-    first, second = await two()  # type: ignore[misc]
+    first, second = await two()
     await first.keeper.make(
         await spec(store, timedelta(minutes=5), HOUR, 'service=~"api|database"', note="moving")
     )
@@ -216,9 +216,9 @@ async def test_e12_the_beginning_and_the_end_are_told_once_to_the_primaries_conc
 
 
 async def test_an_end_before_its_time_and_an_end_that_was_slept_through_are_told_as_well(
-    store: Store, turned: TurnedClock, two: Callable[..., object]
+    store: Store, turned: TurnedClock, two: Make
 ) -> None:
-    first, second = await two()  # type: ignore[misc]
+    first, second = await two()
     window = await spec(store, timedelta(0), HOUR)
     await first.keeper.make(window)
     await settled(first, second)
@@ -240,7 +240,7 @@ async def test_an_end_before_its_time_and_an_end_that_was_slept_through_are_told
 
 
 async def test_a_window_that_comes_again_is_told_of_each_time(
-    store: Store, turned: TurnedClock, two: Callable[..., object]
+    store: Store, turned: TurnedClock, two: Make
 ) -> None:
     now = await store.now()
     starts = (now + timedelta(minutes=10)).astimezone(UTC)
@@ -248,7 +248,7 @@ async def test_a_window_that_comes_again_is_told_of_each_time(
         "maintenance: [{name: nightly, match: ['service=\"database\"'], timezone: UTC, every: FREQ=DAILY, lasts: 30m, "
         f"starts: {starts:%FT%R}}}]"
     )
-    first, second = await two(text)  # type: ignore[misc]
+    first, second = await two(text)
     for _ in range(2 * 24 * 3):
         turned.turn(minutes=20)
         await settled(first, second)
@@ -258,9 +258,9 @@ async def test_a_window_that_comes_again_is_told_of_each_time(
 
 
 async def test_a_replica_that_has_not_heard_of_a_window_does_not_undo_what_the_other_one_did(
-    store: Store, world: World, two: Callable[..., object], turned: TurnedClock
+    store: Store, world: World, two: Make, turned: TurnedClock
 ) -> None:
-    first, second = await two()  # type: ignore[misc]
+    first, second = await two()
     await first.keeper.make(await spec(store, timedelta(0), HOUR))
     await first.fire(alert("Down", "database", "P1"))
     for _ in range(50):  # the second one only decides, and does not look
@@ -272,6 +272,32 @@ async def test_a_replica_that_has_not_heard_of_a_window_does_not_undo_what_the_o
     assert (await incidents(store))["database"].holds != ()
     await settled(first, second)
     assert paged(world) == []
+
+
+async def test_a_window_holds_an_incident_only_while_it_covers_all_of_it_that_fires(
+    store: Store, world: World, turned: TurnedClock, two: Make
+) -> None:
+    """The rule groups by cluster, not by instance: one incident may hold alerts of several."""
+    first, second = await two()
+    await first.keeper.make(await spec(store, timedelta(0), 5 * HOUR, 'instance="a"'))
+    await settled(first, second)
+    one, other = (alert("Down", "database", "P1", instance=name) for name in "ab")
+    await first.fire(one)
+    await settled(first, second)
+    assert paged(world) == []
+    await second.fire(other)
+    await settled(first, second)
+    turned.turn(seconds=6)  # what joins is looked at within seconds
+    await settled(first, second)
+    assert paged(world) == ["dbteam primary"]
+    await second.resolve(other)
+    await settled(first, second)
+    turned.turn(seconds=6)
+    await settled(first, second)
+    turned.turn(minutes=10)
+    await settled(first, second)
+    assert (await incidents(store))["database"].holds != ()
+    assert paged(world) == ["dbteam primary"]
 
 
 async def test_the_store_keeps_a_bounded_number_of_windows(
@@ -287,10 +313,8 @@ async def test_the_store_keeps_a_bounded_number_of_windows(
     assert await windows.put(specs[2]) == "ok"
 
 
-async def test_what_a_newer_version_wrote_hides_nothing_and_ends_nothing(
-    store: Store, two: Callable[..., object]
-) -> None:
-    first, second = await two()  # type: ignore[misc]
+async def test_what_a_newer_version_wrote_hides_nothing_and_ends_nothing(store: Store, two: Make) -> None:
+    first, second = await two()
     await store.client.hset(f"{store.base}:maintenance", "x", b'99999999999999|{"name":1}')
     await store.client.hset(f"{store.base}:told", "x:begin", b'99999999999999|{"name":1}')
     await store.client.hset(f"{store.base}:outlines", mapping={"#": "7", "x": b'{"severity":"P9"}'})
@@ -308,9 +332,9 @@ def night(now: datetime) -> str:
 
 
 async def test_l5_a_night_is_waited_for_over_restarts_and_its_morning_is_not_slept_through(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object]
+    store: Store, world: World, turned: TurnedClock, two: Make
 ) -> None:
-    first, second = await two(night(await store.now()))  # type: ignore[misc]
+    first, second = await two(night(await store.now()))
     await first.fire(alert("Slow", "api", "P3"))
     await settled(first, second)
     for _ in range(5):
@@ -327,9 +351,9 @@ async def test_l5_a_night_is_waited_for_over_restarts_and_its_morning_is_not_sle
 
 
 async def test_in_the_morning_one_page_tells_of_all_that_waited_and_each_counts_as_paged(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object]
+    store: Store, world: World, turned: TurnedClock, two: Make
 ) -> None:
-    first, second = await two(night(await store.now()))  # type: ignore[misc]
+    first, second = await two(night(await store.now()))
     for number in range(6):
         await (first, second)[number % 2].fire(alert(f"Slow{number}", "api", "P3"))
         turned.turn(seconds=3)
@@ -341,10 +365,8 @@ async def test_in_the_morning_one_page_tells_of_all_that_waited_and_each_counts_
     turned.turn(seconds=5)
     await settled(first, second)
     assert sorted(paged(world)) == ["backend primary", "dbteam primary"]
-    found = [
-        one
-        for one in (await Reader(store).snapshots([i for i, _ in await Reader(store).ids("all", "+inf", 50)]))
-    ]
+    reader = Reader(store)
+    found = await reader.snapshots([name for name, _ in await reader.ids("all", "+inf", 50)])
     api = [one for one in found if one.service == "api"]
     assert len(api) == 6
     assert all([page.status for page in one.pages] == ["delivered"] for one in api)
@@ -359,9 +381,9 @@ async def test_in_the_morning_one_page_tells_of_all_that_waited_and_each_counts_
 
 
 async def test_where_the_one_page_fails_the_others_are_paged_by_themselves(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object]
+    store: Store, world: World, turned: TurnedClock, two: Make
 ) -> None:
-    first, second = await two(night(await store.now()))  # type: ignore[misc]
+    first, second = await two(night(await store.now()))
     for number in range(3):
         await first.fire(alert(f"Slow{number}", "api", "P3"))
         turned.turn(seconds=3)
@@ -380,9 +402,9 @@ async def test_where_the_one_page_fails_the_others_are_paged_by_themselves(
 
 
 async def test_an_attached_service_is_not_paged_is_listed_and_goes_its_own_way_at_the_end(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object]
+    store: Store, world: World, turned: TurnedClock, two: Make
 ) -> None:
-    first, second = await two(GRAPH)  # type: ignore[misc]
+    first, second = await two(GRAPH)
     database = alert("Down", "database", "P1")
     await first.fire(database)
     await settled(first, second)
@@ -413,9 +435,9 @@ async def test_an_attached_service_is_not_paged_is_listed_and_goes_its_own_way_a
 
 @pytest.mark.parametrize("first_to_fire", ["database", "api"])
 async def test_in_whichever_order_they_arrive_on_whichever_replica_one_of_them_is_paged(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object], first_to_fire: str
+    store: Store, world: World, turned: TurnedClock, two: Make, first_to_fire: str
 ) -> None:
-    one, other = await two(GRAPH)  # type: ignore[misc]
+    one, other = await two(GRAPH)
     services = ["database", "api"] if first_to_fire == "database" else ["api", "database"]
     await one.fire(alert("A", services[0], "P2"))
     await settled(one, other)
@@ -428,9 +450,9 @@ async def test_in_whichever_order_they_arrive_on_whichever_replica_one_of_them_i
 
 
 async def test_s4_after_a_restart_an_attached_service_is_not_paged(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object]
+    store: Store, world: World, turned: TurnedClock, two: Make
 ) -> None:
-    first, second = await two(GRAPH)  # type: ignore[misc]
+    first, second = await two(GRAPH)
     await first.fire(alert("Down", "database", "P1"))
     await settled(first, second)
     await second.fire(alert("Slow", "api", "P1"))
@@ -446,9 +468,9 @@ async def test_s4_after_a_restart_an_attached_service_is_not_paged(
 
 
 async def test_an_acknowledged_dependency_still_carries_what_stands_on_it(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object]
+    store: Store, world: World, turned: TurnedClock, two: Make
 ) -> None:
-    first, second = await two(GRAPH)  # type: ignore[misc]
+    first, second = await two(GRAPH)
     await first.fire(alert("Down", "database", "P1"))
     await settled(first, second)
     incident = (await incidents(store))["database"]
@@ -462,9 +484,9 @@ async def test_an_acknowledged_dependency_still_carries_what_stands_on_it(
 
 
 async def test_l4_what_is_held_down_when_every_replica_is_killed_is_paged_after_the_start(
-    store: Store, world: World, turned: TurnedClock, two: Callable[..., object]
+    store: Store, world: World, turned: TurnedClock, two: Make
 ) -> None:
-    first, second = await two(GRAPH)  # type: ignore[misc]
+    first, second = await two(GRAPH)
     await first.fire(alert("Slow", "api", "P2"))
     await settled(first, second)
     assert paged(world) == []
@@ -477,18 +499,18 @@ async def test_l4_what_is_held_down_when_every_replica_is_killed_is_paged_after_
 
 
 async def test_without_a_graph_windows_or_nights_an_incident_is_paged_as_ever(
-    store: Store, world: World, two: Callable[..., object]
+    store: Store, world: World, two: Make
 ) -> None:
-    first, second = await two()  # type: ignore[misc]
+    first, second = await two()
     await first.fire(alert("Slow", "api", "P2"), alert("Down", "database", "P3"))
     await settled(first, second)
     assert sorted(paged(world)) == ["backend primary", "dbteam primary"]
 
 
 async def test_outlines_leave_the_store_with_their_incidents(
-    store: Store, two: Callable[..., object], turned: TurnedClock
+    store: Store, two: Make, turned: TurnedClock
 ) -> None:
-    first, second = await two()  # type: ignore[misc]
+    first, second = await two()
     slow = alert("Slow", "api", "P2")
     await first.fire(slow)
     await settled(first, second)

@@ -193,8 +193,8 @@ def test_the_dependency_tells_those_who_were_paged_which_services_are_attached()
     ]  # fmt: skip
     assert updates == [(1, "More services are affected.")]
     play.until(3)
-    updates = [m for m, e in play.effects if isinstance(e, SendMessage) and e.kind == "update"]
-    assert updates == [1, 2]  # the second one a minute after the first
+    times = [m for m, e in play.effects if isinstance(e, SendMessage) and e.kind == "update"]
+    assert times == [1, 2]  # the second one a minute after the first
     assert [one.service for one in play.incident.attached] == ["s1", "s2"]
     lines = [entry.text for one in play.decisions for entry in one.entries if entry.reason is Reason.ATTACHED]
     assert lines == [
