@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from enum import StrEnum
 
 import msgspec
 
 from responder.incident.severity import Severity
+from responder.parameters import ParameterError, kubernetes_namespace
 from responder.secrets import Secret
 
 
@@ -69,11 +71,20 @@ class Token(_Section, frozen=True, kw_only=True):
     role: str = "responder"
 
 
+class PersonConfig(_Section, frozen=True, kw_only=True):
+    """A person whom Slack knows by a user id (``U…``), and what they may do. ``role``: viewer, responder or admin."""
+
+    name: str
+    slack: str
+    role: str = "responder"
+
+
 class AuthConfig(_Section, frozen=True, kw_only=True):
     """Who may post alerts and who may call the API."""
 
     webhook: WebhookAuth = WebhookAuth()
     tokens: tuple[Token, ...] = ()
+    people: tuple[PersonConfig, ...] = ()
     allow_anonymous_webhook: bool = False
     """Taking alerts from anybody beyond loopback is meant."""
 
@@ -95,11 +106,28 @@ class PostgresTarget(_Target, frozen=True, kw_only=True):
 
 
 class KubernetesTarget(_Target, frozen=True, kw_only=True):
-    """A cluster: a context of a kubeconfig, or the one that we run in."""
+    """A cluster: a context of a kubeconfig, or the one that we run in.
+
+    ``namespaces`` are the others that probes and actions may reach, since a label may choose one; ``*`` is any.
+    """
 
     context: str | None = None
     kubeconfig: str | None = None
     namespace: str
+    namespaces: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no namespace."""
+        try:
+            kubernetes_namespace(self.namespace, "namespace")
+            for one in self.namespaces:
+                kubernetes_namespace("any" if one == "*" else one, "namespaces")
+        except ParameterError as error:
+            raise ValueError(str(error)) from None
+
+    def reaches(self, namespace: str) -> bool:
+        """Whether probes and actions may look there."""
+        return namespace == self.namespace or not {namespace, "*"}.isdisjoint(self.namespaces)
 
 
 class PrometheusTarget(_Target, frozen=True, kw_only=True):
@@ -116,18 +144,26 @@ class HttpTarget(_Target, frozen=True, kw_only=True):
     headers: dict[str, Secret] = {}
 
 
+class SupersetProvider(StrEnum):
+    """Who checks a password for Superset; single sign-on has none to check."""
+
+    DB = "db"
+    LDAP = "ldap"
+
+
 class SupersetTarget(_Target, frozen=True, kw_only=True):
     """A Superset."""
 
     url: str
     username: str
     password: Secret
+    provider: SupersetProvider = SupersetProvider.DB
 
 
 class SupabaseTarget(_Target, frozen=True, kw_only=True):
-    """A Supabase project and the Management API's access token."""
+    """A Supabase project, as the Management API at ``url`` knows it, and an access token of that API."""
 
-    url: str
+    url: str = "https://api.supabase.com"
     project_ref: str
     access_token: Secret
 

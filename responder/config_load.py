@@ -17,6 +17,7 @@ from responder.config import ChannelSection, Config, TypeCatalogue
 from responder.documents import Document, Problem, ProblemsError
 from responder.registry import did_you_mean
 from responder.secrets import Secret
+from responder.targets.supabase import misconfigured
 from responder.typed import read
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -29,7 +30,6 @@ _NOT_YET = {
     "archive": "this version keeps history in the store only",
     "heartbeats": "this version does not watch heartbeats",
 }
-_TARGETS_NOT_YET = ("kubernetes", "prometheus", "superset", "supabase")
 
 
 class ConfigError(ProblemsError):
@@ -95,10 +95,17 @@ def with_a_channel(config: Config, catalogue: TypeCatalogue) -> Config:
 
 def _resolved(config: Config, folder: Path) -> Config:
     """Paths made relative to the file that names them."""
+    clusters = {
+        name: msgspec.structs.replace(one, kubeconfig=str(folder / Path(one.kubeconfig).expanduser()))
+        if one.kubeconfig
+        else one
+        for name, one in config.targets.kubernetes.items()
+    }
     return msgspec.structs.replace(
         config,
         rules=tuple(str(folder / one) + ("/" if one.endswith("/") else "") for one in config.rules),
         data_dir=str(folder / config.data_dir),
+        targets=msgspec.structs.replace(config.targets, kubernetes=clusters),
     )
 
 
@@ -173,9 +180,9 @@ class _Loading:
         for key, why in _NOT_YET.items():
             if key in self._places:
                 self._document.report(self._places[key], f"{key}: accepted, but {why}", "warning")
-        for kind in _TARGETS_NOT_YET:
-            if getattr(config.targets, kind):
-                text = f"targets.{kind}: accepted, but no probe of this version uses it"
+        for name, project in config.targets.supabase.items():
+            if wrong := misconfigured(project):
+                text = f"targets.supabase.{name}.{wrong}"
                 self._document.report(self._places["targets"], text, "warning")
 
 
@@ -218,6 +225,17 @@ def _auth_problems(config: Config) -> Iterator[tuple[str, str]]:
     for token in config.auth.tokens:
         if token.role not in ROLES:
             yield "auth.tokens", f"{token.name}: expected role viewer, responder or admin, got {token.role!r}"
+    for person in config.auth.people:
+        if person.role not in ROLES:
+            yield (
+                "auth.people",
+                f"{person.name}: expected role viewer, responder or admin, got {person.role!r}",
+            )
+        if not re.fullmatch(r"[UW][A-Z0-9]{2,30}", person.slack):
+            yield (
+                "auth.people",
+                f"{person.name}: slack: expected a user id such as U0123456, got {person.slack!r}",
+            )
 
 
 def _listen_problems(config: Config) -> Iterator[tuple[str, str]]:

@@ -25,6 +25,9 @@ _TO_RESOLVE = (300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 259200, 604800)
 _PROBE = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20)
 
 WEBHOOK_CODES = ("200", "400", "401", "413", "415", "503")
+ACTION_OUTCOMES = (
+    "refused", "rehearsed", "performed", "failed", "unknown", "effective", "ineffective",
+)  # fmt: skip
 PAGE_OUTCOMES = ("delivered", "retried", "failed", "unreachable", "dropped", "expired")
 
 
@@ -82,8 +85,18 @@ class Metrics:
             ["service", "severity", "level"],
             registry=registry,
         )
+        self.unreachable = Counter(
+            "responder_levels_unreachable_total",
+            "Levels on which nobody was on call or nobody could be reached",
+            ["service", "severity", "level"],
+            registry=registry,
+        )
         self.pages = Counter(
             "responder_pages_total", "Messages by channel and what became of them", ["channel", "outcome"],
+            registry=registry,
+        )  # fmt: skip
+        self.channel_up = Gauge(
+            "responder_channel_up", "Whether this replica's own sends over the channel get through", ["channel"],
             registry=registry,
         )  # fmt: skip
         self.actions = Counter(
@@ -123,6 +136,16 @@ class Metrics:
             "responder_heartbeat_last_seen_timestamp_seconds", "When a heartbeat was last seen", ["name"],
             registry=registry,
         )  # fmt: skip
+        self.oncall_ready = Gauge(
+            "responder_oncall_ready",
+            "Whether in the coming 14 days somebody is on call at this level, can be reached, and is not everywhere",
+            ["service", "level"], registry=registry,
+        )  # fmt: skip
+        self.calendar_last_success = Gauge(
+            "responder_calendar_last_success_timestamp_seconds",
+            "When a schedule's calendar was last read or found unchanged; 0 for never", ["name"],
+            registry=registry,
+        )  # fmt: skip
         self.reload_successful = Gauge(
             "responder_config_last_reload_successful", "Whether the last load of the rules succeeded",
             registry=registry,
@@ -134,7 +157,7 @@ class Metrics:
         build = Gauge("responder_build_info", "The running version", ["version"], registry=registry)
         build.labels(_version()).set(1)
 
-    def begin(self, services: Iterable[str], channels: Iterable[str]) -> None:
+    def begin(self, services: Iterable[str], channels: Iterable[str], actions: Iterable[str]) -> None:
         """Show every label set that can occur, at zero: the first event must be seen by ``rate()``."""
         for code in WEBHOOK_CODES:
             self.webhooks.labels(code)
@@ -143,6 +166,9 @@ class Metrics:
         for channel in channels:
             for outcome in PAGE_OUTCOMES:
                 self.pages.labels(channel, outcome)
+        for action in actions:
+            for outcome in ACTION_OUTCOMES:
+                self.actions.labels(action, outcome)
         for severity in Severity:
             self.time_to_page.labels(severity)
             for service in (*services, OTHER):
@@ -155,6 +181,7 @@ class Metrics:
             self.sla_response.labels(service, severity, outcome)
         for level in LEVELS:
             self.escalations.labels(service, severity, level)
+            self.unreachable.labels(service, severity, level)
 
     def observe(self, decision: Decision) -> None:
         """Count what a decision says; nobody else counts incidents."""
@@ -168,6 +195,8 @@ class Metrics:
                     self.time_to_page.labels(severity).observe(seconds)
                 case decided.Escalated(level=level):
                     self.escalations.labels(service, severity, level).inc()
+                case decided.Unreachable(level=level):
+                    self.unreachable.labels(service, severity, level).inc()
                 case decided.ResponseJudged(met=met):
                     self.sla_response.labels(service, severity, "met" if met else "breached").inc()
                 case decided.AcknowledgedAfter(seconds=seconds):
@@ -180,6 +209,18 @@ class Metrics:
         self.incidents_open.clear()
         for labels, count in counts.items():
             self.incidents_open.labels(*labels).set(count)
+
+    def set_ready(self, ready: Mapping[tuple[str, str], bool]) -> None:
+        """Show, for each service and level of the matrix, whether somebody will be there; rows that went are gone."""
+        self.oncall_ready.clear()
+        for labels, one in ready.items():
+            self.oncall_ready.labels(*labels).set(one)
+
+    def set_calendars(self, confirmed: Mapping[str, float]) -> None:
+        """Show when each calendar was last confirmed."""
+        self.calendar_last_success.clear()
+        for name, at in confirmed.items():
+            self.calendar_last_success.labels(name).set(at)
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """The text that the ``Accept`` header asks for, and its content type."""

@@ -15,7 +15,7 @@ from responder.config import Config
 from responder.config_load import configured_secrets
 from responder.documents import Problem
 from responder.rules.compile import Compiled, Timing
-from responder.rules.explain import Explanation, explain
+from responder.rules.explain import Explanation, Who, explain
 from responder.rules.load import LoadedRules, RulesError, Surroundings, load, rule_files
 from responder.secrets import Redactor, Secret
 
@@ -48,9 +48,9 @@ class Rulebook:
         self.warnings = loaded.problems
         self._lock = asyncio.Lock()
 
-    def explain(self, labels: Mapping[str, str]) -> Explanation:
+    def explain(self, labels: Mapping[str, str], who: Who) -> Explanation:
         """What happens to an alert with these labels."""
-        return explain(self.rules, labels)
+        return explain(self.rules, labels, who)
 
     def slack_secrets(self) -> dict[str, Secret]:
         """The signing secret of each slack channel."""
@@ -112,8 +112,15 @@ def timing_of(config: Config) -> Timing:
 def surroundings_of(config: Config) -> Surroundings:
     """What the rules may refer to."""
     kinds = ("postgres", "http", "kubernetes", "prometheus", "superset", "supabase")
-    targets = {kind: frozenset(getattr(config.targets, kind)) for kind in kinds}
-    return Surroundings(catalogue=catalogue(), targets=targets, channels=tuple(config.channels))
+    sections = {kind: getattr(config.targets, kind) for kind in kinds}
+    return Surroundings(
+        catalogue=catalogue(),
+        targets={kind: frozenset(section) for kind, section in sections.items()},
+        allowed={
+            (kind, name): one.allow for kind, section in sections.items() for name, one in section.items()
+        },
+        channels=tuple(config.channels),
+    )
 
 
 def load_rules(config: Config) -> LoadedRules:

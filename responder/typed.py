@@ -26,8 +26,8 @@ NODE_LIMIT = 500_000  # nodes visited in one value: aliases could make a small f
 def read(document: Document, node: yaml.Node, kind: Any, what: str) -> Any:
     """A node as a value of a type, or ``msgspec.UNSET`` after its problems were noted in the document.
 
-    Understood: structs, lists and tuples, dicts, optionals and unions of one struct, texts, numbers, booleans, enums,
-    durations and secrets.
+    Understood: structs, lists and tuples, dicts, optionals and unions of one struct or dict, texts, numbers, booleans,
+    enums, durations, secrets, and types that read themselves from a text (``from_text``, which raises ``ValueError``).
     """
     return _Reading(document).read(node, kind, what)
 
@@ -51,7 +51,7 @@ class _Reading:
         if optional and is_null(node):
             return None
         origin = get_origin(kind) or kind
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        if _is_struct(kind):
             return self._struct(node, kind, what)
         if origin in (list, tuple, frozenset):
             return self._list(node, kind, origin, what)
@@ -133,17 +133,22 @@ class _Reading:
         result, good = {}, True
         for key, key_node, value_node in self._document.items(node, what):
             name = key if key_kind is str else self._scalar(key_node, key_kind, what)
-            value = self.read(value_node, value_kind, f"{what}.{key}")
+            if value_kind is Secret and key.endswith("_file"):
+                name, value = key.removesuffix("_file"), self._secret_file(value_node, f"{what}.{key}")
+            else:
+                value = self.read(value_node, value_kind, f"{what}.{key}")
+            if name in result:
+                value = self._fail(key_node, f"{what}.{name}: give either the value or its _file form")
             good = good and name is not msgspec.UNSET and value is not msgspec.UNSET
             result[name] = value
         return result if good else msgspec.UNSET
 
     def _union(self, node: yaml.Node, kinds: tuple[Any, ...], what: str) -> Any:
-        """A scalar or a struct (or list), told apart by the form of the node."""
-        structs = [k for k in kinds if isinstance(k, type) and issubclass(k, msgspec.Struct)]
+        """A scalar, a struct or dict, or a list, told apart by the form of the node."""
+        mappings = [k for k in kinds if _is_struct(k) or (get_origin(k) or k) in (dict, Mapping)]
         lists = [k for k in kinds if (get_origin(k) or k) in (list, tuple)]
-        scalars = [k for k in kinds if k not in structs and k not in lists]
-        wanted = structs if isinstance(node, yaml.MappingNode) else (
+        scalars = [k for k in kinds if k not in mappings and k not in lists]
+        wanted = mappings if isinstance(node, yaml.MappingNode) else (
             lists if isinstance(node, yaml.SequenceNode) else scalars
         )  # fmt: skip
         if not wanted:
@@ -191,7 +196,7 @@ _TRAPS = {
 }
 
 
-def _from_scalar(  # noqa: C901 - one arm per kind
+def _from_scalar(  # noqa: C901, PLR0911 - one arm per kind
     node: yaml.ScalarNode, kind: Any, text: str
 ) -> Any:
     tag = str(node.tag)
@@ -215,6 +220,8 @@ def _from_scalar(  # noqa: C901 - one arm per kind
         return int(text)
     if kind is float:
         return _checked(float, text, f"expected a number, got {text!r}")
+    if hasattr(kind, "from_text"):
+        return _checked(kind.from_text, text, "")
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         known = [str(one.value) for one in kind]
         return _checked(kind, text, f"expected one of {', '.join(known)}, got {text!r}{closest(text, known)}")
@@ -267,6 +274,11 @@ def _without_none(kind: Any) -> tuple[Any, bool]:
         optional = len(rest) < len(get_args(kind))
         return (rest[0] if len(rest) == 1 else Union[rest]), optional  # noqa: UP007 - built at run time
     return kind, False
+
+
+def _is_struct(kind: Any) -> bool:
+    """Whether it is written as a mapping; a struct that reads itself from a text is not."""
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct) and not hasattr(kind, "from_text")
 
 
 def _is_secret(kind: Any) -> bool:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import aiohttp
 import msgspec
 import structlog
 from aiohttp import web
 
+from responder.actions.book import briefs
+from responder.calendars.fetch import fetch
+from responder.calendars.kept import Copies
 from responder.clock import Clock
 from responder.config import Config
+from responder.duty import Duty, DutyHooks, calendars_in
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outbox import Performer
+from responder.engine.outside import Elsewhere
 from responder.engine.store_desk import StoreDesk
-from responder.incident.effects import Effect, RunTriage, SendMessage, SettleDoubts
+from responder.hands import Actions, Diagnosis, HandParts
+from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
 from responder.incident.facts import Fact
 from responder.incident.state import Incident
 from responder.intake.alertmanager import Alertmanagers
@@ -24,19 +32,22 @@ from responder.intake.doubts import DoubtSettler
 from responder.intake.intake import Intake
 from responder.metrics import Metrics
 from responder.paging.base import Channel
-from responder.paging.delivery import Delivery, Links
+from responder.paging.delivery import Delivery, DeliveryHooks, Links
+from responder.paging.reach import reach_of
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
+from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
+from responder.store.overrides import Overrides
 from responder.store.reading import Reader
 from responder.store.store import Store, Taken
-from responder.triage.base import ProbeTools
-from responder.triage.neighbours import StoreNeighbours
+from responder.store.verified import Verified
+from responder.targets.base import Toolbox
+from responder.targets.kubernetes import Clusters
 from responder.triage.performer import TriagePerformer
-from responder.triage.runner import TriageRunner
 from responder.web import WebParts, application
 from responder.web.webhook import Webhook
 
@@ -45,8 +56,11 @@ log = structlog.get_logger(__name__)
 PAGE_LIMIT = timedelta(seconds=10)
 TRIAGE_LIMIT = timedelta(seconds=24)
 SETTLE_LIMIT = timedelta(seconds=15)
+#: The gates, the change (at most 30 s) and the looks before and after it.
+ACTION_LIMIT = timedelta(seconds=100)
 ACK_LINK_LIFETIME = timedelta(hours=48)
 _TRIAGE_SEATS = 64
+_ACTION_SEATS = 16
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +73,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     chance: random.Random
     store: Store
     reader: Reader
+    charts: Charts
     session: aiohttp.ClientSession
     channels: Mapping[str, Channel]
     tokens: AckTokens
@@ -74,16 +89,48 @@ class Wiring:
         self._config = parts.config
         self._metrics = parts.metrics
         self._rulebook = parts.rulebook
-        self._runners: dict[str, TriageRunner] = {}
+        self._clusters = Clusters(parts.config.targets.kubernetes)
+        tools = Toolbox(
+            targets=parts.config.targets, session=parts.session, clusters=self._clusters, clock=parts.clock
+        )
+        hands = HandParts(
+            tools=tools,
+            rulebook=parts.rulebook,
+            store=parts.store,
+            reader=parts.reader,
+            charts=parts.charts,
+            metrics=parts.metrics,
+        )
+        self.duty = self._duty()
+        self._diagnosis = Diagnosis(hands)
+        self._actions = Actions(hands, self._diagnosis)
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
         self._intake = Intake(self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics)
 
+    def _duty(self) -> Duty:
+        parts = self._parts
+        hooks = DutyHooks(
+            reach=lambda: reach_of(self._rulebook.rules, parts.channels),
+            ready=self._metrics.set_ready,
+            calendars=self._metrics.set_calendars,
+        )
+        return Duty(
+            lambda: self._rulebook.rules,
+            Overrides(parts.store),
+            partial(fetch, parts.session),
+            Copies(calendars_in(Path(self._config.data_dir))),
+            hooks,
+        )
+
+    def _who_now(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+        return self.duty.who(names, self._parts.clock.now())
+
     async def close(self) -> None:
-        """End what probes are still under way."""
-        for runner in self._runners.values():
-            await runner.close()
+        """End what probes are still under way, and let go of the clusters."""
+        await self._diagnosis.close()
+        await self._clusters.close()
 
     def _engine(self) -> Engine:
         metrics, parts = self._metrics, self._parts
@@ -92,9 +139,10 @@ class Wiring:
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._dropped,
+            elsewhere=Elsewhere(on_call=self.duty.who),
         )
         queues = {name: channel.concurrency for name, channel in parts.channels.items()}
-        queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2}
+        queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2, RunAction.QUEUE: _ACTION_SEATS}
         return Engine(
             parts.store,
             lambda: self._rulebook.rules,
@@ -112,54 +160,39 @@ class Wiring:
             outcome = "expired" if why == "out of date" else "dropped"
             self._metrics.pages.labels(effect.channel, outcome).inc()
 
+    def _page_outcome(self, channel: str, outcome: str) -> None:
+        self._metrics.pages.labels(channel, outcome).inc()
+
     def _performers(self) -> dict[type[Effect], Performer]:
-        parts, config = self._parts, self._config
-        links = Links(external_url=config.external_url, acknowledge=self._ack_link)
+        parts, config, metrics = self._parts, self._config, self._metrics
+        links = Links(
+            external_url=config.external_url,
+            acknowledge=self._ack_link,
+            offers=lambda incident: briefs(
+                self._actions.book.offers(incident), incident, config.external_url
+            ),
+        )
         delivery = Delivery(
             parts.channels,
             lambda: self._rulebook.rules.contacts,
             links,
-            observe=lambda channel, outcome: self._metrics.pages.labels(channel, outcome).inc(),
+            hooks=DeliveryHooks(
+                observe=self._page_outcome,
+                up=lambda channel, up: metrics.channel_up.labels(channel).set(up),
+                redact=self._rulebook.redact,
+            ),
             chance=self._parts.chance,
         )
         peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
         settler = DoubtSettler(parts.store, peers, self._took)
-        triage = TriagePerformer(self._runner(), self._record)
+        triage = TriagePerformer(self._diagnosis.runner, self._record)
         return {
             SendMessage: Performer(perform=delivery.perform, limit=PAGE_LIMIT),
             RunTriage: Performer(perform=triage.perform, limit=TRIAGE_LIMIT),
             SettleDoubts: Performer(perform=settler.perform, limit=SETTLE_LIMIT),
+            RunAction: Performer(perform=self._actions.performer.perform, limit=ACTION_LIMIT),
+            CheckAction: Performer(perform=self._actions.checker.perform, limit=ACTION_LIMIT),
         }
-
-    def _runner(self) -> Callable[[], TriageRunner]:
-        """The runner of the rules in force; a reload makes a new one."""
-        parts = self._parts
-        tools = ProbeTools(
-            targets=self._config.targets,
-            session=parts.session,
-            clock=parts.clock,
-            neighbours=StoreNeighbours(parts.reader, lambda: self._rulebook.rules),
-        )
-        charts = Charts(parts.store)
-        made = self._runners
-
-        def runner() -> TriageRunner:
-            rules = self._rulebook.rules
-            if rules.digest not in made:
-                made.clear()
-                made[rules.digest] = TriageRunner(
-                    rules.probes,
-                    tools,
-                    observe=self._observe_probe,
-                    redact=self._rulebook.redact,
-                    keep_chart=charts.keep,
-                )
-            return made[rules.digest]
-
-        return runner
-
-    def _observe_probe(self, probe: str, outcome: str, seconds: float) -> None:
-        self._metrics.probe_duration.labels(probe, outcome).observe(seconds)
 
     async def _record(self, incident: str, fact: Fact, urgent: bool) -> None:  # noqa: FBT001 - a callback's form
         try:
@@ -187,16 +220,24 @@ class Wiring:
     def _web_parts(self) -> WebParts:
         return WebParts(
             desk=self.desk,
+            actions=self._actions.desk(self.desk),
+            duty=self.duty,
             auth=self._config.auth,
             clock=self._parts.clock,
             external_url=self._config.external_url,
             tokens=self._parts.tokens,
             rules=lambda: self._rulebook.rules,
-            explain=self._rulebook.explain,
+            explain=lambda labels: self._rulebook.explain(labels, self._who_now),
             reload=self._reload,
             ready=self._is_ready,
             metrics=self._expose,
             slack=self._rulebook.slack_secrets(),
+            chart=self._parts.charts.get,
+            channels=self._parts.channels,
+            codes=Codes(self._parts.store),
+            verified=Verified(self._parts.store),
+            redact=self._rulebook.redact,
+            page_outcome=self._page_outcome,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:
@@ -213,7 +254,8 @@ class Wiring:
     async def _expose(self, accept: str) -> tuple[bytes, str]:
         """The metrics, with the store's counts as they are now (or as they last were, where it is away)."""
         # A reload may have brought services: they too are shown at zero before their first incident.
-        self._metrics.begin(self._rulebook.rules.services, self._parts.channels)
+        rules = self._rulebook.rules
+        self._metrics.begin(rules.services, self._parts.channels, rules.actions)
         try:
             counts, depth = await self._parts.reader.gauges()
         except StoreError:

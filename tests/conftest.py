@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from helm_chart import Helm
 from hypothesis import HealthCheck, settings
 
 # The embedded Postgres looks for it at import, and warns where it is not set.
@@ -25,14 +26,14 @@ from responder.store.store import Store, StoreOptions
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
 
-pytest_plugins = ["postgres_fixtures"]
+pytest_plugins = ["action_fixtures", "kubernetes_fixtures", "postgres_fixtures"]
 
 FIXTURES = Path(__file__).parent / "fixtures" / "alertmanager"
 T = TypeVar("T")
 _numbers = itertools.count()
 
 #: Keys that stay for ever: a short list. Everything else belongs to an open incident or expires.
-PERMANENT = ("queues", "gauge", "x:", "w:", "q:", "ack_key")
+PERMANENT = ("queues", "gauge", "x:", "w:", "q:", "ack_key", "audit", "act:kill")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -132,3 +133,11 @@ async def leaked(store: Store) -> list[str]:
             continue  # waits to be performed; the outbox tests look that it goes
         found.append(name)
     return found
+
+
+@pytest.fixture(scope="session")
+def helm() -> Iterator[Helm]:
+    """One Helm engine for this worker."""
+    engine = Helm()
+    yield engine
+    engine.close()

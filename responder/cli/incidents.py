@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
 import sys
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from responder.cli.client import CallError, Client, clean, default_token, default_url
+from responder.cli.client import Client, clean
+from responder.cli.remote import me, subcommand, tell
 
 #: Subcommand -> path below the incident.
 _ACTIONS = {
@@ -21,67 +20,41 @@ _ACTIONS = {
     "note": "notes",
     "assign": "assign",
     "severity": "severity",
+    "snooze": "snooze",
 }
+#: What some of them take beside the incident: an argument, and a key of the body.
+_MORE = {"assign": "to", "severity": "severity", "snooze": "for"}
 
 
 def add_parser(commands: Any) -> None:
     """Add both commands."""
     incidents = commands.add_parser("incidents", help="list, show, acknowledge, escalate, resolve incidents")
     below = incidents.add_subparsers(dest="what", required=True, metavar="WHAT")
-    listing = _sub(below, "list", list_incidents, "open and past incidents, newest first")
+    listing = subcommand(below, "list", list_incidents, "open and past incidents, newest first")
     for name in ("state", "service", "severity"):
         listing.add_argument(f"--{name}", metavar=name.upper())
     listing.add_argument("--limit", default="50")
-    _sub(below, "show", show, "one incident with everything").add_argument("id")
+    subcommand(below, "show", show, "one incident with everything").add_argument("id")
     for name in _ACTIONS:
-        command = _sub(below, name, act, f"{name} an incident")
+        command = subcommand(below, name, act, f"{name} an incident")
         command.add_argument("id")
         if name == "assign":
             command.add_argument("to", metavar="NAME")
         elif name == "severity":
             command.add_argument("severity", choices=["P1", "P2", "P3", "P4"])
-        command.add_argument("--by", default=_me(), help="who says so (default: %(default)s)")
+        elif name == "snooze":
+            command.add_argument("for", metavar="DURATION", help="such as 30m or 4h; at most 24h")
+        command.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
         command.add_argument("--note", default="", help="a line for the time line")
     quarantine = commands.add_parser("quarantine", help="bodies that could not be read")
     kept = quarantine.add_subparsers(dest="what", required=True, metavar="WHAT")
-    _sub(kept, "list", list_quarantine, "what is kept, newest first")
+    subcommand(kept, "list", list_quarantine, "what is kept, newest first")
     for name, handler, text in (
         ("show", show_quarantined, "a body as it came"),
         ("drop", drop_quarantined, "forget one"),
         ("replay", replay, "send one to the webhook again"),
     ):
-        _sub(kept, name, handler, text).add_argument("digest")
-
-
-def _sub(below: Any, name: str, handler: Callable[..., int], text: str) -> Any:
-    command = below.add_parser(name, help=text)
-    command.add_argument(
-        "--url", default=default_url(), help="the daemon (RESPONDER_URL; default: %(default)s)"
-    )
-    command.add_argument("--token", default=default_token(), help="an API token (RESPONDER_TOKEN)")
-    command.add_argument("--json", action="store_true", help="the answer as JSON")
-    command.set_defaults(run=lambda args: _run(args, handler))
-    return command
-
-
-def _run(args: argparse.Namespace, handler: Callable[[argparse.Namespace, Client], int]) -> int:
-    try:
-        return handler(args, Client(args.url, args.token))
-    except CallError as error:
-        print(f"responder: {error}", file=sys.stderr)
-        return 1
-
-
-def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "terminal"
-
-
-def _tell(args: argparse.Namespace, answer: Any, text: str) -> int:
-    print(json.dumps(answer) if args.json else clean(text))
-    return 0
+        subcommand(kept, name, handler, text).add_argument("digest")
 
 
 def list_incidents(args: argparse.Namespace, client: Client) -> int:
@@ -90,7 +63,7 @@ def list_incidents(args: argparse.Namespace, client: Client) -> int:
         "/api/v1/incidents", state=args.state, service=args.service, severity=args.severity, limit=args.limit
     )
     lines = [_line(one) for one in answer["incidents"]] or ["no incidents"]
-    return _tell(args, answer, "\n".join(lines))
+    return tell(args, answer, "\n".join(lines))
 
 
 def _line(one: Any) -> str:
@@ -102,15 +75,15 @@ def show(args: argparse.Namespace, client: Client) -> int:
     one = client.get(f"/api/v1/incidents/{quote(args.id, safe='')}")
     lines = [_line(one), f"respond by {one['respond_by'][:19]}Z, {one['counts']['firing']} firing"]
     if one["next_step"]:
-        lines.append(f"next: {one['next_step']['level']} at {one['next_step']['at'][:19]}Z")
+        step = one["next_step"]
+        lines.append(f"next: {step['level']} ({step['to']}) at {step['at'][:19]}Z")
+    if one["snoozed_until"]:
+        lines.append(f"snoozed until {one['snoozed_until'][:19]}Z")
     lines += ["", "findings:", *(f"  [{f['status']}] {f['probe']}: {f['headline']}" for f in one["findings"])]
+    lines += ["", "people:", *_people(one), "", "pages:"]
     lines += [
-        "",
-        "pages:",
-        *(
-            f"  {p['requested_at'][11:19]} {p['level']} {p['to']} over {p['channel']}: {p['status']}"
-            for p in one["pages"]
-        ),
+        f"  {p['requested_at'][11:19]} {p['level']} {p['to']} over {p['channel']}: {p['status']}"
+        for p in one["pages"]
     ]
     lines += [
         "",
@@ -120,19 +93,35 @@ def show(args: argparse.Namespace, client: Client) -> int:
             for e in one["timeline"]
         ),
     ]
-    return _tell(args, one, "\n".join(lines))
+    return tell(args, one, "\n".join(lines))
+
+
+def _run_line(run: Any) -> str:
+    gate = f" ({run['gate']})" if run["gate"] else ""
+    change = f": {run['before']} -> {run['after']}" if run["before"] and run["after"] else ""
+    what = f"{run['requested_at'][11:19]} {run['name']} ({run['kind']}) by {run['by']}: {run['status']}{gate}"
+    return f"  {what}: {run['text']}{change}"
+
+
+def _people(one: Any) -> list[str]:
+    """Who was reached, level by level."""
+    lines = []
+    for reach in one["reached"]:
+        who = [f"{p['name']} over {', '.join(p['channels'])}: {p['status']}" for p in reach["people"]]
+        each = " (each has to acknowledge)" if reach["everybody"] else ""
+        lines.append(f"  {reach['at'][11:19]} {reach['level']} {reach['to']}{each}")
+        lines += [f"    {line}" for line in who or ["nobody was on call"]]
+    return lines
 
 
 def act(args: argparse.Namespace, client: Client) -> int:
-    """Acknowledge, escalate, resolve, reopen, note, assign, set the severity."""
+    """Acknowledge, escalate, resolve, reopen, note, assign, snooze, set the severity."""
     body = {"by": args.by, "note": args.note}
-    if args.what in {"assign", "severity"}:
-        body["to" if args.what == "assign" else "severity"] = (
-            args.to if args.what == "assign" else args.severity
-        )
+    if key := _MORE.get(args.what):
+        body[key] = getattr(args, key)
     path = f"/api/v1/incidents/{quote(args.id, safe='')}/{_ACTIONS[args.what]}"
     answer = json.loads(client.call("POST", path, body))
-    return _tell(
+    return tell(
         args, answer, _line(answer) if "state" in answer else "recorded; the decision is still to come"
     )
 
@@ -144,7 +133,7 @@ def list_quarantine(args: argparse.Namespace, client: Client) -> int:
         f"{one['digest']}  {one['last_seen'][:19]}Z  seen {one['seen']}  {one['size']} bytes  {one['reason']}"
         for one in answer["quarantine"]
     ]
-    return _tell(args, answer, "\n".join(lines) or "nothing is in quarantine")
+    return tell(args, answer, "\n".join(lines) or "nothing is in quarantine")
 
 
 def show_quarantined(args: argparse.Namespace, client: Client) -> int:
@@ -157,7 +146,7 @@ def show_quarantined(args: argparse.Namespace, client: Client) -> int:
 def drop_quarantined(args: argparse.Namespace, client: Client) -> int:
     """Forget one."""
     client.call("DELETE", f"/api/v1/quarantine/{quote(args.digest, safe='')}")
-    return _tell(args, {"dropped": args.digest}, "dropped")
+    return tell(args, {"dropped": args.digest}, "dropped")
 
 
 def replay(args: argparse.Namespace, client: Client) -> int:
@@ -175,4 +164,4 @@ def replay(args: argparse.Namespace, client: Client) -> int:
         print("responder: it still cannot be read; see: responder quarantine list", file=sys.stderr)
         return 1
     client.call("DELETE", f"/api/v1/quarantine/{quote(args.digest, safe='')}")
-    return _tell(args, answer, f"taken: {answer['changed']} changed, {answer['duplicate']} duplicate")
+    return tell(args, answer, f"taken: {answer['changed']} changed, {answer['duplicate']} duplicate")

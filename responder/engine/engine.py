@@ -17,6 +17,7 @@ import structlog
 
 from responder.engine.incidents import Decider
 from responder.engine.outbox import Outbox, Performer
+from responder.engine.outside import Elsewhere
 from responder.engine.pool import Pool
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect
@@ -34,12 +35,13 @@ _UNKNOWN_QUEUE_SEATS = 2
 
 
 class EngineHooks(msgspec.Struct, frozen=True, kw_only=True):
-    """Who hears of what the engine does: metrics."""
+    """Who hears of what the engine does (metrics), and whom it asks about the world outside."""
 
     decision: Callable[[Decision], None] = lambda _: None
     lag: Callable[[float], None] = lambda _: None
     dropped: Callable[[Effect, str], None] = lambda _effect, _why: None
     store_up: Callable[[bool], None] = lambda _: None
+    elsewhere: Elsewhere = Elsewhere()
 
 
 class Engine:
@@ -61,7 +63,12 @@ class Engine:
         self._hooks = hooks
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         self.decider = Decider(
-            store, rules, on_decision=hooks.decision, on_effect=self._on_effect, on_lag=hooks.lag
+            store,
+            rules,
+            on_decision=hooks.decision,
+            on_effect=self._on_effect,
+            on_lag=hooks.lag,
+            elsewhere=hooks.elsewhere,
         )
         self._outbox = Outbox(
             store,

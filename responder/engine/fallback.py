@@ -8,9 +8,11 @@ import msgspec
 
 from responder.incident.decision import Decision, Entry, Reason
 from responder.incident.effects import SendMessage
+from responder.incident.escalation.who import PEOPLE_LIMIT
 from responder.incident.ids import derive
-from responder.incident.message import MessageKind
-from responder.incident.severity import LEVELS
+from responder.incident.message import MessageKind, Wanted
+from responder.incident.reach import OnCall
+from responder.incident.severity import LEVELS, Level
 from responder.incident.state import Incident
 from responder.store.loaded import Loaded
 from responder.text import one_line
@@ -20,7 +22,7 @@ _FACTS_KEPT_FOR = 5
 _LONGEST_PAUSE = timedelta(minutes=5)
 
 
-def fallback(loaded: Loaded, fresh: Incident, error: Exception) -> tuple[Decision, bool]:
+def fallback(loaded: Loaded, fresh: Incident, error: Exception, on_call: OnCall) -> tuple[Decision, bool]:
     """A decision that cannot fail, and whether the facts are given up.
 
     ``fresh`` is the incident as it opened, used where its snapshot is damaged.
@@ -33,32 +35,45 @@ def fallback(loaded: Loaded, fresh: Incident, error: Exception) -> tuple[Decisio
     pages_now = broken & (broken - 1) == 0  # at the 1st, 2nd, 4th, 8th … failure
     return Decision(
         incident=incident,
-        effects=_pages(incident, broken) if pages_now and incident.open else (),
+        effects=_pages(incident, broken, on_call) if pages_now and incident.open else (),
         entries=(Entry(at=loaded.now, reason=Reason.BROKEN, text=text),),
         why=(Reason.BROKEN,),
     ), broken > _FACTS_KEPT_FOR
 
 
-def _pages(incident: Incident, number: int) -> tuple[SendMessage, ...]:
-    level = next((level for level in LEVELS if level in incident.policy.contacts), None)
-    if level is None:
-        return ()
-    contact = incident.policy.contacts[level]
-    channels = incident.policy.channels.get(contact, {}).get(incident.severity, ())
-    ids = {channel: derive(incident.id, "fallback", contact, channel, number) for channel in channels}
-    return tuple(
-        SendMessage(
-            id=page_id,
-            lane=page_id,
-            incident=incident.id,
-            urgent=True,
-            episode=incident.episode.number,
-            requested_at=incident.now,
-            kind=MessageKind.PAGE,
-            page=page_id,
-            level=level,
-            contact=contact,
-            channel=channel,
-        )
-        for channel, page_id in ids.items()
+def _pages(incident: Incident, number: int, on_call: OnCall) -> tuple[SendMessage, ...]:
+    """A page to everybody of the first level that has somebody, over each of their channels at once."""
+    for level in LEVELS:
+        contact = incident.policy.contacts.get(level)
+        people = on_call.people.get(contact, (contact,)) if contact is not None else ()
+        if people:
+            return tuple(
+                _page(incident, level, (name, channel), number)
+                for name in people[:PEOPLE_LIMIT]
+                for channel in _channels(incident, name, on_call)
+            )
+    return ()
+
+
+def _channels(incident: Incident, name: str, on_call: OnCall) -> tuple[str, ...]:
+    plans = incident.policy.channels.get(name) or on_call.plans.get(name, {})
+    return tuple(dict.fromkeys(step.channel for step in plans.get(incident.severity, ())))
+
+
+def _page(incident: Incident, level: Level, to: tuple[str, str], number: int) -> SendMessage:
+    contact, channel = to
+    page_id = derive(incident.id, "fallback", contact, channel, number)
+    return SendMessage(
+        id=page_id,
+        lane=page_id,
+        incident=incident.id,
+        urgent=True,
+        episode=incident.episode.number,
+        requested_at=incident.now,
+        kind=MessageKind.PAGE,
+        page=page_id,
+        level=level,
+        contact=contact,
+        channel=channel,
+        wanted=Wanted.UNACKNOWLEDGED,
     )

@@ -10,8 +10,10 @@ import structlog
 
 from responder.alerts import Alert, AlertStatus
 from responder.engine.fallback import fallback
+from responder.engine.outside import Elsewhere
 from responder.incident.advance import advance
 from responder.incident.decision import Decision
+from responder.incident.draft import Outside
 from responder.incident.effects import Effect
 from responder.incident.opening import Plan, open_incident
 from responder.incident.state import Incident
@@ -36,9 +38,12 @@ class Decider:
         on_decision: Callable[[Decision], None],
         on_effect: Callable[[Effect], None],
         on_lag: Callable[[float], None] = lambda _: None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        """``elsewhere`` is asked at each decision who is on call and what holds pages back."""
         self._store = store
         self._rules = rules
+        self._elsewhere = elsewhere or Elsewhere()
         self._on_decision = on_decision
         self._on_effect = on_effect
         self._on_lag = on_lag
@@ -78,15 +83,19 @@ class Decider:
 
     def _decision(self, loaded: Loaded) -> tuple[Decision, bool]:
         """The decision, and whether its facts are taken out of the inbox."""
+        outside = Outside()
         try:
             incident = loaded.snapshot or self._opened(loaded)
+            outside = self._elsewhere.at(self._rules(), incident, loaded)
             if loaded.unread or loaded.damage:
                 log.error("unreadable parts", incident=loaded.id, facts=loaded.unread, damage=loaded.damage)
             opened = loaded.snapshot is None
-            return advance(incident, loaded.totals, loaded.facts, loaded.now, opened=opened), True
+            return advance(
+                incident, loaded.totals, loaded.facts, loaded.now, opened=opened, outside=outside
+            ), True
         except Exception as error:
             log.exception("decision failed; the fallback pages", incident=loaded.id)
-            return fallback(loaded, self._opened(loaded), error)
+            return fallback(loaded, self._opened(loaded), error, outside.on_call)
 
     def _opened(self, loaded: Loaded) -> Incident:
         opening, rules = loaded.opening, self._rules()
@@ -96,6 +105,8 @@ class Decider:
             summary=runbook.summary if runbook else "",
             probes=runbook.diagnose if runbook else (),
             offers=runbook.offer if runbook else (),
+            automatic=tuple(name for name in runbook.offer if name in rules.automatic) if runbook else (),
+            raises=rules.raises.get(opening.rule, ()),
         )
         alert = _first_alert(loaded, loaded.opened_at)
         return open_incident(loaded.id, loaded.key, opening, alert, plan, loaded.opened_at)

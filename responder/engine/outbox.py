@@ -12,6 +12,7 @@ import structlog
 
 from responder.incident.effects import Effect, SendMessage
 from responder.incident.facts import Fact, MessageDropped, MessageFailed
+from responder.incident.lastlook import awaits_its_page, overtaken
 from responder.store.errors import StoreError
 from responder.store.loaded import Attempt
 from responder.store.store import Store
@@ -19,13 +20,17 @@ from responder.store.store import Store
 log = structlog.get_logger(__name__)
 
 _LONGEST_BACK_OFF = 60.0  # seconds
+#: What follows a page waits a little for the decision that takes what became of it.
+_PAGE_PAUSE = timedelta(milliseconds=250)
+_PAGE_PATIENCE = timedelta(seconds=5)
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of an effect: facts, and when to try again (``None``: it is over)."""
+    """What came of an effect: facts, and when to try again (``None``: it is over); whether it was ``begun`` at all."""
 
     facts: Sequence[Fact] = ()
     retry_in: timedelta | None = None
+    begun: bool = True
 
 
 class Performer(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,9 +90,11 @@ class Outbox:
 
     async def _attempt(self, attempt: Attempt) -> Done:
         effect = attempt.effect
-        if attempt.why_lost:
-            self._on_dropped(effect, attempt.why_lost)
-            return Done(facts=_dropped(attempt))
+        if why := attempt.why_lost or _overtaken(attempt):
+            self._on_dropped(effect, why)
+            return Done(facts=_dropped(attempt, why))
+        if _is_early(attempt):
+            return Done(retry_in=_PAGE_PAUSE, begun=False)
         performer = self._performers[type(effect)]
         try:
             async with asyncio.timeout(performer.limit.total_seconds()):
@@ -102,7 +109,7 @@ class Outbox:
     async def _finish(self, attempt: Attempt, done: Done) -> None:
         effect = attempt.effect
         try:
-            more = await self._store.finish(attempt, done.facts, retry_in=done.retry_in)
+            more = await self._store.finish(attempt, done.facts, retry_in=done.retry_in, begun=done.begun)
         except StoreError as error:
             # Performed but not crossed off: it is performed again when the lease ends, with the same id.
             log.warning("cannot cross off", effect=effect.id, error=str(error))
@@ -117,14 +124,28 @@ def _queue_of(kind: type[Effect]) -> str | None:
     return getattr(kind, "QUEUE", None)
 
 
-def _dropped(attempt: Attempt) -> tuple[Fact, ...]:
+def _overtaken(attempt: Attempt) -> str:
+    effect, incident = attempt.effect, attempt.snapshot
+    if not isinstance(effect, SendMessage) or incident is None:
+        return ""
+    return overtaken(effect, incident)
+
+
+def _is_early(attempt: Attempt) -> bool:
+    """Whether it follows a page whose end is not decided yet; that is never waited for long."""
+    effect, incident = attempt.effect, attempt.snapshot
+    if not isinstance(effect, SendMessage) or incident is None or attempt.now is None:
+        return False
+    waited = attempt.now - (attempt.first_at or attempt.now)
+    return waited < _PAGE_PATIENCE and awaits_its_page(effect, incident)
+
+
+def _dropped(attempt: Attempt, why: str) -> tuple[Fact, ...]:
     effect = attempt.effect
     if not isinstance(effect, SendMessage):
         return ()
     at = attempt.now or effect.requested_at
-    return (
-        MessageDropped(at=at, effect=effect.id, page=effect.page, kind=effect.kind, reason=attempt.why_lost),
-    )
+    return (MessageDropped(at=at, effect=effect.id, page=effect.page, kind=effect.kind, reason=why),)
 
 
 def failed(effect: SendMessage, attempt: Attempt, reason: str) -> Done:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
+
+from responder.incident.finding import FindingStatus
+from responder.incident.severity import Severity
 
 
 class Approval(StrEnum):
@@ -67,13 +69,13 @@ class RunStatus(StrEnum):
 class ActionRun(msgspec.Struct, frozen=True, kw_only=True):
     """One wish for an action, and what has become of it.
 
-    ``before`` and ``after`` are headlines of the verifying probe. ``undo`` is what is needed to take it back;
-    ``mark`` what to look for while it takes effect.
+    ``before`` and ``after`` are headlines of the verifying probe; ``undo`` is what is needed to take it back.
     """
 
     id: str
     name: str
     kind: RunKind
+    episode: int
     by: str
     via: str
     requested_at: datetime
@@ -85,6 +87,16 @@ class ActionRun(msgspec.Struct, frozen=True, kw_only=True):
     after: str = ""
     performed_at: datetime | None = None
     verify_until: datetime | None = None
-    undo: Mapping[str, str] | None = None
+    undo: dict[str, str] | None = None
     undone: bool = False
-    mark: Mapping[str, str] = {}
+
+
+class Raise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A finding that makes the incident worse: where ``probe`` ends in one of ``status``, the severity rises to ``to``.
+
+    It never falls because of a finding.
+    """
+
+    probe: str
+    status: tuple[FindingStatus, ...] = (FindingStatus.CRITICAL,)
+    to: Severity

@@ -10,14 +10,17 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from responder.incident.decision import Decision
-from responder.incident.draft import Draft, News
+from responder.incident.draft import Draft, News, Outside
 from responder.incident.facts import Fact
 from responder.incident.stages import (
+    actions,
     alerts,
     clock,
     deliveries,
     escalate,
     findings,
+    hold,
+    lapse,
     measure,
     people,
     tell,
@@ -32,7 +35,10 @@ PIPELINE: tuple[Stage, ...] = (
     people.take,  # acknowledge, escalate, resolve, note
     deliveries.take,  # what became of pages
     clock.take,  # the watch is over, nothing was heard for too long
+    lapse.take,  # the snooze is over, nobody stands by the acknowledgement any more
     findings.take,  # start diagnostics, take what they saw
+    actions.take,  # what is to be done to targets, and what came of it
+    hold.take,  # what holds pages back
     escalate.take,  # who is paged now, and over what
     tell.take,  # who hears of the change
     measure.take,  # what is counted
@@ -41,16 +47,24 @@ PIPELINE: tuple[Stage, ...] = (
 
 
 def advance(
-    incident: Incident, totals: Totals, facts: Sequence[Fact], now: datetime, *, opened: bool = False
+    incident: Incident,
+    totals: Totals,
+    facts: Sequence[Fact],
+    now: datetime,
+    *,
+    opened: bool = False,
+    outside: Outside | None = None,
 ) -> Decision:
     """Decide.
 
     ``totals`` are the store's counts of the incident's alerts, ``facts`` what else happened since the last decision,
     in order; ``now`` is the store's time. Time never runs backwards: the latest of ``now``, the newest fact's time and
-    the incident's own is taken. ``opened`` marks the first decision of an incident.
+    the incident's own is taken. ``opened`` marks the first decision of an incident; ``outside`` is what is true
+    elsewhere just now (by default each name of the matrix is itself a person, and nothing holds pages back).
     """
     latest = max([now, incident.now, *(fact.at for fact in facts)])
-    draft = Draft(incident, News(totals=totals, facts=facts, now=latest, opened=opened))
+    news = News(totals=totals, facts=facts, now=latest, opened=opened, outside=outside or Outside())
+    draft = Draft(incident, news)
     draft.change(now=latest, broken=0)
     for stage in PIPELINE:
         stage(draft)

@@ -22,6 +22,11 @@ class Reason(StrEnum):
     SEVERITY_SET = "severity set by a person"
     ACKNOWLEDGED = "acknowledged"
     ALREADY_ACKNOWLEDGED = "already acknowledged; the first acknowledgement stands"
+    ACKNOWLEDGED_IN_PART = "one of those who all have to acknowledge did"
+    ACKNOWLEDGEMENT_REMINDED = "nothing was heard since it was acknowledged; reminding"
+    ACKNOWLEDGEMENT_LAPSED = "nothing was heard for too long since it was acknowledged; paging anew"
+    SNOOZED = "snoozed"
+    SNOOZE_OVER = "the snooze is over"
     TOO_LATE = "not possible in the present state"
     ALERTS_JOINED = "alerts joined"
     ALERTS_RESOLVED = "alerts resolved"
@@ -32,21 +37,38 @@ class Reason(StrEnum):
     LEVEL_DUE = "nobody acknowledged in time"
     LEVEL_FIRST = "the first level is paged at once"
     LEVEL_ASKED = "a person asked for the next level"
-    LEVEL_UNREACHABLE = "the level could not be reached; the next one is paged at once"
+    LEVEL_UNREACHABLE = "the level before could not be reached; this one is paged at once"
+    NOBODY_ON_CALL = "nobody is on call"
+    PERSON_UNREACHABLE = "could not be reached"
     NOBODY_REACHABLE = "no level could be reached"
     ROUND_AGAIN = "still unacknowledged after the last level"
     CHANNEL_FAILED = "the channel failed; trying the next one"
     CHANNEL_SLOW = "the channel did not deliver in time; trying the next one as well"
+    CHANNEL_DOWN = "the channel's provider is down; trying the next one as well"
+    CHANNEL_DUE = "the person's next channel is due"
     WAITING_FOR_TRIAGE = "the page waits for findings"
     TRIAGE_STARTED = "diagnostics started"
     FINDING = "a probe answered"
+    SEVERITY_RAISED_BY_FINDING = "a finding makes it worse"
+    ACTION_ASKED = "an action was asked for"
+    ACTION_REFUSED = "an action was refused"
+    ACTION_REHEARSED = "an action was rehearsed"
+    ACTION_PERFORMED = "an action was performed"
+    ACTION_FAILED = "an action failed"
+    ACTION_UNKNOWN = "the outcome of an action is unknown"
+    ACTION_EFFECTIVE = "an action has helped"
+    ACTION_INEFFECTIVE = "an action has not helped"
+    ACTION_GIVEN_UP = "an action does not help and is not tried again"
     DELIVERED = "delivered"
     DELIVERED_LATE = "delivered while it was being acknowledged"
     DELAYED = "delivery failed for now"
     FAILED = "delivery failed"
+    UNDELIVERED = "accepted, and reported undelivered later"
     DROPPED = "overtaken before it was sent"
     DOUBT = "a firing may be a late copy; asking Alertmanager"
     DOUBT_SETTLED = "a doubtful firing was settled"
+    HELD = "paging is held back"
+    HOLD_OVER = "nothing holds it back any more"
     NOTE = "note"
     ASSIGNED = "assigned"
     BROKEN = "our own decision failed; the fallback paged"
@@ -78,6 +100,12 @@ class Escalated(msgspec.Struct, frozen=True, tag="escalated"):
     level: Level
 
 
+class Unreachable(msgspec.Struct, frozen=True, tag="unreachable"):
+    """Nobody of a level could be reached."""
+
+    level: Level
+
+
 class ResponseJudged(msgspec.Struct, frozen=True, tag="response_judged"):
     """The promise was met or breached: decided once, at the acknowledgement or at the deadline."""
 
@@ -96,7 +124,9 @@ class ResolvedAfter(msgspec.Struct, frozen=True, tag="resolved_after"):
     seconds: float
 
 
-Measurement = Opened | FirstPaged | Escalated | ResponseJudged | AcknowledgedAfter | ResolvedAfter
+Measurement = (
+    Opened | FirstPaged | Escalated | Unreachable | ResponseJudged | AcknowledgedAfter | ResolvedAfter
+)
 
 
 class Measured(msgspec.Struct, frozen=True):

@@ -12,21 +12,33 @@ from responder.incident import state as states
 from responder.incident.decision import Decision, Entry, Measured, Measurement, Reason
 from responder.incident.effects import Effect
 from responder.incident.facts import Fact
+from responder.incident.hold import Hold
+from responder.incident.message import MessageKind
 from responder.incident.moves import check_move
+from responder.incident.reach import OnCall, Reach
 from responder.incident.severity import Severity
-from responder.incident.state import Episode, Incident, State, StateName, Totals
+from responder.incident.state import Episode, Incident, Page, State, StateName, Totals
 from responder.text import one_line
 
 ENTRY_LIMIT = 500
+CAUSE_LIMIT = 200
+
+
+class Outside(msgspec.Struct, frozen=True, kw_only=True):
+    """What is true outside the incident at the time of a decision: who is on call, what holds its pages back."""
+
+    on_call: OnCall = OnCall()
+    holds: tuple[Hold, ...] = ()
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
-    """What has come since the last decision."""
+    """What has come since the last decision, and who is on call now (see :class:`~responder.incident.reach.OnCall`)."""
 
     totals: Totals
     facts: Sequence[Fact]
     now: datetime
     opened: bool = False
+    outside: Outside = Outside()
 
 
 class Draft:
@@ -42,6 +54,7 @@ class Draft:
         self.measured: list[Measured] = []
         self.why: list[Reason] = []
         self.wake_ups: list[datetime] = []
+        self.announcements: list[tuple[MessageKind, str]] = []
 
     def change(self, **fields: Any) -> None:
         """Replace fields of the incident."""
@@ -51,10 +64,18 @@ class Draft:
         """Replace fields of the present episode."""
         self.change(episode=msgspec.structs.replace(self.incident.episode, **fields))
 
+    def set_page(self, page: Page) -> None:
+        """Replace the page of the same id."""
+        self.change(pages=tuple(page if old.id == page.id else old for old in self.incident.pages))
+
     def move(self, to: State) -> None:
         """Change the state: the only way to do so."""
         check_move(self.incident, StateName(str(to.__struct_config__.tag)))
         self.change(state=to)
+
+    def change_state(self, **fields: Any) -> None:
+        """Replace data of the present state; it stays the same state."""
+        self.change(state=msgspec.structs.replace(self.incident.state, **fields))
 
     def note(self, reason: Reason, text: str = "", *, by: str = "", at: datetime | None = None) -> None:
         """Write a line of the time line, and the reason of the decision."""
@@ -66,6 +87,11 @@ class Draft:
         """Add a reason that needs no line of its own."""
         if reason not in self.why:
             self.why.append(reason)
+
+    def announce(self, text: str, *, loud: bool = False) -> None:
+        """Have everybody who was paged hear this; the telling stage sends it, ``loud`` as something that rings."""
+        kind = MessageKind.REMINDER if loud else MessageKind.UPDATE
+        self.announcements.append((kind, one_line(text, ENTRY_LIMIT)))
 
     def ask(self, effect: Effect) -> None:
         """Ask something of the world."""
@@ -79,8 +105,10 @@ class Draft:
         """Be woken at this time at the latest."""
         self.wake_ups.append(at)
 
-    def begin_episode(self, *, reached: tuple[states.Reach, ...] = (), hurried: bool = False) -> None:
+    def begin_episode(self, cause: str, *, reached: tuple[Reach, ...] = (), hurried: bool = False) -> None:
         """Page anew from the first level that is not in ``reached``; the response promise starts again from now.
+
+        ``cause`` says why, for people.
 
         A promise that people have not answered yet is never put off by this, and is judged once.
         """
@@ -91,22 +119,31 @@ class Draft:
             respond_by = min(respond_by, before.respond_by)
         self.change(
             episode=Episode(
-                number=before.episode.number + 1, began_at=self.now, reached=reached, hurried=hurried
+                number=before.episode.number + 1,
+                began_at=self.now,
+                reached=reached,
+                hurried=hurried,
+                cause=one_line(cause, CAUSE_LIMIT),
             ),
             respond_by=respond_by,
             response_judged=waiting and before.response_judged,
             acknowledged_at=None,
             acknowledged_by="",
+            joined_untold=0,
             findings={},
             triage=states.TriageStatus.NONE,
             triage_until=None,
         )
         self.move(states.Triggered())
 
-    def raise_severity(self, severity: Severity) -> None:
-        """Take a worse severity and page anew."""
+    def raise_severity(self, severity: Severity, *, keep_findings: bool = False) -> None:
+        """Take a worse severity and page anew; what was found stays where it was the reason."""
+        before = self.incident
+        cause = f"it has risen from {before.severity} to {severity}"
         self.change(severity=severity)
-        self.begin_episode()
+        self.begin_episode(cause)
+        if keep_findings:
+            self.change(findings=before.findings, triage=states.TriageStatus.DONE)
 
     def seconds_since(self, start: datetime) -> float:
         """Seconds from ``start`` to now, never negative."""

@@ -11,7 +11,9 @@ from typing import ClassVar
 
 import msgspec
 
-from responder.incident.message import MessageKind
+from responder.incident.action import ActionRole, RunKind
+from responder.incident.finding import FindingStatus
+from responder.incident.message import MessageKind, Wanted
 from responder.incident.severity import Level
 
 
@@ -26,7 +28,10 @@ class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag_field="effect"):
 
 
 class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
-    """Tell one contact over one channel. A page is dropped where its episode is no longer unacknowledged."""
+    """Tell one person over one channel; dropped where it is no longer ``wanted`` when its turn comes.
+
+    ``round`` is the round of a page: a later one to the same person over the same channel takes its place.
+    """
 
     kind: MessageKind
     page: str
@@ -35,6 +40,8 @@ class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
     channel: str
     by: str = ""
     text: str = ""
+    wanted: Wanted = Wanted.ALWAYS
+    round: int = 1
 
     @property
     def queue(self) -> str:
@@ -68,4 +75,39 @@ class SettleDoubts(_Effect, frozen=True, kw_only=True, tag="settle"):
         return self.QUEUE
 
 
-Effect = SendMessage | RunTriage | SettleDoubts
+class _ActionEffect(_Effect, frozen=True, kw_only=True):
+    run: str
+    name: str
+    kind: RunKind
+
+    QUEUE: ClassVar[str] = "@action"
+
+    @property
+    def queue(self) -> str:
+        """All actions share one queue."""
+        return self.QUEUE
+
+
+class RunAction(_ActionEffect, frozen=True, kw_only=True, tag="action"):
+    """Bring a run through the gates and perform it, at most once; ``undo`` is what an earlier run left for it.
+
+    What was not begun by ``begin_by`` is not begun any more. (It does not expire in the outbox: what was begun is told.)
+    """
+
+    begin_by: datetime
+    by: str
+    role: ActionRole
+    automatic: bool = False
+    undo: dict[str, str] | None = None
+
+
+class CheckAction(_ActionEffect, frozen=True, kw_only=True, tag="action_check"):
+    """Look, until ``until``, whether what was done has taken effect. ``unsure``: it is not known to have been done."""
+
+    until: datetime
+    mark: dict[str, str] = {}
+    before_status: FindingStatus | None = None
+    unsure: bool = False
+
+
+Effect = SendMessage | RunTriage | SettleDoubts | RunAction | CheckAction

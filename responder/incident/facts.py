@@ -6,13 +6,18 @@ The counterpart of a fact is an effect (``effects.py``).
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
-from responder.incident.finding import Finding
+from responder.incident.action import ActionRole, Gate, RunKind
+from responder.incident.finding import Finding, FindingStatus
+from responder.incident.hold import Hold
 from responder.incident.message import MessageKind, Receipt
 from responder.incident.severity import Severity
+
+#: The longest snooze.
+SNOOZE_LIMIT = timedelta(hours=24)
 
 
 class _Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact"):
@@ -51,6 +56,12 @@ class AssignedTo(_Human, frozen=True, kw_only=True, tag="assigned"):
     to: str
 
 
+class SnoozedBy(_Human, frozen=True, kw_only=True, tag="snoozed"):
+    """A person took the incident until a time, at most :data:`SNOOZE_LIMIT` later; then it pages anew if it fires."""
+
+    until: datetime
+
+
 class SeveritySet(_Human, frozen=True, kw_only=True, tag="severity"):
     """A person judged how bad it is."""
 
@@ -68,7 +79,10 @@ class MessageDelivered(_Fact, frozen=True, kw_only=True, tag="delivered"):
 
 
 class MessageFailed(_Fact, frozen=True, kw_only=True, tag="failed"):
-    """A channel refused a message for good; ``reason`` is for people and free of secrets."""
+    """A channel refused a message for good, or reports that what it accepted never arrived.
+
+    ``reason`` is for people and free of secrets.
+    """
 
     effect: str
     page: str
@@ -77,12 +91,16 @@ class MessageFailed(_Fact, frozen=True, kw_only=True, tag="failed"):
 
 
 class MessageDelayed(_Fact, frozen=True, kw_only=True, tag="delayed"):
-    """The first attempt of a page failed for now; it is tried again."""
+    """The first attempt of a page failed for now; it is tried again.
+
+    ``failover``: the provider is known to be down, and waiting for it is of no use.
+    """
 
     effect: str
     page: str
     kind: MessageKind
     reason: str
+    failover: bool = False
 
 
 class MessageDropped(_Fact, frozen=True, kw_only=True, tag="dropped"):
@@ -107,12 +125,94 @@ class TriageEnded(_Fact, frozen=True, kw_only=True, tag="triage_ended"):
     episode: int
 
 
+class AlertsMuted(_Fact, frozen=True, kw_only=True, tag="muted"):
+    """Alertmanager mutes every alert of the incident that fires; ``by`` says what does."""
+
+    by: tuple[Hold, ...]
+
+
+class AlertsUnmuted(_Fact, frozen=True, kw_only=True, tag="unmuted"):
+    """Alertmanager would send an alert of the incident again."""
+
+
 class LateCopySettled(_Fact, frozen=True, kw_only=True, tag="late_copy"):
     """Alertmanager was asked about doubtful firings: ``late`` of them were late copies, ``refired`` were real."""
 
     late: int
     refired: int
     reason: str
+
+
+class ActionRequested(_Human, frozen=True, kw_only=True, tag="action_requested"):
+    """A person wants an action of the runbook performed, rehearsed or taken back; ``role`` is theirs."""
+
+    name: str
+    kind: RunKind
+    role: ActionRole
+
+
+class ActionDenied(_Human, frozen=True, kw_only=True, tag="action_denied"):
+    """A person's wish was refused at the door."""
+
+    name: str
+    gate: Gate
+    reason: str
+
+
+class ActionRefused(_Fact, frozen=True, kw_only=True, tag="action_refused"):
+    """A gate refused a run; nothing was changed."""
+
+    run: str
+    gate: Gate
+    reason: str
+
+
+class ActionRehearsed(_Fact, frozen=True, kw_only=True, tag="action_rehearsed"):
+    """Every gate up to the change itself let it through, and the other side would take it."""
+
+    run: str
+    text: str
+
+
+class ActionPerformed(_Fact, frozen=True, kw_only=True, tag="action_performed"):
+    """It was done; whether it helps is looked at until ``verify_until``.
+
+    ``before`` and ``before_status`` are the verifying probe's finding just before, empty where there is no such probe.
+    """
+
+    run: str
+    text: str
+    verify_until: datetime
+    before: str = ""
+    before_status: FindingStatus | None = None
+    undo: dict[str, str] | None = None
+    mark: dict[str, str] = {}
+
+
+class ActionFailed(_Fact, frozen=True, kw_only=True, tag="action_failed"):
+    """It was not done, for certain."""
+
+    run: str
+    reason: str
+
+
+class ActionUnknown(_Fact, frozen=True, kw_only=True, tag="action_unknown"):
+    """It was begun, and nobody can say whether it was done: the replica died, or the answer did not come."""
+
+    run: str
+    reason: str
+    verify_until: datetime
+
+
+class ActionSettled(_Fact, frozen=True, kw_only=True, tag="action_settled"):
+    """What came of it. ``without_effect`` counts how often in a row the action has not helped this object."""
+
+    run: str
+    effective: bool
+    text: str
+    after: str = ""
+    without_effect: int = 0
+    given_up: bool = False
 
 
 class DecisionFailed(_Fact, frozen=True, kw_only=True, tag="decision_failed"):
@@ -128,6 +228,7 @@ Fact = (
     | ReopenedBy
     | NoteAdded
     | AssignedTo
+    | SnoozedBy
     | SeveritySet
     | MessageDelivered
     | MessageFailed
@@ -135,6 +236,21 @@ Fact = (
     | MessageDropped
     | FindingArrived
     | TriageEnded
+    | AlertsMuted
+    | AlertsUnmuted
     | LateCopySettled
+    | ActionRequested
+    | ActionDenied
+    | ActionRefused
+    | ActionRehearsed
+    | ActionPerformed
+    | ActionFailed
+    | ActionUnknown
+    | ActionSettled
     | DecisionFailed
 )
+
+
+def is_by_person(fact: Fact) -> bool:
+    """Whether a person did this: a sign that somebody is there."""
+    return isinstance(fact, _Human)

@@ -21,6 +21,17 @@ class MessageKind(StrEnum):
     REMINDER = "reminder"
 
 
+class Wanted(StrEnum):
+    """Until when a message is of use: the last look before it is sent goes by this.
+
+    The first two hold within the episode that asked for the message.
+    """
+
+    UNACKNOWLEDGED = "unacknowledged"
+    ACKNOWLEDGED = "acknowledged"
+    ALWAYS = "always"
+
+
 class IncidentBrief(msgspec.Struct, frozen=True, kw_only=True):
     """The incident as a page shows it. All text is bounded and free of control characters, but not escaped."""
 
@@ -37,9 +48,19 @@ class IncidentBrief(msgspec.Struct, frozen=True, kw_only=True):
     runbook: str | None = None
 
 
+class OfferBrief(msgspec.Struct, frozen=True, kw_only=True):
+    """An action that a person may start from a message: a short title, and exactly what would happen."""
+
+    name: str
+    title: str
+    text: str
+    url: str
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message to one contact over one channel.
 
+    ``actions`` are the names of all that the runbook offers, ``offers`` those that can be started as things stand.
     ``id`` names this message and is the same on every retry; ``page_id`` names the page that it belongs to (equal to
     ``id`` for a page). ``respond_by`` is the promised response time's end. ``attempt`` counts from 1.
     """
@@ -56,6 +77,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     findings: tuple[Finding, ...] = ()
     actions: tuple[str, ...] = ()
+    offers: tuple[OfferBrief, ...] = ()
     ack_url: str = ""
     by: str = ""
 

@@ -21,7 +21,7 @@ MOVES: dict[StateName, dict[StateName, str]] = {
         _RESOLVED: "a person resolves, or nothing is heard for too long",
     },
     _ACKNOWLEDGED: {
-        _TRIGGERED: "severity rises, or a person escalates",
+        _TRIGGERED: "severity rises, a person escalates, the acknowledgement lapses, or a snooze is over",
         _MONITORING: "every alert resolves",
         _RESOLVED: "a person resolves, or nothing is heard for too long",
     },
@@ -44,7 +44,9 @@ TAKEN_IN: dict[type[facts.Fact], frozenset[StateName]] = {
     facts.ReopenedBy: frozenset({_MONITORING, _RESOLVED}),
     facts.SeveritySet: _OPEN,
     facts.AssignedTo: _OPEN,
+    facts.SnoozedBy: frozenset({_TRIGGERED, _ACKNOWLEDGED}),
     facts.NoteAdded: _ANY,
+    facts.ActionRequested: _OPEN,
 }
 
 

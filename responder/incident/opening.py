@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from responder.alerts import Alert
+from responder.incident.action import Raise
 from responder.incident.policy import Policy
 from responder.incident.severity import Severity
 from responder.incident.state import Episode, Incident, Triggered
@@ -28,12 +29,17 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rules in force add when it opens: the policy and the runbook, copied once."""
+    """What the rules in force add when it opens: the policy and the runbook, copied once.
+
+    ``automatic`` are those of ``offers`` that need nobody's approval.
+    """
 
     policy: Policy
     summary: str = ""
     probes: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
+    automatic: tuple[str, ...] = ()
+    raises: tuple[Raise, ...] = ()
 
 
 def title_of(alert: Alert) -> str:
@@ -69,6 +75,8 @@ def open_incident(
         summary=block(plan.summary, 1_000),
         probes=plan.probes,
         offers=plan.offers,
+        automatic=plan.automatic,
+        raises=plan.raises,
         respond_by=at + plan.policy.severities[opening.severity].respond_within,
         now=at,
     )

@@ -10,12 +10,15 @@ from enum import StrEnum
 
 import msgspec
 
+from responder.incident.action import ActionRun, Raise
 from responder.incident.finding import Finding
-from responder.incident.message import Receipt
+from responder.incident.hold import Hold
+from responder.incident.message import Receipt, Wanted
 from responder.incident.policy import Policy, SeverityPolicy
+from responder.incident.reach import Reach
 from responder.incident.severity import LEVELS, Level, Severity
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Triggered(msgspec.Struct, frozen=True, tag="triggered"):
@@ -23,10 +26,21 @@ class Triggered(msgspec.Struct, frozen=True, tag="triggered"):
 
 
 class Acknowledged(msgspec.Struct, frozen=True, tag="acknowledged"):
-    """A person has taken it."""
+    """A person has taken it.
+
+    ``active_at`` is when a person last did something; ``reminder`` the last one to who has it, its round counting them.
+    """
 
     by: str
     at: datetime
+    active_at: datetime | None = None
+    snoozed_until: datetime | None = None
+    reminder: Reach | None = None
+
+    @property
+    def quiet_since(self) -> datetime:
+        """When a person last did something."""
+        return max(self.at, self.active_at or self.at)
 
 
 class Monitoring(msgspec.Struct, frozen=True, tag="monitoring"):
@@ -65,7 +79,10 @@ class PageStatus(StrEnum):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """One page to one contact over one channel, and what became of it."""
+    """One page to one person over one channel, and what became of it.
+
+    ``step`` is its number in the person's plan. ``failover``: its provider is known to be down.
+    """
 
     id: str
     level: Level
@@ -79,31 +96,31 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     receipt: Receipt = Receipt()
     updates: int = 0
     error: str = ""
+    step: int = 0
+    wanted: Wanted = Wanted.UNACKNOWLEDGED
+    failover: bool = False
 
-
-class Reach(msgspec.Struct, frozen=True, kw_only=True):
-    """A level that has been reached in the present episode, and how far down its contact's channels we are."""
-
-    level: Level
-    contact: str
-    channels: tuple[str, ...]
-    at: datetime
-    round: int = 1
-    tried: int = 0
-    tried_at: datetime | None = None
-    exhausted: bool = False
+    @property
+    def live(self) -> bool:
+        """Whether it reached its person, or still may."""
+        return self.status in (PageStatus.PENDING, PageStatus.DELIVERED)
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of pages: it begins when an incident opens, reopens or rises in severity."""
+    """A run of pages: it begins when an incident opens, reopens, rises in severity or is taken by nobody any more.
+
+    ``cause`` says what began it, for people; empty for the first.
+    """
 
     number: int
     began_at: datetime
     round: int = 1
     round_at: datetime | None = None
-    reached: tuple[Reach, ...] = ()
+    # Its name in the snapshot is another than schema 1's, whose readers then see the newer schema, not damage.
+    reached: tuple[Reach, ...] = msgspec.field(name="reaches", default=())
     hurried: bool = False
     nobody: bool = False
+    cause: str = ""
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +176,12 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     probes: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
+    automatic: tuple[str, ...] = ()
+    raises: tuple[Raise, ...] = ()
+    actions: tuple[ActionRun, ...] = ()
+    actions_asked: int = 0
+    muted: tuple[Hold, ...] = ()
+    holds: tuple[Hold, ...] = ()
     totals: Totals = Totals()
     pages: tuple[Page, ...] = ()
     findings: dict[str, Finding] = {}

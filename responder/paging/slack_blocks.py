@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from responder.incident.finding import Finding, FindingStatus
-from responder.incident.message import Message, MessageKind
+from responder.incident.message import Message, MessageKind, OfferBrief
 from responder.text import one_line, truncate
 
 HEADER_LIMIT = 150
@@ -15,7 +15,11 @@ TEXT_LIMIT = 2_900
 TOTAL_LIMIT = 9_000  # characters over all blocks; Slack refuses somewhere above that
 BUTTON_VALUE_LIMIT = 2_000
 URL_LIMIT = 3_000
+CONFIRM_LIMIT = 300
 ACKNOWLEDGE = "acknowledge"
+#: Buttons of actions carry this and a number, since an id may stand once in a block.
+RUN_ACTION = "run-action"
+_OFFERS_SHOWN = 10
 _MARKS = {
     FindingStatus.CRITICAL: "🔴",
     FindingStatus.WARNING: "🟠",
@@ -24,10 +28,11 @@ _MARKS = {
 
 
 class ButtonValue(msgspec.Struct, frozen=True):
-    """What the acknowledge button carries."""
+    """What a button carries; ``name`` is the action's, empty on the acknowledge button."""
 
     incident: str
     contact: str
+    name: str = ""
 
 
 def fallback_text(message: Message) -> str:
@@ -73,11 +78,36 @@ def _buttons(message: Message) -> list[dict[str, Any]]:
                 "value": value[:BUTTON_VALUE_LIMIT],
             }
         )
+    if incident.state in ("triggered", "acknowledged", "monitoring"):
+        buttons += [_offer(message, number, one) for number, one in enumerate(message.offers[:_OFFERS_SHOWN])]
     if len(incident.url) <= URL_LIMIT:
         buttons.append(
             {"type": "button", "action_id": "open", "text": _plain("Open incident"), "url": incident.url}
         )
+    dashboard = next((one.link for one in message.findings if one.link), "")
+    if dashboard and len(dashboard) <= URL_LIMIT:
+        buttons.append(
+            {"type": "button", "action_id": "dashboard", "text": _plain("Dashboard"), "url": dashboard}
+        )
     return buttons
+
+
+def _offer(message: Message, number: int, offer: OfferBrief) -> dict[str, Any]:
+    """A button that first says exactly what will happen."""
+    value = ButtonValue(message.incident.id, message.to, offer.name)
+    return {
+        "type": "button",
+        "action_id": f"{RUN_ACTION}-{number}",
+        "text": _plain(one_line(offer.title, 75)),
+        "value": msgspec.json.encode(value).decode()[:BUTTON_VALUE_LIMIT],
+        "confirm": {
+            "title": _plain(one_line(offer.title, 100)),
+            "text": _plain(one_line(offer.text, CONFIRM_LIMIT)),
+            "confirm": _plain("Do it"),
+            "deny": _plain("Cancel"),
+            "style": "danger",
+        },
+    }
 
 
 def _finding(finding: Finding) -> str:

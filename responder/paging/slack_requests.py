@@ -43,7 +43,7 @@ class _Payload(msgspec.Struct, frozen=True):
 
 
 class Interaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A pressed button. ``response_url`` is empty unless it is Slack's own."""
+    """A pressed button; ``name`` is the action's. ``response_url`` is empty unless it is Slack's own."""
 
     user_id: str
     user_name: str
@@ -51,6 +51,7 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     incident: str
     contact: str
+    name: str
     response_url: str
 
 
@@ -94,5 +95,6 @@ def decode_interaction(body: bytes) -> Interaction | None:
         action=payload.actions[0].action_id,
         incident=value.incident,
         contact=value.contact,
+        name=value.name,
         response_url=url,
     )

@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 
+from responder.incident.action import Approval
 from responder.incident.message import Contact
-from responder.incident.policy import Policy, SeverityPolicy
-from responder.incident.severity import Level, Severity
+from responder.incident.policy import AcknowledgementPolicy, ChannelStep, Policy, SeverityPolicy
+from responder.incident.severity import LEVELS, Level, Severity
 from responder.matchers import Matcher
 from responder.rules.files import ContactShape, DefaultShape, RuleShape, ServiceFromLabel, SeverityFromLabel
 from responder.rules.model import ActionDefinition, ProbeDefinition, Runbook, Verdict
-from responder.rules.raw import RawRules, levels_of
+from responder.rules.raw import RawRules, levels_of, plan_of, row_of
+from responder.rules.schedules import calendars_of, roster_of
 from responder.text import one_line
 
 DEFAULT_RULE = "default"
@@ -107,10 +108,12 @@ class Compiled:
         self._index = _Index(self.rules)
         named = raw.named
         self.rows: dict[str, dict[Level, str]] = {
-            n: _row(shape) for n, shape in named.get("escalation", {}).items()
+            n: row_of(shape) for n, shape in named.get("escalation", {}).items()
         }
         self.contacts = {name: _contact(name, shape) for name, shape in named.get("contacts", {}).items()}
         self._contact_shapes: dict[str, ContactShape] = named.get("contacts", {})
+        self.roster = roster_of(named)
+        self.calendars = calendars_of(named)
         self.runbooks = {
             name: Runbook(name=name, summary=shape.summary, diagnose=shape.diagnose, offer=shape.offer)
             for name, shape in named.get("runbooks", {}).items()
@@ -123,6 +126,12 @@ class Compiled:
             name: ActionDefinition(name=name, type=entry.type, settings=entry.settings)
             for name, entry in named.get("actions", {}).items()
         }
+        self.automatic = frozenset(
+            name
+            for name, action in self.actions.items()
+            if getattr(action.settings, "approval", None) is Approval.AUTOMATIC
+        )
+        self.raises = {entry.shape.name: entry.shape.raises for entry in raw.rules if entry.shape.raises}
         self.dependencies: dict[str, tuple[str, ...]] = {
             name: shape.depends_on for name, shape in named.get("services", {}).items()
         }
@@ -195,28 +204,33 @@ class Compiled:
                     respond_within=shape.respond_within,
                     update_every=shape.update_every,
                     escalate=levels_of(shape),
-                    channels=shape.channels,
+                    acknowledgement=AcknowledgementPolicy(
+                        remind_after=shape.acknowledgement.remind_after,
+                        lapse_after=shape.acknowledgement.lapse_after,
+                    ),
                 )
                 for severity, shape in self.raw.severities.items()
             },
-            channels={name: self._channels(name) for name in contacts.values()},
+            channels={
+                name: {severity: self.channels_of(name, severity) for severity in Severity}
+                for name in contacts.values()
+            },
+            everybody=self._everybody(row),
             triage_wait=self._timing.triage_wait,
             monitor_for=self._timing.monitor_for,
             stale_after=self._timing.stale_after,
         )
 
-    def _channels(self, name: str) -> dict[Severity, tuple[str, ...]]:
-        """The contact's own channels for a severity, else the severity's, else every configured one."""
+    def channels_of(self, name: str, severity: Severity) -> tuple[ChannelStep, ...]:
+        """A person's own channels for a severity, else the severity's, else every configured one."""
         own = self._contact_shapes[name].channels if name in self._contact_shapes else {}
-        return {
-            severity: own.get(severity) or self.raw.severities[severity].channels or self._timing.channels
-            for severity in Severity
-        }
+        return plan_of(own.get(severity) or self.raw.severities[severity].channels or self._timing.channels)
 
-
-def _row(shape: Any) -> dict[Level, str]:
-    row = {Level.PRIMARY: shape.primary, Level.SECONDARY: shape.secondary, Level.EXECUTIVE: shape.executive}
-    return {level: name.removeprefix("@") for level, name in row.items() if name is not None}
+    def _everybody(self, row: str) -> tuple[Level, ...]:
+        """The levels of a row on which each person has to acknowledge."""
+        shape = self.raw.named.get("escalation", {}).get(row)
+        wanted = shape.everybody if shape is not None else False
+        return (LEVELS if wanted else ()) if isinstance(wanted, bool) else wanted
 
 
 def _contact(name: str, shape: ContactShape) -> Contact:

@@ -7,11 +7,31 @@ from typing import Any
 
 import msgspec
 
+from responder.incident.action import Raise
 from responder.incident.severity import Level, Severity
+from responder.rules.schedule_files import ScheduleShape
 
 
 class _Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
+
+
+class StepShape(_Shape, frozen=True, kw_only=True):
+    """A channel of a plan that is tried so long after the person was reached."""
+
+    channel: str
+    after: timedelta | None = None
+
+
+#: Channels in the order in which they are tried: a name, or a name with its time.
+PlanShape = tuple[StepShape | str, ...]
+
+
+class AcknowledgementShape(_Shape, frozen=True, kw_only=True):
+    """How long an acknowledgement stands while nobody does anything."""
+
+    remind_after: timedelta | None = None
+    lapse_after: timedelta | None = None
 
 
 class SeverityShape(_Shape, frozen=True, kw_only=True):
@@ -21,19 +41,21 @@ class SeverityShape(_Shape, frozen=True, kw_only=True):
     respond_within: timedelta
     update_every: timedelta = timedelta(minutes=30)
     escalate: dict[Level, timedelta] = {}
-    channels: tuple[str, ...] = ()
+    acknowledgement: AcknowledgementShape = AcknowledgementShape()
+    channels: PlanShape = ()
 
 
 class RowShape(_Shape, frozen=True, kw_only=True):
-    """A row of the escalation matrix."""
+    """A row of the escalation matrix; on the levels of ``everybody`` (``true``: all) each person has to acknowledge."""
 
     primary: str
     secondary: str | None = None
     executive: str | None = None
+    everybody: tuple[Level, ...] | bool = False
 
 
 class ContactShape(_Shape, frozen=True, kw_only=True):
-    """Where a name can be reached: addresses by channel type, and channels by severity."""
+    """Where a name can be reached: addresses by channel type, and channels by severity; or the ``members`` of a team."""
 
     slack: str | None = None
     email: str | None = None
@@ -41,7 +63,8 @@ class ContactShape(_Shape, frozen=True, kw_only=True):
     pagerduty: str | None = None
     ntfy: str | None = None
     teams: str | None = None
-    channels: dict[Severity, tuple[str, ...]] = {}
+    members: tuple[str, ...] = ()
+    channels: dict[Severity, PlanShape] = {}
 
 
 class SeverityFromLabel(_Shape, frozen=True, kw_only=True):
@@ -68,6 +91,7 @@ class RuleShape(_Shape, frozen=True, kw_only=True):
     service: ServiceFromLabel | str
     group_by: tuple[str, ...] = ()
     runbook: str | None = None
+    raises: tuple[Raise, ...] = msgspec.field(default=(), name="raise")
 
 
 class DefaultShape(_Shape, frozen=True, kw_only=True):
@@ -98,7 +122,7 @@ NAMED: dict[str, Any] = {
     "severities": SeverityShape,
     "escalation": RowShape,
     "contacts": ContactShape,
-    "schedules": dict[str, Any],
+    "schedules": ScheduleShape,
     "runbooks": RunbookShape,
     "services": ServiceShape,
     "probes": None,

@@ -7,8 +7,9 @@ from typing import Protocol
 
 import msgspec
 
+from responder.incident.action import Raise
 from responder.incident.message import Contact
-from responder.incident.policy import Policy
+from responder.incident.policy import ChannelStep, Policy
 from responder.incident.severity import Severity
 
 
@@ -85,6 +86,16 @@ class RuleSet(Protocol):
         ...
 
     @property
+    def automatic(self) -> frozenset[str]:
+        """The actions that need nobody's approval."""
+        ...
+
+    @property
+    def raises(self) -> Mapping[str, tuple[Raise, ...]]:
+        """The findings that make an incident of a rule worse, by the rule's name."""
+        ...
+
+    @property
     def dependencies(self) -> Mapping[str, tuple[str, ...]]:
         """Each service that says so, and what it stands on."""
         ...
@@ -104,4 +115,8 @@ class RuleSet(Protocol):
 
     def policy(self, service: str) -> Policy:
         """The service's row of the matrix (the default's where it has none) with every severity's promises."""
+        ...
+
+    def channels_of(self, name: str, severity: Severity) -> tuple[ChannelStep, ...]:
+        """The plan of channels of a contact or a person, whether any file names them or not."""
         ...

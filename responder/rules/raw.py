@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from responder.documents import Place
+from responder.incident.policy import ChannelStep
 from responder.incident.severity import Level, Severity
 from responder.matchers import Matcher
-from responder.rules.files import DefaultShape, RuleShape, SeverityShape
+from responder.rules.files import DefaultShape, PlanShape, RowShape, RuleShape, SeverityShape
 
 
 class PluginEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,3 +45,19 @@ def levels_of(shape: SeverityShape) -> dict[Level, timedelta]:
         Level.SECONDARY: shape.escalate.get(Level.SECONDARY, shape.respond_within / 3),
         Level.EXECUTIVE: shape.escalate.get(Level.EXECUTIVE, shape.respond_within),
     }
+
+
+def row_of(shape: RowShape) -> dict[Level, str]:
+    """The names of a row by level."""
+    row = {Level.PRIMARY: shape.primary, Level.SECONDARY: shape.secondary, Level.EXECUTIVE: shape.executive}
+    return {level: name.removeprefix("@") for level, name in row.items() if name is not None}
+
+
+def plan_of(shape: PlanShape) -> tuple[ChannelStep, ...]:
+    """The steps of a plan, whichever form each was written in."""
+    return tuple(
+        ChannelStep(channel=one)
+        if isinstance(one, str)
+        else ChannelStep(channel=one.channel, after=one.after)
+        for one in shape
+    )

@@ -13,6 +13,7 @@ from responder.incident.facts import Fact
 from responder.incident.opening import Opening
 from responder.incident.severity import Severity
 from responder.incident.state import SCHEMA_VERSION, Incident, Totals
+from responder.store.upgrade import schema_of, upgraded
 
 _INCIDENT = msgspec.json.Decoder(Incident)
 _FACT: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
@@ -73,12 +74,12 @@ def decode_incident(raw: bytes) -> Incident:
         NewerSchemaError: for a snapshot of a newer version.
         msgspec.DecodeError: where it is damaged.
     """
-    incident = _INCIDENT.decode(raw)
-    if incident.schema > SCHEMA_VERSION:
+    schema = schema_of(raw)
+    if schema > SCHEMA_VERSION:
         raise NewerSchemaError(
-            f"snapshot has schema {incident.schema}, this version reads up to {SCHEMA_VERSION}: upgrade this replica"
+            f"snapshot has schema {schema}, this version reads up to {SCHEMA_VERSION}: upgrade this replica"
         )
-    return incident
+    return _INCIDENT.decode(raw if schema == SCHEMA_VERSION else upgraded(raw, schema))
 
 
 def loaded_of(incident_id: str, token: str, answer: list[Any]) -> Loaded:

@@ -15,6 +15,13 @@ Keys, all under ``{responder:NAME}``:
 ``:gauge``            hash     open incidents by service, severity and state                   counts
 ``:quarantine…``      zset     bodies that could not be read                                   bounded, expire
 ``:idem:KEY``         string   an idempotency key's request                                    expires
+``:act:o:…``, ``:r:`` various  places, limits and outcomes of actions (``ledger.py``)          expire
+``:act:kill``         string   the kill switch of actions                                      gone once released
+``:audit``            list     what was done to targets, and the newest hash (``…:head``)      bounded
+``:overrides``        hash     overrides and swaps of schedules (``overrides.py``)             bounded, expires
+``:chart:DIGEST``     string   a picture of a finding                                          expires
+``:code:…``           string   a short code of a text message, and the page it stands for      expires
+``:verified:…``       string   when an address was last confirmed by its owner                 expires
 ====================  =======  ==============================================================  ==================
 """
 
@@ -29,8 +36,8 @@ import msgspec
 
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect, SendMessage
-from responder.incident.facts import AcknowledgedBy, Fact, ReopenedBy
-from responder.incident.message import MessageKind
+from responder.incident.facts import AcknowledgedBy, Fact, ReopenedBy, SnoozedBy
+from responder.incident.message import Wanted
 from responder.incident.moves import TAKEN_IN
 from responder.store.connection import Client, Script, ask
 from responder.store.loaded import Attempt, Loaded, attempt_of, loaded_of
@@ -48,7 +55,10 @@ AlertWrite = tuple[str, str, int, int, int, str, str, str]
 
 _EFFECT = msgspec.json.Encoder()
 _PACK = msgspec.msgpack.Encoder()
-_PAGE_KINDS = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
+#: What holds pages back from the moment when it is on disk.
+_TAKES_IT = (AcknowledgedBy, SnoozedBy)
+#: The letters by which ``start.lua`` knows until when an effect is wanted.
+_WANTED = {Wanted.UNACKNOWLEDGED: "P", Wanted.ACKNOWLEDGED: "A", Wanted.ALWAYS: "X"}
 
 
 class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +141,10 @@ class Store:
         self.shift = shift
         self._worker = worker
         self._numbers = itertools.count()
-        names = ("ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine")
+        names = (
+            "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
+            "override",
+        )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}
 
     def token(self) -> str:
@@ -198,14 +211,22 @@ class Store:
         return attempt_of(lane, token, answer) if answer[0] in (b"go", b"lost") else None
 
     async def finish(
-        self, attempt: Attempt, facts: Sequence[Fact] = (), *, retry_in: timedelta | None = None
+        self,
+        attempt: Attempt,
+        facts: Sequence[Fact] = (),
+        *,
+        retry_in: timedelta | None = None,
+        begun: bool = True,
     ) -> bool:
-        """Cross the effect off (or put it back) and record what came of it; whether the lane has more to do."""
+        """Cross the effect off (or put it back) and record what came of it; whether the lane has more to do.
+
+        An attempt that was not ``begun`` does not count.
+        """
         effect = attempt.effect
         answer = await self.run(
             "finish",
             self.shift(), effect.queue, attempt.lane, attempt.token, effect.id,
-            "done" if retry_in is None else ms(retry_in),
+            "done" if retry_in is None else f"{'' if begun else '='}{ms(retry_in)}",
             effect.incident, int(effect.urgent), INBOX_LIMIT,
             *[msgspec.json.encode(fact) for fact in facts],
         )  # fmt: skip
@@ -220,7 +241,7 @@ class Store:
             "record",
             self.shift(), incident_id, msgspec.json.encode(fact),
             ",".join(sorted(states)) if states is not None else "",
-            int(isinstance(fact, AcknowledgedBy)), int(isinstance(fact, ReopenedBy)), INBOX_LIMIT,
+            int(isinstance(fact, _TAKES_IT)), int(isinstance(fact, ReopenedBy)), INBOX_LIMIT,
             idempotency_key or "", digest, ms(_IDEMPOTENCY_TTL),
         )  # fmt: skip
         return Recorded(answer[0].decode(), int(answer[1]) if answer[0] == b"ok" else 0)
@@ -246,7 +267,7 @@ class Store:
 
 def stored_effect(effect: Effect) -> str:
     """An effect as ``start.lua`` reads it: what the last look needs, then the effect itself."""
-    page = isinstance(effect, SendMessage) and effect.kind in _PAGE_KINDS
+    wanted = effect.wanted if isinstance(effect, SendMessage) else Wanted.ALWAYS
     expires = to_ms(effect.expires_at) if effect.expires_at else 0
-    head = f"{'P' if page else 'X'}|{effect.incident}|{effect.episode}|{expires}|{effect.id}|"
+    head = f"{_WANTED[wanted]}|{effect.incident}|{effect.episode}|{expires}|{effect.id}|"
     return head + _EFFECT.encode(effect).decode()

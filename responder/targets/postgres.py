@@ -15,7 +15,8 @@ import asyncpg
 
 from responder.config import PostgresTarget
 from responder.incident.finding import FindingStatus
-from responder.targets.base import TargetError, configured, os_reason
+from responder.targets.base import TargetError, configured
+from responder.targets.errors import os_reason
 from responder.text import one_line
 
 APPLICATION = "responder"  # the name under which our sessions show

@@ -8,6 +8,7 @@ from responder.engine.outbox import Done
 from responder.incident.effects import RunTriage
 from responder.incident.facts import Fact, FindingArrived, TriageEnded
 from responder.incident.finding import Finding
+from responder.incident.state import Incident
 from responder.store.loaded import Attempt
 from responder.triage.base import Circumstances
 from responder.triage.runner import TriageRunner
@@ -36,12 +37,16 @@ class TriagePerformer:
             fact = FindingArrived(at=now, episode=effect.episode, finding=finding)
             await self._record(effect.incident, fact, effect.urgent)
 
-        circumstances = Circumstances(
-            incident=incident.id,
-            service=incident.service,
-            labels=incident.labels,
-            opened_at=incident.opened_at,
-            severity=incident.severity,
-        )
-        await self._runner().run(effect.probes, circumstances, arrived)
+        await self._runner().run(effect.probes, circumstances_of(incident), arrived)
         return Done(facts=(TriageEnded(at=now, episode=effect.episode),))
+
+
+def circumstances_of(incident: Incident) -> Circumstances:
+    """What a probe is told of an incident."""
+    return Circumstances(
+        incident=incident.id,
+        service=incident.service,
+        labels=incident.labels,
+        opened_at=incident.opened_at,
+        severity=incident.severity,
+    )

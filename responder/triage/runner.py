@@ -88,6 +88,11 @@ class TriageRunner:
                 text = f"given up after {BUDGET:g} s with the whole diagnosis"
                 await on_finding(Finding(probe=name, status=FindingStatus.TIMEOUT, headline=text))
 
+    @property
+    def busy(self) -> bool:
+        """Whether a probe is under way."""
+        return any(not run.task.done() for run in self._runs.values())
+
     async def close(self) -> None:
         """End what is still under way."""
         tasks = [run.task for run in self._runs.values()]
@@ -167,7 +172,9 @@ class TriageRunner:
             return _with_suggestion(observation, settings)
         except TimeoutError:
             return Observation(status=FindingStatus.TIMEOUT, headline=f"no answer within {limit:g} s")
-        except (TargetError, ParameterError) as error:
+        except TargetError as error:
+            return Observation(status=error.status, headline=str(error))
+        except ParameterError as error:
             return Observation(status=FindingStatus.ERROR, headline=str(error))
         except (OSError, ConnectionError) as error:
             return Observation(status=FindingStatus.ERROR, headline=f"cannot reach it: {_short(error)}")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
 from responder.engine.desk import IncidentDetail
+from responder.incident.escalation.everybody import has_answered, waiting_for
 from responder.incident.facts import AcknowledgedBy
+from responder.incident.reach import is_by
 from responder.signing import AckClaim, BadTokenError, ExpiredTokenError
 from responder.web.pages import page
 from responder.web.parts import PARTS
@@ -40,21 +44,32 @@ def _claim(request: web.Request) -> AckClaim | web.Response:
     try:
         return parts.tokens.read(request.match_info["token"], parts.clock.now())
     except ExpiredTokenError:
-        return _private(
+        return private(
             page("message.html", 410, title="This link has expired", text="Open the incident instead.")
         )
     except BadTokenError:
-        return _private(page("message.html", 404, title="Not found", text="This is no link of ours."))
+        return private(page("message.html", 404, title="Not found", text="This is no link of ours."))
 
 
 def _page(request: web.Request, claim: AckClaim, detail: IncidentDetail | None) -> web.Response:
     if detail is None:
-        return _private(page("message.html", 404, title="Not found", text="The incident is no longer kept."))
-    now = request.app[PARTS].clock.now()
-    return _private(page("ack.html", detail=detail, incident=detail.incident, contact=claim.contact, now=now))
+        return private(page("message.html", 404, title="Not found", text="The incident is no longer kept."))
+    incident, parts = detail.incident, request.app[PARTS]
+    # The link acknowledges; an action asks who is there, on a page of its own.
+    values: dict[str, Any] = {
+        "incident": incident,
+        "contact": claim.contact,
+        "now": parts.clock.now(),
+        "answered": has_answered(incident, claim.contact),
+        "waiting": waiting_for(incident),
+        "own": is_by(incident.acknowledged_by, claim.contact),
+        "offers": parts.actions.offers(incident) if incident.open else (),
+        "token": request.match_info["token"],
+    }
+    return private(page("ack.html", **values))
 
 
-def _private(response: web.Response) -> web.Response:
+def private(response: web.Response) -> web.Response:
     """The address is a secret: nobody keeps it, indexes it or passes it on."""
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"

@@ -1,4 +1,4 @@
-"""``/api/v1``: incidents, the rules in force, who is paged, and the quarantine."""
+"""``/api/v1``: incidents, the rules in force, and the quarantine."""
 
 from __future__ import annotations
 
@@ -12,57 +12,20 @@ from aiohttp import web
 from responder.engine.desk import Answer, IncidentFilter, Outcome
 from responder.incident import facts
 from responder.incident.facts import Fact
-from responder.incident.severity import LEVELS, Severity
+from responder.incident.severity import Severity
 from responder.incident.state import StateName
 from responder.text import one_line
 from responder.web.auth import CALLER, Role, requires
+from responder.web.bodies import COMMANDS, NAME_LIMIT, Body, ExplainBody
 from responder.web.parts import PARTS
 from responder.web.problems import ProblemError, answer, decoded, read
 from responder.web.views import ListView, detail_view, incident_view
 
-NAME_LIMIT = 100
 NOTE_LIMIT = 2_000
 _KEY_LIMIT = 200
 
 
-class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    by: str = ""
-    note: str = ""
-
-
-class NoteBody(_Body, frozen=True, kw_only=True):
-    """What acknowledge, escalate, resolve and reopen take."""
-
-
-class AssignBody(_Body, frozen=True, kw_only=True):
-    """Who is to have it."""
-
-    to: str
-
-
-class SeverityBody(_Body, frozen=True, kw_only=True):
-    """How bad it is."""
-
-    severity: Severity
-
-
-class ExplainBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The labels of an alert."""
-
-    labels: dict[str, str]
-
-
-#: Path below an incident -> its body and the fact that it records.
-COMMANDS: dict[str, tuple[type[_Body], type[Fact]]] = {
-    "acknowledge": (NoteBody, facts.AcknowledgedBy),
-    "escalate": (NoteBody, facts.EscalatedBy),
-    "resolve": (NoteBody, facts.ResolvedBy),
-    "reopen": (NoteBody, facts.ReopenedBy),
-    "notes": (NoteBody, facts.NoteAdded),
-    "assign": (AssignBody, facts.AssignedTo),
-    "severity": (SeverityBody, facts.SeveritySet),
-}
-NOT_YET = ("updates", "checklist/{item}", "actions/{name}")
+NOT_YET = ("updates", "checklist/{item}")
 
 
 def routes() -> list[web.RouteDef]:
@@ -72,7 +35,6 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/v1/incidents", list_incidents),
         web.get(one, show_incident),
         web.get("/api/v1/rules", show_rules),
-        web.get("/api/v1/oncall", show_on_call),
         web.post("/api/v1/explain", explain),
         web.get("/api/v1/quarantine", list_quarantine),
         web.get("/api/v1/quarantine/{digest:[0-9a-f]{32}}", show_quarantined),
@@ -116,25 +78,18 @@ async def show_incident(request: web.Request) -> web.Response:
 
 
 def _command(
-    body_kind: type[_Body], fact_kind: type[Fact]
+    body_kind: type[Body], fact_kind: type[Fact]
 ) -> Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]:
     """The handler of one of :data:`COMMANDS`."""
 
     async def command(request: web.Request) -> web.Response:
         raw = await read(request)
         body = decoded(raw, body_kind)
-        by = who(request[CALLER], body.by)
-        more = {n: v for n, v in msgspec.structs.asdict(body).items() if n not in {"by", "note"}}
-        if "to" in more:
-            more["to"] = one_line(more["to"], NAME_LIMIT)
-            if not more["to"]:
-                raise ProblemError(400, "body.to: expected a name")
+        by, at = who(request[CALLER], body.by), request.app[PARTS].clock.now()
         if fact_kind is facts.NoteAdded and not body.note.strip():
             raise ProblemError(400, "body.note: expected a text")
         made: Any = fact_kind
-        fact = made(
-            at=request.app[PARTS].clock.now(), by=by, note=one_line(body.note, NOTE_LIMIT), via="api", **more
-        )
+        fact = made(at=at, by=by, note=one_line(body.note, NOTE_LIMIT), via="api", **body.more(at))
         return await record(request, fact, raw)
 
     return requires(Role.RESPONDER)(command)  # type: ignore[return-value]
@@ -151,16 +106,29 @@ def who(caller: str, by: str) -> str:
 async def record(request: web.Request, fact: Fact, raw: bytes) -> web.Response:
     """Record a person's fact, and answer what became of it."""
     parts, incident_id = request.app[PARTS], request.match_info["id"]
+    found = await parts.desk.record(
+        incident_id, fact, idempotency_key=idempotency_key(request), request_digest=digest_of(request, raw)
+    )
+    return answer(
+        incident_answer(request, found, incident_id), 202 if found.outcome is Outcome.RECORDED else 200
+    )
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The digest of the header, where it is given. Raises ``ProblemError`` where it is no key."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not 0 < len(key) <= _KEY_LIMIT:
         raise ProblemError(400, f"Idempotency-Key: expected 1 to {_KEY_LIMIT} characters")
-    digest = hashlib.sha256(f"{request.method} {request.path}\0".encode() + raw).hexdigest()
-    hashed = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest() if key else None
-    found = await parts.desk.record(incident_id, fact, idempotency_key=hashed, request_digest=digest)
-    return answer(_view(request, found, incident_id), 202 if found.outcome is Outcome.RECORDED else 200)
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest() if key else None
 
 
-def _view(request: web.Request, found: Answer, incident_id: str) -> Any:
+def digest_of(request: web.Request, raw: bytes) -> str:
+    """What makes a request the same as another one under an idempotency key."""
+    return hashlib.sha256(f"{request.method} {request.path}\0".encode() + raw).hexdigest()
+
+
+def incident_answer(request: web.Request, found: Answer, incident_id: str) -> Any:
+    """The incident as it is after a person's request, or the problem that kept it from being taken."""
     incident = found.incident
     match found.outcome:
         case Outcome.UNKNOWN:
@@ -189,20 +157,6 @@ async def show_rules(request: web.Request) -> web.Response:
         for rule in (*rules.rules, rules.default)
     ]
     return answer({"digest": rules.digest, "rules": listed})
-
-
-@requires(Role.VIEWER)
-async def show_on_call(request: web.Request) -> web.Response:
-    """Who is paged for each service, level by level."""
-    rules = request.app[PARTS].rules()
-    listed = [
-        {
-            "service": service,
-            "levels": [{"level": level, "contact": row[level]} for level in LEVELS if level in row],
-        }
-        for service, row in sorted(rules.rows.items())
-    ]
-    return answer({"oncall": listed})
 
 
 @requires(Role.VIEWER)

@@ -48,18 +48,31 @@ def authorise(request: web.Request, role: Role) -> str:
     Raises:
         ProblemError: 401 without credentials, 403 where the role does not suffice.
     """
+    if not request.app[PARTS].auth.tokens and role <= Role.VIEWER:
+        return ""
+    name, own = caller_of(request)
+    if own < role:
+        raise ProblemError(
+            403, f"token {name} has the role {own.name.lower()}; this needs {role.name.lower()}"
+        )
+    return name
+
+
+def caller_of(request: web.Request) -> tuple[str, Role]:
+    """The caller's name and role; where no tokens are configured, whoever is on this machine is an admin.
+
+    Raises:
+        ProblemError: 401 without credentials; 403 without tokens, from elsewhere.
+    """
     parts = request.app[PARTS]
     if not parts.auth.tokens:
-        if role > Role.VIEWER:
-            _only_from_here(request, parts.external_url)
-        return ""
+        _only_from_here(request, parts.external_url)
+        return "", Role.ADMIN
     found = token_of(request, parts.auth) or session_of(request)
     if found is None:
         raise ProblemError(401, "token: missing or wrong", headers={"WWW-Authenticate": "Bearer"})
     name, own = found
-    if Role[own.upper()] < role:
-        raise ProblemError(403, f"token {name} has the role {own}; this needs {role.name.lower()}")
-    return name
+    return name, Role[own.upper()]
 
 
 def token_of(request: web.Request, auth: AuthConfig) -> tuple[str, str] | None:

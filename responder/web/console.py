@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib import resources
 from typing import Any
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -16,9 +15,10 @@ from responder.incident.state import StateName
 from responder.text import one_line
 from responder.web import session
 from responder.web.auth import CALLER, Role, authorise, known_token, requires
+from responder.web.bodies import snoozed_until
 from responder.web.pages import page
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, read
+from responder.web.problems import ProblemError, form_fields
 from responder.web.views import detail_view, next_step
 
 _OPEN = frozenset({StateName.TRIGGERED, StateName.ACKNOWLEDGED, StateName.MONITORING})
@@ -26,6 +26,7 @@ _SHOWN = 100
 _RECENT = 20
 _FORMS: dict[str, type[Fact]] = {
     "acknowledge": facts.AcknowledgedBy,
+    "snooze": facts.SnoozedBy,
     "escalate": facts.EscalatedBy,
     "resolve": facts.ResolvedBy,
     "reopen": facts.ReopenedBy,
@@ -78,13 +79,15 @@ async def index(request: web.Request) -> web.Response:
         over=over.incidents,
         now=request.app[PARTS].clock.now(),
         next_step=next_step,
+        switch=await request.app[PARTS].actions.kill_switch(),
+        form_token=session.form_token(request),
     )
 
 
 async def show(request: web.Request) -> web.Response:
     """One incident."""
     if not _may_look(request):
-        raise web.HTTPSeeOther("/login")
+        raise web.HTTPSeeOther(session.login_address(request.path))
     return await _incident_page(request)
 
 
@@ -95,7 +98,9 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
         return page("message.html", 404, title="Not found", text=f"There is no incident {incident_id}.")
     incident = detail.incident
     forms = [
-        name for name, kind in _FORMS.items() if incident.state_name in TAKEN_IN[kind] and name != "note"
+        name
+        for name, kind in _FORMS.items()
+        if incident.state_name in TAKEN_IN[kind] and name not in {"note", "snooze"}
     ]
     values: dict[str, Any] = {
         "detail": detail,
@@ -105,7 +110,10 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
         "forms": forms,
         "form_token": session.form_token(request),
         "step": next_step(incident),
+        "may_snooze": incident.state_name in TAKEN_IN[facts.SnoozedBy],
         "said": said,
+        "offers": parts.actions.offers(incident),
+        "runs": tuple(reversed(incident.actions)),
     }
     return page("incident.html", status, **values)
 
@@ -113,7 +121,7 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
 @requires(Role.RESPONDER)
 async def act(request: web.Request) -> web.StreamResponse:
     """One of the forms."""
-    fields = await _form(request)
+    fields = await form_fields(request)
     session.check_form(request, fields.get(session.FORM_FIELD, ""))
     parts, incident_id = request.app[PARTS], request.match_info["id"]
     kind: Any = _FORMS[request.match_info["form"]]
@@ -122,7 +130,12 @@ async def act(request: web.Request) -> web.StreamResponse:
         return await _incident_page(request, "A note needs a text.", 400)
     name = one_line(fields.get("by", ""), 100)
     by = request[CALLER] or name or "console"
-    fact = kind(at=parts.clock.now(), by=by, note=note, via="console")
+    at = parts.clock.now()
+    try:
+        more = {"until": snoozed_until(fields.get("for", ""), at)} if kind is facts.SnoozedBy else {}
+    except ValueError as error:
+        return await _incident_page(request, f"Snooze: {error}", 400)
+    fact = kind(at=at, by=by, note=note, via="console", **more)
     answer = await parts.desk.record(incident_id, fact)
     if answer.outcome is Outcome.REFUSED:
         return await _incident_page(
@@ -133,28 +146,22 @@ async def act(request: web.Request) -> web.StreamResponse:
 
 async def login_form(request: web.Request) -> web.Response:
     """Where tokens are configured, the console asks for one."""
-    return page("login.html", form_token=session.form_token(request), said="")
+    return _login_page(request, request.query.get("next", "/"))
+
+
+def _login_page(request: web.Request, wanted: str, said: str = "", status: int = 200) -> web.Response:
+    values = {"form_token": session.form_token(request), "next": session.safe_next(wanted), "said": said}
+    return page("login.html", status, **values)
 
 
 async def login(request: web.Request) -> web.StreamResponse:
     """Exchange a token for a session."""
-    fields = await _form(request)
+    fields = await form_fields(request)
     session.check_form(request, fields.get(session.FORM_FIELD, ""))
     parts = request.app[PARTS]
     found = known_token(fields.get("token", "").strip(), parts.auth)
     if found is None:
-        return page(
-            "login.html", 403, form_token=session.form_token(request), said="This token is not known."
-        )
-    response = web.HTTPSeeOther("/")
+        return _login_page(request, fields.get("next", "/"), "This token is not known.", 403)
+    response = web.HTTPSeeOther(session.safe_next(fields.get("next", "/")))
     session.begin(response, parts, *found)
     raise response
-
-
-async def _form(request: web.Request) -> dict[str, str]:
-    """The fields of a form, bounded."""
-    raw = await read(request, 16 * 1024)
-    try:
-        return dict(parse_qsl(raw.decode(), max_num_fields=20))
-    except ValueError:
-        raise ProblemError(400, "form: not readable") from None

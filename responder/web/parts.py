@@ -7,19 +7,28 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 from aiohttp import web
 
+from responder.actions.desk import ActionDesk
 from responder.clock import Clock
 from responder.config import AuthConfig
+from responder.duty import Duty
 from responder.engine.desk import Desk
+from responder.paging.base import Channel, ReplyCodes
 from responder.rules.compile import Compiled
 from responder.rules.explain import Explanation
 from responder.secrets import Secret
 from responder.signing import AckTokens
+from responder.store.verified import Verified
 
 
 class WebParts(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts behind the handlers. ``reload`` answers the problems, and whether the rules were taken."""
+    """The parts behind the handlers.
+
+    ``reload`` answers the problems, and whether the rules were taken; ``chart`` a picture by its digest.
+    """
 
     desk: Desk
+    actions: ActionDesk
+    duty: Duty
     auth: AuthConfig
     clock: Clock
     external_url: str
@@ -30,6 +39,13 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     ready: Callable[[], Awaitable[bool]]
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
     slack: Mapping[str, Secret]
+    chart: Callable[[str], Awaitable[bytes | None]]
+    channels: Mapping[str, Channel]
+    codes: ReplyCodes
+    verified: Verified
+    redact: Callable[[str], str]
+    page_outcome: Callable[[str, str], None]
+    """Told the channel and what became of a message, where that is heard of only later."""
 
 
 PARTS: web.AppKey[WebParts] = web.AppKey("parts", WebParts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
@@ -63,6 +64,15 @@ async def read(request: web.Request, limit: int = BODY_LIMIT) -> bytes:
     except (ConnectionResetError, web.RequestPayloadError):
         raise ProblemError(400, "body: broken off or not decodable") from None
     return b"".join(parts)
+
+
+async def form_fields(request: web.Request) -> dict[str, str]:
+    """The fields of a posted form, bounded."""
+    raw = await read(request, 16 * 1024)
+    try:
+        return dict(parse_qsl(raw.decode(), max_num_fields=20))
+    except ValueError:
+        raise ProblemError(400, "form: not readable") from None
 
 
 def decoded(raw: bytes, kind: type[T]) -> T:

@@ -6,9 +6,10 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import secrets
 from datetime import timedelta
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from aiohttp import web
@@ -89,3 +90,17 @@ def check_form(request: web.Request, given: str) -> None:
         raise ProblemError(403, "this form was sent from another site")
     if not hmac.compare_digest(given.encode("utf-8", "replace"), form_token(request).encode()):
         raise ProblemError(403, "this form is too old: load the page again")
+
+
+#: Where a login may lead to: our own pages of an incident.
+_NEXT = re.compile(r"/incidents/[0-9a-f]{16}(?:/actions/[A-Za-z0-9_.-]{1,100})?")
+
+
+def login_address(path: str) -> str:
+    """The login's address, from which one comes back to ``path``."""
+    return f"/login?next={quote(path, safe='')}" if safe_next(path) != "/" else "/login"
+
+
+def safe_next(path: str) -> str:
+    """The path where it is one of our own pages, else the first page."""
+    return path if _NEXT.fullmatch(path) else "/"

@@ -7,11 +7,14 @@ import asyncio
 import structlog
 from aiohttp import web
 
+from responder.actions.desk import Person, Wanted
 from responder.incident.facts import AcknowledgedBy
-from responder.paging.slack_blocks import ACKNOWLEDGE
+from responder.paging.slack_blocks import ACKNOWLEDGE, RUN_ACTION
 from responder.paging.slack_requests import Interaction, SlackRequestError, decode_interaction, verify
 from responder.store.errors import StoreError
 from responder.text import one_line
+from responder.web.actions import role_for_actions
+from responder.web.auth import Role
 from responder.web.parts import PARTS
 from responder.web.problems import ProblemError, answer, read
 
@@ -32,13 +35,16 @@ async def interactions(request: web.Request) -> web.Response:
         pressed = decode_interaction(raw)
     except SlackRequestError as error:
         raise ProblemError(400, str(error)) from None
-    if pressed is None or pressed.action != ACKNOWLEDGE:
+    if pressed is None:
         return web.Response()
     try:
         async with asyncio.timeout(_ANSWER_LIMIT):
-            await _acknowledge(request, pressed)
+            if pressed.action == ACKNOWLEDGE:
+                await _acknowledge(request, pressed)
+            elif pressed.action.startswith(RUN_ACTION):
+                await _run_action(request, pressed)
     except (TimeoutError, StoreError) as error:
-        log.warning("acknowledgement from Slack not taken", error=str(error) or "time-out")
+        log.warning("a button in Slack was not taken", error=str(error) or "time-out")
         raise ProblemError(503, "not taken: the store is away; press again") from None
     return web.Response()
 
@@ -49,6 +55,18 @@ async def _acknowledge(request: web.Request, pressed: Interaction) -> None:
     name = one_line(pressed.user_name or pressed.user_id, 100)
     fact = AcknowledgedBy(at=parts.clock.now(), by=f"slack:{name}", via="slack")
     await parts.desk.record(pressed.incident, fact)
+
+
+async def _run_action(request: web.Request, pressed: Interaction) -> None:
+    """What comes of it is told in the message; who may not is told in the time line."""
+    parts = request.app[PARTS]
+    person = next((one for one in parts.auth.people if one.slack == pressed.user_id), None)
+    name = (
+        person.name if person is not None else f"slack:{one_line(pressed.user_name or pressed.user_id, 100)}"
+    )
+    role = role_for_actions(Role[person.role.upper()]) if person is not None else None
+    wanted = Wanted(name=pressed.name)
+    await parts.actions.ask(pressed.incident, wanted, Person(name=name, role=role, via="slack"))
 
 
 async def commands(request: web.Request) -> web.Response:

@@ -8,6 +8,7 @@ import pytest
 from stage import MINUTE, START, Play, kinds
 
 from responder.incident import facts
+from responder.incident.action import ActionRole, RunKind
 from responder.incident.advance import advance
 from responder.incident.decision import (
     AcknowledgedAfter,
@@ -25,8 +26,8 @@ from responder.incident.severity import Severity
 from responder.incident.state import StateName
 
 
-def person(kind: type[Fact], minute: float, **more: object) -> Fact:
-    return kind(at=START + minute * MINUTE, by="ana", **more)  # type: ignore[arg-type,call-arg]
+def person(made: type[Fact], minute: float, **more: object) -> Fact:
+    return made(at=START + minute * MINUTE, by="ana", **more)  # type: ignore[arg-type,call-arg]
 
 
 def finding(play: Play, name: str = "connections", minute: float = 0.01, episode: int = 1) -> Fact:
@@ -243,6 +244,10 @@ def test_every_fact_in_every_state_is_taken_or_refused_and_never_raises(
         more["to"] = "ben"
     if fact is facts.SeveritySet:
         more["severity"] = Severity.P2
+    if fact is facts.ActionRequested:
+        more |= {"name": "restart", "kind": RunKind.PERFORM, "role": ActionRole.RESPONDER}
+    if fact is facts.SnoozedBy:
+        more["until"] = START + 60 * MINUTE
     decision = play.at(41, person(fact, 41, **more))
     assert (Reason.TOO_LATE in decision.why) == (state not in TAKEN_IN[fact])
 

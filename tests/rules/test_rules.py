@@ -132,9 +132,9 @@ def test_a_contacts_channels_come_before_the_severitys_and_these_before_all(tmp_
         channels=("chat", "phone", "mail"),
     )
     channels = rules.policy("database").channels["dbteam"]
-    assert channels[Severity.P1] == ("phone", "chat")
-    assert channels[Severity.P2] == ("chat",)
-    assert channels[Severity.P3] == ("chat", "phone", "mail")
+    assert [str(step) for step in channels[Severity.P1]] == ["phone", "chat"]
+    assert [str(step) for step in channels[Severity.P2]] == ["chat"]
+    assert [str(step) for step in channels[Severity.P3]] == ["chat", "phone", "mail"]
 
 
 INVALID = Path(__file__).parent / "invalid"
@@ -168,6 +168,30 @@ rules:
     assert [one for one in found if "can never match" in one] == [found[0]]
     assert "hidden can never match: wide" in found[0]
     assert ": warning: " in found[0]
+
+
+def test_each_circle_of_dependencies_is_told_once_and_what_only_leads_to_one_is_none(tmp_path: Path) -> None:
+    found = says(
+        tmp_path,
+        BASE
+        + """
+services:
+  web: {depends_on: [api]}
+  api: {depends_on: [database, queue]}
+  queue: {depends_on: [api, alone]}
+  alone: {depends_on: [alone]}
+""",
+    )
+    assert [one.partition(": error: ")[2] for one in found] == [
+        "services.api: depends on itself: api -> queue -> api; take one of these out",
+        "services.alone: depends on itself: alone -> alone; take one of these out",
+    ]
+
+
+def test_a_long_chain_of_dependencies_is_no_circle_and_checked_in_a_moment(tmp_path: Path) -> None:
+    chain = {f"s{n}": {"depends_on": [f"s{n + 1}", f"s{n + 2}"]} for n in range(3_000)}
+    chain |= {"s3000": {}, "s3001": {}}
+    assert says(tmp_path, BASE, json.dumps({"services": chain})) == []
 
 
 def test_a_thousand_rules_are_checked_in_a_moment(tmp_path: Path) -> None:
@@ -259,7 +283,7 @@ def test_the_shipped_severities_are_the_runbooks() -> None:
             "superset-dashboard-errors",
         ),
         ({"alertname": "MLJobFailed"}, "ml", None),
-        ({"alertname": "KubePodCrashLooping", "namespace": "web"}, "platform", None),
+        ({"alertname": "KubePodCrashLooping", "namespace": "web"}, "platform", "kubernetes-workloads"),
         ({"alertname": "BlackboxProbeFailed", "severity": "critical"}, "api", "health-checks"),
         ({"alertname": "NodeFilesystemAlmostOutOfSpace"}, "platform", None),
         ({"alertname": "AlertmanagerFailedToSendAlerts"}, "monitoring", None),

@@ -11,10 +11,20 @@ import pytest
 from responder.alerts import Alert, AlertStatus
 from responder.incident.advance import advance
 from responder.incident.decision import Decision, Measured, Reason
-from responder.incident.effects import Effect, RunTriage, SendMessage, SettleDoubts
+from responder.incident.draft import Outside
+from responder.incident.effects import (
+    CheckAction,
+    Effect,
+    RunAction,
+    RunTriage,
+    SendMessage,
+    SettleDoubts,
+)
 from responder.incident.facts import Fact, MessageDelivered, MessageFailed
+from responder.incident.hold import Hold
 from responder.incident.opening import Opening, Plan, open_incident
-from responder.incident.policy import Policy, SeverityPolicy
+from responder.incident.policy import AcknowledgementPolicy, ChannelStep, Policy, SeverityPolicy
+from responder.incident.reach import OnCall
 from responder.incident.severity import Level, Severity
 from responder.incident.state import Incident, Totals
 
@@ -23,10 +33,23 @@ MINUTE = timedelta(minutes=1)
 RESPONSE = {Severity.P1: 15, Severity.P2: 60, Severity.P3: 240, Severity.P4: 1440}
 
 
+def plan(*steps: str | ChannelStep) -> tuple[ChannelStep, ...]:
+    """Channels in their order."""
+    return tuple(ChannelStep(channel=one) if isinstance(one, str) else one for one in steps)
+
+
+def after(minutes: float, channel: str) -> ChannelStep:
+    """A channel that is due so long after its person was reached."""
+    return ChannelStep(channel=channel, after=minutes * MINUTE)
+
+
 def policy(
     contacts: dict[Level, str] | None = None,
-    channels: tuple[str, ...] = ("chat",),
+    channels: tuple[str | ChannelStep, ...] = ("chat",),
     unreachable: tuple[str, ...] = (),
+    *,
+    everybody: tuple[Level, ...] = (),
+    standing: AcknowledgementPolicy | None = None,
 ) -> Policy:
     """The runbook's row for the database, its severities and their promises."""
     row = contacts if contacts is not None else {
@@ -40,12 +63,15 @@ def policy(
                 title=severity.value,
                 respond_within=minutes * MINUTE,
                 escalate={Level.SECONDARY: minutes / 3 * MINUTE, Level.EXECUTIVE: minutes * MINUTE},
+                acknowledgement=standing or AcknowledgementPolicy(),
             )
             for severity, minutes in RESPONSE.items()
         },
         channels={
-            name: dict.fromkeys(Severity, () if name in unreachable else channels) for name in row.values()
+            name: dict.fromkeys(Severity, () if name in unreachable else plan(*channels))
+            for name in row.values()
         },
+        everybody=everybody,
     )
 
 
@@ -53,8 +79,15 @@ class Play:
     """Plays facts to one incident and keeps the dialogue."""
 
     def __init__(
-        self, severity: Severity = Severity.P1, probes: tuple[str, ...] = (), rules: Policy | None = None
+        self,
+        severity: Severity = Severity.P1,
+        probes: tuple[str, ...] = (),
+        rules: Policy | None = None,
+        on_call: OnCall | None = None,
+        holds: tuple[Hold, ...] = (),
     ) -> None:
+        self.on_call = on_call or OnCall()
+        self.holds = holds
         self.severity = severity
         self.firing = dict.fromkeys(Severity, 0)
         self.fired = dict.fromkeys(Severity, 0)
@@ -99,7 +132,9 @@ class Play:
     def at(self, minute: float, *facts: Fact, opened: bool = False) -> Decision:
         """Decide at this minute; what it asks for is performed at once only where the test says so."""
         self.minute = minute
-        decision = advance(self.incident, self.totals, facts, START + minute * MINUTE, opened=opened)
+        now = START + minute * MINUTE
+        outside = Outside(on_call=self.on_call, holds=self.holds)
+        decision = advance(self.incident, self.totals, facts, now, opened=opened, outside=outside)
         self.incident = msgspec.json.decode(msgspec.json.encode(decision.incident), type=Incident)
         self.decisions.append(decision)
         self.effects += [(minute, effect) for effect in decision.effects]
@@ -157,6 +192,8 @@ def _short(effect: Effect) -> str:
             return f"triage {','.join(probes)}"
         case SettleDoubts():
             return "settle"
+        case RunAction(name=name) | CheckAction(name=name):
+            return f"{type(effect).__struct_config__.tag} {name}"
 
 
 def kinds(effects: Sequence[Effect]) -> list[str]:

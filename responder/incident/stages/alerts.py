@@ -36,7 +36,7 @@ def _fired(draft: Draft, fired: dict[Severity, int]) -> None:
             return  # it fired and resolved again before we looked: the watch starts anew below
         if worst.worse_than(incident.severity):
             draft.change(severity=worst)
-        draft.begin_episode()
+        draft.begin_episode("it fired again while it was being watched")
         draft.note(Reason.REOPENED_BY_FIRING, f"{count} alert(s) fired again; paging anew")
     elif worst.worse_than(incident.severity):
         if not draft.news.opened:

@@ -26,8 +26,14 @@ def take(draft: Draft) -> None:
                 Reason.STALE,
                 f"nothing was heard of its alerts since {draft.incident.totals.heard_at}; closed",
             )
-        case Triggered() if not draft.incident.response_judged and draft.now > draft.incident.respond_by:
+        case Triggered() if _missed(draft):
             draft.measure(ResponseJudged(met=False))
             draft.change(response_judged=True)
         case _:
             pass
+
+
+def _missed(draft: Draft) -> bool:
+    """Whether the promise is over unanswered; what nobody was told of is nobody's promise."""
+    incident = draft.incident
+    return not (incident.response_judged or incident.holds) and draft.now > incident.respond_by

@@ -7,8 +7,8 @@ import msgspec
 from responder.incident import facts as fact
 from responder.incident.decision import FirstPaged, Reason
 from responder.incident.draft import Draft
-from responder.incident.message import MessageKind
-from responder.incident.state import Page, PageStatus, Triggered
+from responder.incident.message import MessageKind, Wanted
+from responder.incident.state import Acknowledged, Page, PageStatus, Triggered
 
 _PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
 
@@ -20,12 +20,11 @@ def take(draft: Draft) -> None:
             case fact.MessageDelivered():
                 _delivered(draft, one)
             case fact.MessageFailed():
-                _ended(draft, one, PageStatus.FAILED, Reason.FAILED)
+                _failed(draft, one)
             case fact.MessageDropped():
                 _ended(draft, one, PageStatus.DROPPED, Reason.DROPPED)
             case fact.MessageDelayed():
-                page = _page(draft, one.page)
-                draft.note(Reason.DELAYED, f"{_what(page, one.kind)}: {one.reason}; trying again", at=one.at)
+                _delayed(draft, one)
             case fact.DecisionFailed():
                 draft.note(Reason.BROKEN, one.error, at=one.at)
             case fact.LateCopySettled():
@@ -43,28 +42,24 @@ def _what(page: Page | None, kind: MessageKind) -> str:
     return f"{kind} to {page.contact} ({page.level}) over {page.channel}" if page else f"{kind}"
 
 
-def _replace(draft: Draft, page: Page) -> None:
-    draft.change(pages=tuple(page if old.id == page.id else old for old in draft.incident.pages))
-
-
 def _delivered(draft: Draft, one: fact.MessageDelivered) -> None:
     page = _page(draft, one.page)
     if page is None:
         return
     if one.kind not in _PAGES:
         if one.receipt.reference:
-            _replace(draft, msgspec.structs.replace(page, receipt=one.receipt))
+            draft.set_page(msgspec.structs.replace(page, receipt=one.receipt))
         draft.because(Reason.DELIVERED)
         return
     if page.status is PageStatus.DELIVERED:
         return
-    _replace(
-        draft,
+    draft.set_page(
         msgspec.structs.replace(
             page, status=PageStatus.DELIVERED, settled_at=one.at, receipt=one.receipt, error=""
-        ),
+        )
     )
-    late = not isinstance(draft.incident.state, Triggered) or page.episode != draft.incident.episode.number
+    wanted = Triggered if page.wanted is Wanted.UNACKNOWLEDGED else Acknowledged
+    late = not isinstance(draft.incident.state, wanted) or page.episode != draft.incident.episode.number
     draft.note(
         Reason.DELIVERED_LATE if late else Reason.DELIVERED, f"{_what(page, one.kind)} delivered", at=one.at
     )
@@ -73,10 +68,28 @@ def _delivered(draft: Draft, one: fact.MessageDelivered) -> None:
         draft.measure(FirstPaged(max((one.at - draft.incident.opened_at).total_seconds(), 0.0)))
 
 
+def _failed(draft: Draft, one: fact.MessageFailed) -> None:
+    """A page that will not arrive; one that was accepted and then reported undelivered goes on to the next channel."""
+    page = _page(draft, one.page)
+    if page is None or page.status is not PageStatus.DELIVERED or one.kind not in _PAGES:
+        _ended(draft, one, PageStatus.FAILED, Reason.FAILED)
+        return
+    draft.note(Reason.UNDELIVERED, f"{_what(page, one.kind)} never arrived: {one.reason}", at=one.at)
+    lost = msgspec.structs.replace(page, status=PageStatus.FAILED, settled_at=one.at, error=one.reason)
+    draft.set_page(lost)
+
+
+def _delayed(draft: Draft, one: fact.MessageDelayed) -> None:
+    page = _page(draft, one.page)
+    draft.note(Reason.DELAYED, f"{_what(page, one.kind)}: {one.reason}; trying again", at=one.at)
+    if page is not None and one.failover and page.status is PageStatus.PENDING:
+        draft.set_page(msgspec.structs.replace(page, failover=True))
+
+
 def _ended(
     draft: Draft, one: fact.MessageFailed | fact.MessageDropped, status: PageStatus, reason: Reason
 ) -> None:
     page = _page(draft, one.page)
     draft.note(reason, f"{_what(page, one.kind)}: {one.reason}", at=one.at)
     if page is not None and one.kind in _PAGES and page.status is PageStatus.PENDING:
-        _replace(draft, msgspec.structs.replace(page, status=status, settled_at=one.at, error=one.reason))
+        draft.set_page(msgspec.structs.replace(page, status=status, settled_at=one.at, error=one.reason))

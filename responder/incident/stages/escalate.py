@@ -1,43 +1,50 @@
-"""Stage 6: who is paged now, and over which of their channels.
+"""Stage 9: who is paged now.
 
 The primary at once, the other levels at the severity's times, until somebody acknowledges. A level that cannot be
-reached falls to the next one at once. After the last level, that one is paged again at the pace of the promised
-response time.
+reached falls to the next one at once. After the last level, that one is paged again. Who stands behind a level is
+asked in ``escalation/who.py``, over which channels they are paged in ``channels.py``, when again in ``rounds.py``.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
-import msgspec
-
-from responder.incident.decision import Escalated, Reason
+from responder.incident.decision import Escalated, Reason, Unreachable
 from responder.incident.draft import Draft
-from responder.incident.effects import SendMessage
-from responder.incident.ids import derive
-from responder.incident.message import MessageKind
-from responder.incident.severity import LEVELS, Level
-from responder.incident.state import Incident, Page, PageStatus, Reach, TriageStatus, Triggered
+from responder.incident.escalation import everybody
+from responder.incident.escalation.channels import Wish, follow
+from responder.incident.escalation.rounds import again, again_at, all_failed
+from responder.incident.escalation.who import left_out, people_of
+from responder.incident.reach import Person, Reach
+from responder.incident.severity import Level
+from responder.incident.state import Acknowledged, TriageStatus, Triggered
 
-#: Pages that the snapshot keeps; older ones that are settled leave it (the time line keeps them).
-PAGES_KEPT = 40
-#: Where nobody at all could be reached, the whole row is tried again at least this often.
-NOBODY_RETRY = timedelta(minutes=5)
+_NAMES_SHOWN = 8
 
 
 def take(draft: Draft) -> None:
     """Page whom it is time to page."""
-    if not isinstance(draft.incident.state, Triggered) or _waits_for_findings(draft):
+    if not isinstance(draft.incident.state, Triggered) or _held(draft) or _waits_for_findings(draft):
         return
-    _again(draft)
-    for level in LEVELS:
-        _reach(draft, level)
-    _follow_channels(draft)
-    # A level that turned out to be unreachable makes the next one due in the same decision.
-    while _next_is_due(draft) and (following := draft.incident.next_level):
-        _reach(draft, following)
-        _follow_channels(draft)
+    again(draft)
+    _page(draft)
+    if again(draft):  # the last hope of a round that is over has just failed
+        _page(draft)
+    if who := everybody.answered(draft.incident):
+        _all_answered(draft, who)
+        return
     _set_wake(draft)
+
+
+def _held(draft: Draft) -> bool:
+    """Whether pages are held back; a person who asks for the next level is not kept waiting."""
+    return bool(draft.incident.holds) and not draft.incident.episode.hurried
+
+
+def _page(draft: Draft) -> None:
+    """Page the people of this round over what is due, and those of each level whose time has come."""
+    _follow(draft)
+    # A level that turns out to be unreachable makes the next one due in the same decision.
+    while not everybody.answered(draft.incident) and _reach_due(draft):
+        _follow(draft)
 
 
 def _waits_for_findings(draft: Draft) -> bool:
@@ -52,10 +59,17 @@ def _waits_for_findings(draft: Draft) -> bool:
     return True
 
 
-def _next_is_due(draft: Draft) -> bool:
-    incident, level = draft.incident, draft.incident.next_level
-    if level is None:
-        return False
+def _reach_due(draft: Draft) -> bool:
+    """Reach each level whose time has come; whether there was one."""
+    reached = False
+    while (level := draft.incident.next_level) is not None and _is_due(draft, level):
+        _reach(draft, level)
+        reached = True
+    return reached
+
+
+def _is_due(draft: Draft, level: Level) -> bool:
+    incident = draft.incident
     if incident.episode.hurried or not incident.episode.reached:
         return True
     due = incident.due_at(level)
@@ -64,12 +78,15 @@ def _next_is_due(draft: Draft) -> bool:
 
 def _reach(draft: Draft, level: Level) -> None:
     incident = draft.incident
-    if incident.next_level is not level or not _next_is_due(draft):
-        return
     contact = incident.policy.contacts[level]
-    channels = incident.policy.channels.get(contact, {}).get(incident.severity, ())
     first = not incident.episode.reached and incident.episode.round == 1
-    reach = Reach(level=level, contact=contact, channels=channels, at=draft.now, round=incident.episode.round)
+    reach = Reach(
+        level=level,
+        contact=contact,
+        people=people_of(draft, contact),
+        at=draft.now,
+        round=incident.episode.round,
+    )
     _note_level(draft, reach, first=first)
     draft.change_episode(
         reached=(*incident.episode.reached, reach),
@@ -78,9 +95,13 @@ def _reach(draft: Draft, level: Level) -> None:
     )
     if not first and incident.episode.round == 1:
         draft.measure(Escalated(level))
+    if not reach.people:
+        draft.note(Reason.NOBODY_ON_CALL, f"nobody is on call for {contact} ({level})")
+        draft.measure(Unreachable(level))
 
 
 def _note_level(draft: Draft, reach: Reach, *, first: bool) -> None:
+    """The one line of a transition, however many people it pages."""
     previous = draft.incident.episode.reached[-1] if draft.incident.episode.reached else None
     if first:
         reason = Reason.LEVEL_FIRST
@@ -90,164 +111,50 @@ def _note_level(draft: Draft, reach: Reach, *, first: bool) -> None:
         reason = Reason.LEVEL_UNREACHABLE
     else:
         reason = Reason.LEVEL_DUE
-    over = ", ".join(reach.channels) or "no channel"
-    draft.note(reason, f"{reason}: {reach.level} {reach.contact}, over {over}")
+    draft.note(reason, f"{reason}: {reach.level} {_people(draft, reach)}")
 
 
-def _current(incident: Incident) -> tuple[Reach, ...]:
-    """The levels of the present round; earlier rounds and episodes are not followed any more."""
-    return tuple(reach for reach in incident.episode.reached if reach.round == incident.episode.round)
+def _people(draft: Draft, reach: Reach) -> str:
+    if [person.name for person in reach.people] == [reach.contact]:
+        return f"{reach.contact}, over {_over(reach.people[0])}"
+    shown = [f"{person.name} over {_over(person)}" for person in reach.people[:_NAMES_SHOWN]]
+    if len(reach.people) > _NAMES_SHOWN:
+        shown.append(f"{len(reach.people) - _NAMES_SHOWN} more")
+    if more := left_out(draft, reach.contact):
+        shown.append(f"and {more} beyond the bound, who are not paged")
+    return f"{reach.contact}: {'; '.join(shown) or 'nobody'}"
 
 
-def _all_failed(incident: Incident) -> bool:
-    current = _current(incident)
-    return bool(current) and all(reach.exhausted for reach in current)
+def _over(person: Person) -> str:
+    if person.acknowledged_at is not None:
+        return "nothing: has acknowledged already"
+    return ", ".join(str(step) for step in person.plan) or "no channel"
 
 
-def _follow_channels(draft: Draft) -> None:
+def _follow(draft: Draft) -> None:
+    """Page the people of the present round over the channels whose time has come."""
     for index, reach in enumerate(draft.incident.episode.reached):
         if reach.round == draft.incident.episode.round and not reach.exhausted:
-            _follow(draft, index, reach)
+            followed = follow(draft, Wish(reach))
+            reached = draft.incident.episode.reached
+            draft.change_episode(reached=(*reached[:index], followed, *reached[index + 1 :]))
+            if followed.exhausted:
+                draft.measure(Unreachable(reach.level))
 
 
-def _follow(draft: Draft, index: int, reach: Reach) -> None:
-    pages = _pages_of(draft.incident, reach)
-    if any(page.status is PageStatus.DELIVERED for page in pages):
-        return
-    if reach.tried < len(reach.channels) and _try_next(draft, reach, pages):
-        page = _page(draft, reach)
-        moved = msgspec.structs.replace(reach, tried=reach.tried + 1, tried_at=draft.now)
-        _set_reach(draft, index, moved)
-        draft.change(pages=_kept((*draft.incident.pages, page)))
-        draft.ask(_send(draft, page))
-        return
-    if reach.tried >= len(reach.channels) and all(page.status is not PageStatus.PENDING for page in pages):
-        draft.note(Reason.LEVEL_UNREACHABLE, f"{reach.level} {reach.contact} could not be reached")
-        _set_reach(draft, index, msgspec.structs.replace(reach, exhausted=True))
-
-
-def _try_next(draft: Draft, reach: Reach, pages: tuple[Page, ...]) -> bool:
-    """Whether it is time for the contact's next channel."""
-    if reach.tried == 0:
-        return True
-    if pages and pages[-1].status is not PageStatus.PENDING:
-        draft.note(
-            Reason.CHANNEL_FAILED, f"{pages[-1].channel} failed for {reach.contact}; trying the next one"
-        )
-        return True
-    if reach.tried_at and draft.now >= reach.tried_at + draft.incident.policy.channel_patience:
-        draft.note(
-            Reason.CHANNEL_SLOW, f"no delivery to {reach.contact} yet; trying the next channel as well"
-        )
-        return True
-    return False
-
-
-def _pages_of(incident: Incident, reach: Reach) -> tuple[Page, ...]:
-    episode = incident.episode
-    return tuple(
-        page
-        for page in incident.pages
-        if (page.episode, page.round, page.level) == (episode.number, reach.round, reach.level)
-    )
-
-
-def _set_reach(draft: Draft, index: int, reach: Reach) -> None:
-    reached = draft.incident.episode.reached
-    draft.change_episode(reached=(*reached[:index], reach, *reached[index + 1 :]))
-
-
-def _page(draft: Draft, reach: Reach) -> Page:
-    incident, episode = draft.incident, draft.incident.episode
-    channel = reach.channels[reach.tried]
-    return Page(
-        id=derive(incident.id, episode.number, "page", reach.level, reach.contact, channel, episode.round),
-        level=reach.level,
-        contact=reach.contact,
-        channel=channel,
-        episode=episode.number,
-        round=episode.round,
-        requested_at=draft.now,
-    )
-
-
-def _send(draft: Draft, page: Page) -> SendMessage:
-    return SendMessage(
-        id=page.id,
-        lane=page.id,
-        incident=draft.incident.id,
-        urgent=draft.incident.severity.urgent,
-        episode=page.episode,
-        requested_at=draft.now,
-        kind=MessageKind.PAGE if page.round == 1 else MessageKind.REMINDER,
-        page=page.id,
-        level=page.level,
-        contact=page.contact,
-        channel=page.channel,
-    )
-
-
-def _kept(pages: tuple[Page, ...]) -> tuple[Page, ...]:
-    """The newest pages; what is pending stays as long as there is room for it."""
-    if len(pages) <= PAGES_KEPT:
-        return pages
-    settled = next((i for i, page in enumerate(pages) if page.status is not PageStatus.PENDING), 0)
-    return (*pages[:settled], *pages[settled + 1 :])
-
-
-def _again_at(incident: Incident) -> datetime | None:
-    """When the last level is paged again; ``None`` while there are levels to come."""
-    episode = incident.episode
-    if incident.next_level is not None or not episode.reached:
-        return None
-    pace = incident.promise.respond_within
-    if _all_failed(incident):
-        pace = min(pace, NOBODY_RETRY)
-    return (episode.round_at or episode.began_at) + pace
-
-
-def _again(draft: Draft) -> None:
-    """Begin another round, where the last one is over and still nobody has answered."""
-    incident = draft.incident
-    at = _again_at(incident)
-    if at is None or (draft.now < at and not incident.episode.hurried):
-        return
-    nobody_left = _all_failed(incident)
-    draft.change_episode(
-        round=incident.episode.round + 1,
-        round_at=draft.now,
-        reached=() if nobody_left else _last_anew(incident, draft.now),
-        hurried=False,
-        nobody=False,
-    )
-    draft.note(Reason.ROUND_AGAIN, f"round {incident.episode.round + 1}: still unacknowledged; paging again")
-
-
-def _last_anew(incident: Incident, now: datetime) -> tuple[Reach, ...]:
-    """Every level stays reached; the last one that could be reached is paged anew."""
-    reached = incident.episode.reached
-    last = max((i for i, reach in enumerate(reached) if not reach.exhausted), default=len(reached) - 1)
-    anew = msgspec.structs.replace(
-        reached[last], tried=0, tried_at=None, at=now, round=incident.episode.round + 1
-    )
-    return (*reached[:last], anew, *reached[last + 1 :])
+def _all_answered(draft: Draft, who: str) -> None:
+    """Those who are missing cannot be reached: the others have it."""
+    draft.move(Acknowledged(by=who, at=draft.now))
+    draft.change(acknowledged_at=draft.now, acknowledged_by=who)
+    draft.note(Reason.ACKNOWLEDGED, f"acknowledged by all who could be reached: {who}", by=who)
 
 
 def _set_wake(draft: Draft) -> None:
     incident = draft.incident
     if incident.next_level is not None and (due := incident.due_at(incident.next_level)):
         draft.wake(due)
-    if again := _again_at(incident):
-        draft.wake(again)
-    if not incident.episode.nobody and incident.episode.reached and incident.next_level is None:
-        _tell_nobody(draft)
-    for reach in _current(incident):
-        delivered = any(page.status is PageStatus.DELIVERED for page in _pages_of(incident, reach))
-        if reach.tried_at and not reach.exhausted and not delivered and reach.tried < len(reach.channels):
-            draft.wake(reach.tried_at + incident.policy.channel_patience)
-
-
-def _tell_nobody(draft: Draft) -> None:
-    if _all_failed(draft.incident):
-        draft.note(Reason.NOBODY_REACHABLE, f"nobody of the row {draft.incident.policy.row} could be reached")
+    if at := again_at(incident):
+        draft.wake(at)
+    if incident.next_level is None and not incident.episode.nobody and all_failed(incident):
+        draft.note(Reason.NOBODY_REACHABLE, f"nobody of the row {incident.policy.row} could be reached")
         draft.change_episode(nobody=True)

@@ -1,4 +1,4 @@
-"""Stage 8: what is counted at the end of an incident (the rest is measured where it is decided)."""
+"""Stage 11: what is counted at the end of an incident (the rest is measured where it is decided)."""
 
 from __future__ import annotations
 

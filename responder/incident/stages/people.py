@@ -9,12 +9,21 @@ import msgspec
 from responder.incident import facts as fact
 from responder.incident.decision import AcknowledgedAfter, Reason, ResponseJudged
 from responder.incident.draft import Draft
+from responder.incident.escalation import everybody
 from responder.incident.moves import TAKEN_IN
+from responder.incident.reach import Reach
 from responder.incident.state import Acknowledged, Monitoring, Resolved, Triggered
 
 
 def take(draft: Draft) -> None:
     """Take each person's fact in the order in which it was recorded."""
+    _take_each(draft)
+    heard = [one.at for one in draft.news.facts if fact.is_by_person(one)]
+    if heard and isinstance(draft.incident.state, Acknowledged):
+        draft.change_state(active_at=max(draft.incident.state.quiet_since, *heard))
+
+
+def _take_each(draft: Draft) -> None:
     for one in draft.news.facts:
         if type(one) not in TAKEN_IN:
             continue
@@ -33,8 +42,10 @@ def _take_one(draft: Draft, one: fact.Fact) -> None:  # noqa: PLR0911 - one arm 
             return _escalate(draft, one)
         case fact.ResolvedBy():
             return _resolve(draft, one)
+        case fact.SnoozedBy():
+            return _snooze(draft, one)
         case fact.ReopenedBy():
-            draft.begin_episode()
+            draft.begin_episode(f"{one.by} has reopened it")
             return draft.note(Reason.REOPENED_BY_PERSON, one.note, by=one.by, at=one.at)
         case fact.SeveritySet():
             return _set_severity(draft, one)
@@ -63,11 +74,39 @@ def _acknowledge(draft: Draft, one: fact.AcknowledgedBy) -> None:
             Reason.ALREADY_ACKNOWLEDGED, f"already acknowledged by {state.by}. {one.note}".strip(), by=one.by
         )
         return
-    draft.move(Acknowledged(by=one.by, at=one.at))
-    draft.change(acknowledged_at=one.at, acknowledged_by=one.by)
-    draft.note(Reason.ACKNOWLEDGED, f"acknowledged via {one.via}. {one.note}".strip(), by=one.by, at=one.at)
+    first = not everybody.begun(draft.incident)
+    if who := everybody.answer(draft, one.by):
+        draft.move(Acknowledged(by=who, at=one.at))
+        draft.change(acknowledged_at=one.at, acknowledged_by=who)
+        draft.note(
+            Reason.ACKNOWLEDGED, f"acknowledged via {one.via}. {one.note}".strip(), by=one.by, at=one.at
+        )
+    else:
+        others = ", ".join(everybody.waiting_for(draft.incident))
+        text = f"acknowledged via {one.via}; still to come: {others or 'others'}. {one.note}".strip()
+        draft.note(Reason.ACKNOWLEDGED_IN_PART, text, by=one.by, at=one.at)
+    if first:
+        _measure_answer(draft, one)
+
+
+def _measure_answer(draft: Draft, one: fact.AcknowledgedBy | fact.SnoozedBy) -> None:
+    """The first answer of a person in the episode."""
     draft.measure(AcknowledgedAfter(max((one.at - draft.incident.episode.began_at).total_seconds(), 0.0)))
     _judge_response(draft, one.at)
+
+
+def _snooze(draft: Draft, one: fact.SnoozedBy) -> None:
+    """Take the incident until a time; who has it already keeps it."""
+    until = min(one.until, one.at + fact.SNOOZE_LIMIT)
+    if isinstance(draft.incident.state, Triggered):
+        first = not everybody.begun(draft.incident)
+        draft.move(Acknowledged(by=one.by, at=one.at))
+        draft.change(acknowledged_at=one.at, acknowledged_by=one.by)
+        if first:
+            _measure_answer(draft, one)
+    draft.change_state(snoozed_until=until)
+    text = f"snoozed until {until:%Y-%m-%d %H:%M:%S} UTC. {one.note}".strip()
+    draft.note(Reason.SNOOZED, text, by=one.by, at=one.at)
 
 
 def _escalate(draft: Draft, one: fact.EscalatedBy) -> None:
@@ -75,9 +114,14 @@ def _escalate(draft: Draft, one: fact.EscalatedBy) -> None:
     if isinstance(draft.incident.state, Triggered):
         draft.change_episode(hurried=True)
         return
-    # Earlier levels stay reached and are not paged again: their round is over.
-    reached = tuple(msgspec.structs.replace(reach, round=0) for reach in draft.incident.episode.reached)
-    draft.begin_episode(reached=reached, hurried=True)
+    reached = tuple(_over(reach) for reach in draft.incident.episode.reached)
+    draft.begin_episode(f"{one.by} asked for the next level", reached=reached, hurried=True)
+
+
+def _over(reach: Reach) -> Reach:
+    """A level of an earlier episode: it stays reached, and its people are not paged again."""
+    people = tuple(msgspec.structs.replace(person, acknowledged_at=None) for person in reach.people)
+    return msgspec.structs.replace(reach, round=0, people=people)
 
 
 def _resolve(draft: Draft, one: fact.ResolvedBy) -> None:

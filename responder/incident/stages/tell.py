@@ -1,4 +1,4 @@
-"""Stage 7: those who were paged hear what became of it, in the lane of their page and so after it."""
+"""Stage 10: those who were paged hear what became of it, in the lane of their page and so after it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ import msgspec
 from responder.incident import facts as fact
 from responder.incident.draft import Draft
 from responder.incident.effects import SendMessage
+from responder.incident.escalation import everybody
 from responder.incident.ids import derive
-from responder.incident.message import MessageKind
-from responder.incident.state import (
-    Acknowledged,
-    Monitoring,
-    Page,
-    PageStatus,
-    Resolved,
-    Triggered,
-)
+from responder.incident.message import MessageKind, Wanted
+from responder.incident.reach import is_by
+from responder.incident.state import Acknowledged, Incident, Monitoring, Page, Resolved, Triggered
 
 #: What is older than this helps nobody any more.
 UPDATE_USE = timedelta(minutes=10)
@@ -26,41 +21,67 @@ NOTICE_USE = timedelta(hours=6)
 #: Updates that only say that more alerts joined come at most this often.
 JOINED_PACE = timedelta(minutes=1)
 
-_LIVE = frozenset({PageStatus.PENDING, PageStatus.DELIVERED})
-
 
 def take(draft: Draft) -> None:
     """Ask for the messages that follow from what this decision changed."""
     before, now = draft.before, draft.incident
     changed = type(before.state) is not type(now.state)
     match now.state:
-        case Acknowledged(by=by) if changed:
-            _tell(draft, MessageKind.ACKNOWLEDGED, _paged(draft, this_episode=True), by=by)
+        case Acknowledged(by=by, snoozed_until=until) if changed:
+            text = f"Snoozed until {until:%Y-%m-%d %H:%M} UTC." if until else ""
+            _tell(draft, MessageKind.ACKNOWLEDGED, _paged(draft, this_episode=True), by=by, text=text)
         case Monitoring() if changed:
             text = "Every alert has resolved; it is being watched."
             _tell(draft, MessageKind.UPDATE, _paged(draft), text=text)
         case Resolved(by=by) if changed:
             text = draft.entries[-1].text if draft.entries and not by else ""
             _tell(draft, MessageKind.RESOLVED, _paged(draft), by=by, text=text)
+        case Triggered() if answered := _answered(before, now):
+            names, others = ", ".join(answered), ", ".join(everybody.waiting_for(now))
+            text = f"Acknowledged by {names}; still to come: {others or 'others'}."
+            _tell(draft, MessageKind.UPDATE, _paged_before(draft), by=names, text=text)
         case Triggered() | Acknowledged() if _new_findings(draft):
-            _tell(draft, MessageKind.UPDATE, _paged_before_findings(draft))
-        case Acknowledged():
+            _tell(draft, MessageKind.UPDATE, _paged_before(draft))
+        case Acknowledged(snoozed_until=None):
             _tell_joined(draft)
         case _:
             pass
+    for kind, text in draft.announcements:
+        _tell(draft, kind, _paged(draft), text=text)
 
 
 def _paged(draft: Draft, *, this_episode: bool = False) -> list[Page]:
-    """The latest live page of each contact and channel."""
+    """The latest live page of each person and channel; reminders of an acknowledgement are nobody's page."""
     latest: dict[tuple[str, str], Page] = {}
     for page in draft.incident.pages:
-        if page.status in _LIVE and (not this_episode or page.episode == draft.incident.episode.number):
+        if (
+            page.live
+            and page.wanted is Wanted.UNACKNOWLEDGED
+            and (not this_episode or page.episode == draft.incident.episode.number)
+        ):
             latest[page.contact, page.channel] = page
     return list(latest.values())
 
 
-def _paged_before_findings(draft: Draft) -> list[Page]:
-    """Pages of this decision hold the findings already."""
+def _answered(before: Incident, now: Incident) -> list[str]:
+    """Who acknowledged in this decision for themselves only."""
+    known = {
+        (reach.level, person.name)
+        for reach in before.episode.reached
+        for person in reach.people
+        if person.acknowledged_at
+    }
+    names = [
+        person.name
+        for reach in now.episode.reached
+        for person in reach.people
+        if person.acknowledged_at == now.now and (reach.level, person.name) not in known
+    ]
+    return list(dict.fromkeys(names))
+
+
+def _paged_before(draft: Draft) -> list[Page]:
+    """Pages of this decision hold what is new already."""
     return [page for page in _paged(draft, this_episode=True) if page.requested_at < draft.now]
 
 
@@ -79,7 +100,7 @@ def _tell_joined(draft: Draft) -> None:
     if draft.now < due:
         draft.wake(due)
         return
-    own = [page for page in _paged(draft) if page.contact == incident.acknowledged_by]
+    own = [page for page in _paged(draft) if is_by(incident.acknowledged_by, page.contact)]
     text = f"{incident.joined_untold} more alert(s) joined."
     _tell(draft, MessageKind.UPDATE, own or _paged(draft), text=text)
     draft.change(joined_untold=0, joined_told_at=draft.now)
@@ -88,8 +109,7 @@ def _tell_joined(draft: Draft) -> None:
 def _tell(draft: Draft, kind: MessageKind, pages: list[Page], *, by: str = "", text: str = "") -> None:
     for page in pages:
         number = page.updates + 1
-        told = msgspec.structs.replace(page, updates=number)
-        draft.change(pages=tuple(told if old.id == page.id else old for old in draft.incident.pages))
+        draft.set_page(msgspec.structs.replace(page, updates=number))
         draft.ask(
             SendMessage(
                 id=derive(page.id, kind, number),

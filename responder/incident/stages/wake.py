@@ -1,4 +1,4 @@
-"""Stage 9: when to look again. An open incident always has such a time, and it lies in the future."""
+"""Stage 12: when to look again. An open incident always has such a time, and it lies in the future."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def take(draft: Draft) -> None:
     match incident.state:
         case Triggered():
             draft.wake(stale_at(incident))
-            if not incident.response_judged:
+            if not (incident.response_judged or incident.holds):
                 draft.wake(incident.respond_by + _SOONEST)
         case Acknowledged():
             draft.wake(stale_at(incident))

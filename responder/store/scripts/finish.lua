@@ -2,7 +2,8 @@
 -- Cross off a performed effect, or put it back for later, and record what came of it; in one step.
 --
 -- KEYS[1] base
--- ARGV: shift, queue, lane, token, effect id, 'done' or a delay in ms, incident, urgent (1 or 0), inbox limit, facts...
+-- ARGV: shift, queue, lane, token, effect id, 'done' or a delay in ms ('=' before it: the attempt does not count),
+--       incident, urgent (1 or 0), inbox limit, facts...
 -- answers {'ok', facts recorded (1 or 0), the lane has more (1 or 0)} | {'lost'}
 local base, lane, incident_id = KEYS[1], ARGV[3], ARGV[7]
 local call, fmt = redis.call, string.format
@@ -27,8 +28,10 @@ if holds then
       call('ZREM', base .. queue, lane)
     end
   else
+    local uncounted, delay = string.match(ARGV[6], '^(=?)(%d+)$')
     call('HDEL', state, 'token')
-    call('ZADD', base .. queue, fmt('%.0f', now + tonumber(ARGV[6])), lane)
+    if uncounted == '=' then call('HINCRBY', state, 'n', -1) end
+    call('ZADD', base .. queue, fmt('%.0f', now + tonumber(delay)), lane)
   end
 elseif ARGV[6] ~= 'done' then
   return { 'lost' }

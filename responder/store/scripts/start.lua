@@ -2,7 +2,7 @@
 -- Lease a lane and take a last look at its head before it is performed.
 --
 -- An effect is stored as kind|incident|episode|expires|id|payload; kind P (a page: wanted only while its episode is
--- unacknowledged) or X (anything else).
+-- unacknowledged, then for ever), A (wanted only while its episode is acknowledged) or X (anything else).
 -- KEYS[1] base; ARGV: shift, queue, lane, token, lease ms
 -- answers  {'none'} | {'later'} | {'lost', payload, why} (overtaken or expired: to be finished as dropped)
 --          | {'go', payload, attempt, first attempt ms, now ms, snapshot of the incident}
@@ -30,17 +30,16 @@ local incident = base .. ':i:' .. id
 local held = call('HMGET', incident, 'st', 'ep', 'mark', 'snap')
 
 local why
-if kind == 'P' then
-  if held[1] == 'triggered' and held[3] then
-    -- An acknowledgement is on disk and waits for its decision: no page starts before that.
-    call('ZADD', queue, fmt('%.0f', now + 250), lane)
-    return { 'later' }
-  end
-  if held[1] ~= 'triggered' then
-    why = 'the incident is ' .. (held[1] or 'gone')
-  elseif held[2] ~= episode then
-    why = 'paged anew meanwhile'
-  end
+local wanted = ({ P = 'triggered', A = 'acknowledged' })[kind]
+if kind == 'P' and held[1] == 'triggered' and held[3] then
+  -- An acknowledgement is on disk and waits for its decision: no page starts before that.
+  call('ZADD', queue, fmt('%.0f', now + 250), lane)
+  return { 'later' }
+end
+if wanted and held[1] ~= wanted then
+  why = 'the incident is ' .. (held[1] or 'gone')
+elseif wanted and held[2] ~= episode then
+  why = 'paged anew meanwhile'
 elseif tonumber(expires) > 0 and now > tonumber(expires) then
   why = 'out of date'
 end

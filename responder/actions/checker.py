@@ -1,0 +1,114 @@
+"""Performs :class:`CheckAction`: whether what was done has taken effect, and whether that has helped. Only looks."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+import msgspec
+
+from responder.actions.base import Plan, Progress, Wish
+from responder.actions.book import Known
+from responder.actions.performer import ActionTools
+from responder.engine.outbox import Done
+from responder.incident.effects import CheckAction
+from responder.incident.facts import ActionSettled
+from responder.incident.finding import FINDING_ORDER, FindingStatus
+from responder.incident.state import Incident
+from responder.parameters import ParameterError
+from responder.store.ledger import Ending
+from responder.store.loaded import Attempt
+from responder.targets.base import TargetError
+
+LOOK_AGAIN = timedelta(seconds=3)
+
+
+class _Look(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at what was done."""
+
+    effect: CheckAction
+    incident: Incident
+    known: Known
+    plan: Plan
+    now: datetime
+
+    @property
+    def late(self) -> bool:
+        """Whether the time in which the effect may show is over."""
+        return self.now >= self.effect.until
+
+
+class ActionChecker:
+    """Looks again and again until it is sure, or the time is up."""
+
+    def __init__(self, tools: ActionTools) -> None:
+        self._tools = tools
+
+    async def perform(self, attempt: Attempt) -> Done:
+        """One look."""
+        effect, incident = attempt.effect, attempt.snapshot
+        if not isinstance(effect, CheckAction):
+            raise TypeError(f"expected CheckAction, got {type(effect).__name__}")
+        now = attempt.now or effect.requested_at
+        if incident is None:
+            return Done()
+        known = self._tools.book.get(effect.name)
+        try:
+            plan = known.action.plan(incident.labels) if known is not None else None
+        except (TargetError, ParameterError):
+            plan = None
+        if known is None or plan is None:
+            text = "the rules have changed: it cannot be looked at any more"
+            return Done(facts=(ActionSettled(at=now, run=effect.run, effective=False, text=text),))
+        look = _Look(effect=effect, incident=incident, known=known, plan=plan, now=now)
+        return await self._look(look)
+
+    async def _look(self, look: _Look) -> Done:
+        progress, text = await self._progress(look)
+        if progress is Progress.PENDING and not look.late:
+            return Done(retry_in=LOOK_AGAIN)
+        if progress is not Progress.DONE:
+            return await self._settled(look, text, helped=False)
+        probe = self._tools.book.verifying_probe(look.known, look.incident)
+        if probe is None or look.effect.unsure:
+            return await self._settled(look, text, helped=True)
+        finding = await self._tools.look(probe, look.incident)
+        helped = better(finding.status, look.effect.before_status)
+        if not helped and not look.late:
+            return Done(retry_in=LOOK_AGAIN)
+        return await self._settled(look, text, helped=helped, after=finding.headline)
+
+    async def _progress(self, look: _Look) -> tuple[Progress, str]:
+        wish = Wish(run=look.effect.run, incident=look.incident.id, labels=look.incident.labels, now=look.now)
+        clean = self._tools.witness.clean
+        try:
+            async with asyncio.timeout(look.known.settings.timeout.total_seconds()):
+                settling = await look.known.action.settled(wish, look.effect.mark)
+        except (TargetError, ParameterError) as error:
+            return Progress.PENDING, clean(f"it cannot be looked at: {error}")
+        except TimeoutError:
+            return Progress.PENDING, "it cannot be looked at: no answer in time"
+        return settling.progress, clean(settling.text)
+
+    async def _settled(self, look: _Look, text: str, *, helped: bool, after: str = "") -> Done:
+        """Give the object back and tell what came of it."""
+        tools, effect, settings = self._tools, look.effect, look.known.settings
+        ending: Ending = "effective" if helped else "ineffective"
+        without = await tools.ledger.release(look.known.key(look.plan), effect.run, ending)
+        await tools.witness.write(effect, ending, look.now, f"{text} {after}".strip(), look)
+        fact = ActionSettled(
+            at=look.now, run=effect.run, effective=helped, text=text, after=after, without_effect=without,
+            given_up=not helped and without >= settings.give_up_after,
+        )  # fmt: skip
+        return Done(facts=(fact,))
+
+
+def better(after: FindingStatus, before: FindingStatus | None) -> bool:
+    """Whether a probe's finding shows that it has helped: all is well, or it is less bad than before."""
+    if after is FindingStatus.OK:
+        return True
+    return before is not None and FINDING_ORDER.index(after) > FINDING_ORDER.index(before) and after in _KNOWN
+
+
+#: States in which the probe has seen something; a probe that could not look proves nothing.
+_KNOWN = frozenset({FindingStatus.OK, FindingStatus.WARNING, FindingStatus.CRITICAL})

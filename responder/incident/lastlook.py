@@ -1,0 +1,55 @@
+"""The last look at a message before it is sent: whether it is still of use, from the incident as it is then.
+
+The store has looked at the state, the episode and the expiry already, in the step that started the attempt.
+"""
+
+from __future__ import annotations
+
+from responder.incident.effects import SendMessage
+from responder.incident.escalation.everybody import has_answered
+from responder.incident.message import MessageKind, Wanted
+from responder.incident.state import Acknowledged, Incident, Page, PageStatus
+
+_PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
+_LOST = frozenset({PageStatus.FAILED, PageStatus.DROPPED})
+
+
+def overtaken(effect: SendMessage, incident: Incident) -> str:
+    """Why a message is of no use any more; nothing where it is."""
+    if effect.kind not in _PAGES:
+        page = _page(effect, incident)
+        return "its page never arrived" if page is not None and page.status in _LOST else ""
+    if effect.wanted is Wanted.UNACKNOWLEDGED and incident.holds:
+        return f"held back ({incident.holds[0].kind}): {incident.holds[0].text}"
+    if effect.wanted is Wanted.UNACKNOWLEDGED and has_answered(incident, effect.contact):
+        return f"{effect.contact} has acknowledged"
+    if effect.wanted is Wanted.ACKNOWLEDGED and _is_at_work(effect, incident):
+        return "somebody is at work on it"
+    if any(_takes_its_place(page, effect) for page in incident.pages):
+        return "a later one takes its place"
+    return ""
+
+
+def awaits_its_page(effect: SendMessage, incident: Incident) -> bool:
+    """Whether it follows a page of which the incident does not know yet what became of it (its receipt is missing)."""
+    page = _page(effect, incident)
+    return effect.kind not in _PAGES and page is not None and page.status is PageStatus.PENDING
+
+
+def _page(effect: SendMessage, incident: Incident) -> Page | None:
+    return next((page for page in incident.pages if page.id == effect.page), None)
+
+
+def _is_at_work(effect: SendMessage, incident: Incident) -> bool:
+    state = incident.state
+    return isinstance(state, Acknowledged) and state.quiet_since > effect.requested_at
+
+
+def _takes_its_place(page: Page, effect: SendMessage) -> bool:
+    """Whether a page of a later round goes to the same person over the same channel."""
+    return (
+        page.live
+        and page.round > effect.round
+        and (page.contact, page.channel, page.episode, page.wanted)
+        == (effect.contact, effect.channel, effect.episode, effect.wanted)
+    )

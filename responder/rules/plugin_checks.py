@@ -1,0 +1,85 @@
+"""What probes and actions of the rule files say of each other: names that exist, and approvals that are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from responder.durations import format_duration
+from responder.incident.action import Approval
+from responder.registry import did_you_mean
+from responder.rules.raw import PluginEntry, RuleEntry
+
+#: One attempt at an action, with its gates, must end within its lease.
+LONGEST_CHANGE = timedelta(seconds=30)
+
+Named = Mapping[str, Mapping[str, Any]]
+Allowed = Mapping[tuple[str, str], Sequence[str]] | None
+
+
+class PluginProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """A problem of the entry ``name`` under ``key``."""
+
+    key: str
+    name: str
+    text: str
+    level: str = "error"
+
+
+def plugin_problems(named: Named, rules: Sequence[RuleEntry], allowed: Allowed) -> Iterator[PluginProblem]:
+    """Every problem."""
+    for name, entry in named.get("probes", {}).items():
+        yield from _suggestion(name, entry, named)
+    for name, entry in named.get("actions", {}).items():
+        yield from _probes_of(name, entry, named)
+        yield from _meant(name, entry, allowed)
+    for rule in rules:
+        for one in rule.shape.raises:
+            if one.probe not in named.get("probes", {}):
+                yield PluginProblem(
+                    key="rules",
+                    name=rule.shape.name,
+                    text=_unknown(f"rule {rule.shape.name}: raise", "probe", one.probe, named),
+                )
+
+
+def _suggestion(name: str, entry: PluginEntry, named: Named) -> Iterator[PluginProblem]:
+    wanted = getattr(entry.settings, "suggests", None)
+    if wanted is not None and wanted not in named.get("actions", {}):
+        text = _unknown(f"probes.{name}.suggests", "action", wanted, named)
+        yield PluginProblem(key="probes", name=name, text=text)
+
+
+def _probes_of(name: str, entry: PluginEntry, named: Named) -> Iterator[PluginProblem]:
+    precondition = getattr(entry.settings, "precondition", None)
+    wanted = {
+        "precondition.probe": precondition.probe if precondition is not None else None,
+        "verify": getattr(entry.settings, "verify", None),
+    }
+    for key, probe in wanted.items():
+        if probe is not None and probe not in named.get("probes", {}):
+            text = _unknown(f"actions.{name}.{key}", "probe", probe, named)
+            yield PluginProblem(key="actions", name=name, text=text)
+
+
+def _meant(name: str, entry: PluginEntry, allowed: Allowed) -> Iterator[PluginProblem]:
+    settings: Any = entry.settings
+    if settings.approval is Approval.AUTOMATIC and settings.precondition is None:
+        text = (
+            f"actions.{name}: approval: automatic needs a precondition, so that it starts only where it helps"
+        )
+        yield PluginProblem(key="actions", name=name, text=text)
+    if settings.timeout > LONGEST_CHANGE:
+        text = f"actions.{name}.timeout: at most {format_duration(LONGEST_CHANGE)}; what takes longer is waited for by verify_within"
+        yield PluginProblem(key="actions", name=name, text=text)
+    section = (settings.TARGET_KIND, settings.target)
+    if allowed is not None and section in allowed and not allowed[section]:
+        text = f"actions.{name}: targets.{section[0]}.{section[1]}.allow lists nothing, so the action will be refused"
+        yield PluginProblem(key="actions", name=name, text=text, level="warning")
+
+
+def _unknown(what: str, kind: str, wanted: str, named: Named) -> str:
+    return f"{what}: no {kind} {wanted!r}{did_you_mean(wanted, named.get(kind + 's', {}))}"

@@ -1,0 +1,13 @@
+#!lua
+-- Append an entry to the audit, if nobody else did meanwhile.
+--
+-- KEYS[1] base; ARGV: the hash that the entry follows ('' for the first), its own hash, the entry, how many are kept
+-- answers {'ok'} | {'moved'}
+local base = KEYS[1]
+local call = redis.call
+local head = call('GET', base .. ':audit:head') or ''
+if head ~= ARGV[1] then return { 'moved' } end
+call('RPUSH', base .. ':audit', ARGV[3])
+call('LTRIM', base .. ':audit', -tonumber(ARGV[4]), -1)
+call('SET', base .. ':audit:head', ARGV[2])
+return { 'ok' }

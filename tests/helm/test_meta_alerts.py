@@ -1,0 +1,98 @@
+"""The alerts on responder itself, as Prometheus evaluates them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from helm_chart import FOLDER, Helm
+
+from responder.metrics import Metrics
+
+OPERATIONS = FOLDER.parents[1] / "docs" / "operations.md"
+WHO = 'job="responder", namespace="ops"'
+HEALTHY = {
+    f"up{{{WHO}}}": "1x20",
+    f"responder_store_up{{{WHO}}}": "1x20",
+    f"responder_wake_lag_seconds{{{WHO}}}": "0x20",
+    f'responder_pages_total{{{WHO}, channel="mail", outcome="failed"}}': "0x20",
+    f"responder_config_last_reload_successful{{{WHO}}}": "1x20",
+    f"responder_alerts_quarantined_total{{{WHO}}}": "0x20",
+}
+
+
+def groups(helm: Helm) -> Any:
+    objects = helm.render({"prometheusRule": {"enabled": True, "alertLabels": {"team": "platform"}}})
+    return objects.one("PrometheusRule")["spec"]
+
+
+def test_they_watch_what_the_operations_manual_says_to_watch(helm: Helm) -> None:
+    watched = {metric for rule in groups(helm)["groups"][0]["rules"] for metric in metrics_in(rule["expr"])}
+    table = OPERATIONS.read_text(encoding="utf-8").partition("| watch | why |")[2].partition("\n\n")[0]
+    expressions = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+    assert watched
+    assert watched <= metrics_in(expressions)
+    known = {sample for one in Metrics().registry.collect() for sample in (one.name, f"{one.name}_total")}
+    assert watched - {"up"} <= known
+
+
+def metrics_in(text: str) -> set[str]:
+    return set(re.findall(r"\b(?:up|responder_\w+)\b(?=\{|\s|\[|\))", text))
+
+
+@pytest.mark.debian("promtool")
+@pytest.mark.parametrize(
+    ("name", "series", "labels"),
+    [
+        (None, {}, {}),
+        ("ResponderDown", {f"up{{{WHO}}}": "0x20"}, {}),
+        (
+            "ResponderStoreDown",
+            {f"responder_store_up{{{WHO}}}": "0x20"},
+            {},
+        ),
+        ("ResponderEscalationsLate", {f"responder_wake_lag_seconds{{{WHO}}}": "11x20"}, {}),
+        (
+            "ResponderPagesFail",
+            {f'responder_pages_total{{{WHO}, channel="mail", outcome="failed"}}': "0+1x20"},
+            {"channel": "mail"},
+        ),
+        (
+            "ResponderRulesNotReloaded",
+            {f"responder_config_last_reload_successful{{{WHO}}}": "0x20"},
+            {},
+        ),
+        ("ResponderAlertsNotUnderstood", {f"responder_alerts_quarantined_total{{{WHO}}}": "0+1x20"}, {}),
+    ],
+)
+def test_each_fires_for_its_own_trouble_and_none_without(
+    helm: Helm, tmp_path: Path, name: str | None, series: dict[str, str], labels: dict[str, str]
+) -> None:
+    spec = groups(helm)
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(spec))
+    shown = {**HEALTHY, **series}
+    tests = []
+    for rule in spec["groups"][0]["rules"]:
+        expected = [
+            {"exp_labels": {**labels, **rule["labels"]}, "exp_annotations": rule["annotations"]}
+        ] if rule["alert"] == name else []  # fmt: skip
+        tests.append({"eval_time": "10m", "alertname": rule["alert"], "exp_alerts": expected})
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": key, "values": value} for key, value in shown.items()],
+        "alert_rule_test": tests,
+    }
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [case]}))
+    done = subprocess.run(
+        ["promtool", "test", "rules", "test.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
