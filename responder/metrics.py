@@ -163,13 +163,21 @@ class Metrics:
             self.escalations.labels(service, severity, level)
 
     def observe(self, decision: Decision) -> None:
-        """Count what a decision says; nobody else counts incidents."""
-        service = decision.incident.service_label
+        """Count what a decision says; nobody else counts incidents. The canary is counted by nobody.
+
+        A drill counts as opened, and in no figure of how well people keep their promises.
+        """
+        incident = decision.incident
+        if incident.canary:
+            return
+        service = incident.service_label
         for measured in decision.measured:
             severity = measured.severity
             match measured.what:
                 case decided.Opened():
                     self.incidents_opened.labels(service, severity).inc()
+                case _ if incident.drill:
+                    pass
                 case decided.FirstPaged(seconds=seconds):
                     self.time_to_page.labels(severity).observe(seconds)
                 case decided.Escalated(level=level):

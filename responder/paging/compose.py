@@ -51,7 +51,7 @@ def bare(incident: Incident, effect: SendMessage, words: Words) -> Message:
         attempt=words.attempt,
         respond_by=incident.respond_by,
         sent_at=words.sent_at,
-        summary=f"{incident.severity} {incident.service}: {incident.title}",
+        summary=f"{incident.severity} {incident.service}: {titled(incident)}",
         ack_url=words.ack_url,
         by=effect.by,
     )
@@ -61,7 +61,7 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
     """The incident as a page shows it."""
     return IncidentBrief(
         id=incident.id,
-        title=incident.title,
+        title=titled(incident),
         severity=incident.severity,
         service=incident.service,
         state=str(incident.state_name),
@@ -71,7 +71,13 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
         firing=incident.totals.firing_now,
         labels=incident.labels,
         runbook=incident.runbook,
+        drill=incident.drill,
     )
+
+
+def titled(incident: Incident) -> str:
+    """The title, which says first of all that a drill is one: every channel shows it."""
+    return f"DRILL: {incident.title}" if incident.drill else incident.title
 
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -81,7 +87,7 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str]:
     lines = [
-        f"{incident.severity} {incident.service}: {incident.title}",
+        f"{incident.severity} {incident.service}: {titled(incident)}",
         _since(incident, now),
         _next(incident, effect),
     ]
@@ -89,6 +95,8 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
         lines.insert(1, effect.text)
     if incident.summary and effect.kind in (MessageKind.PAGE, MessageKind.REMINDER):
         lines.append(f"Runbook {incident.runbook}: {incident.summary}")
+    if incident.drill and effect.kind in (MessageKind.PAGE, MessageKind.REMINDER):
+        lines.insert(1, "This is a DRILL: nothing is broken. Acknowledge it as you would in earnest.")
     return [line for line in lines if line]
 
 

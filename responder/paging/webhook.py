@@ -77,6 +77,7 @@ def wire(message: Message) -> dict[str, Any]:
             "state": incident.state,
             "opened_at": rfc3339(incident.opened_at),
             "url": incident.url,
+            "drill": incident.drill,
         },
         "level": message.level,
         "to": message.to,

@@ -25,6 +25,8 @@ from responder.text import one_line
 DEFAULT_RULE = "default"
 OTHER_SERVICE = "other"
 OWN_SERVICE = "responder"
+#: An alert that carries it as ``true`` is an exercise.
+DRILL_LABEL = "drill"
 _SERVICE_LIMIT = 100
 _GROUP_VALUE_LIMIT = 500
 
@@ -156,14 +158,23 @@ class Compiled:
         rule = self.rule_for(labels)
         return self._verdict(rule, labels, self._service(rule.shape.service, labels))
 
-    def own(self, labels: Mapping[str, str]) -> Verdict:
-        """A notice of our own: service ``responder``, under the default rule whatever the files say."""
-        return self._verdict(self.default, labels, OWN_SERVICE)
+    def own(
+        self, labels: Mapping[str, str], *, service: str | None = None, severity: Severity | None = None
+    ) -> Verdict:
+        """A notice of our own: under the default rule whatever the files say, and an incident for each label set."""
+        names = tuple(name for name in labels if name != "service")
+        verdict = self._verdict(self.default, labels, service or OWN_SERVICE, names)
+        return msgspec.structs.replace(verdict, severity=severity) if severity else verdict
 
-    def _verdict(self, rule: CompiledRule, labels: Mapping[str, str], service: str) -> Verdict:
+    def _verdict(
+        self, rule: CompiledRule, labels: Mapping[str, str], service: str, names: tuple[str, ...] = ()
+    ) -> Verdict:
         shape = rule.shape
         severity, defaulted = _severity(shape.severity, labels)
-        names = shape.group_by or ("alertname",)
+        drill = is_drill(labels)
+        names = names or shape.group_by or ("alertname",)
+        if drill and DRILL_LABEL not in names:
+            names = (*names, DRILL_LABEL)  # an exercise never joins what is in earnest
         group = tuple([(name, labels[name][:_GROUP_VALUE_LIMIT]) for name in sorted(names) if name in labels])
         return Verdict(
             rule=rule.name,
@@ -175,6 +186,7 @@ class Compiled:
             runbook=shape.runbook,
             unmatched=rule is self.default,
             severity_defaulted=defaulted,
+            drill=drill,
         )
 
     def _service(self, wanted: ServiceFromLabel | str, labels: Mapping[str, str]) -> str:
@@ -228,6 +240,11 @@ class Compiled:
         shape = self.raw.named.get("escalation", {}).get(row)
         wanted = shape.everybody if shape is not None else False
         return (LEVELS if wanted else ()) if isinstance(wanted, bool) else wanted
+
+
+def is_drill(labels: Mapping[str, str]) -> bool:
+    """Whether an alert with these labels is an exercise."""
+    return labels.get(DRILL_LABEL) == "true"
 
 
 def _contact(name: str, shape: ContactShape) -> Contact:

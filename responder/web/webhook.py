@@ -69,12 +69,12 @@ class Webhook:
 
     async def _bad(self, raw: bytes, reason: str) -> web.Response:
         await self._intake.quarantine(raw, reason)
-        await self._intake.refused("ResponderWebhookRejected", f"a webhook body could not be read: {reason}")
+        await self._intake.notices.tell("ResponderWebhookRejected", f"a webhook body could not be read: {reason}")
         return self._problem(400, reason)
 
     async def _too_large(self) -> web.Response:
         text = f"a webhook body was over {self._max_body} bytes: set max_alerts in Alertmanager, or raise max_body_bytes"
-        await self._intake.refused("ResponderWebhookTooLarge", text)
+        await self._intake.notices.tell("ResponderWebhookTooLarge", text)
         return self._problem(413, f"body: over the limit of {self._max_body} bytes")
 
     def _refused_unread(self, request: web.Request) -> int | None:
