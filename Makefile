@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
 
-.PHONY: demo test check bench format lock clean
+.PHONY: demo test test-superset check bench format lock clean
 
 $(VENV)/.runtime: pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "responder needs Python 3.11 or newer: make PYTHON=python3.12")'
@@ -22,6 +22,11 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# On a real Superset, from a virtual environment of its own: make test-superset SUPERSET=/path/to/bin/superset
+test-superset: $(VENV)/.dev
+	test -x "$(SUPERSET)" || { echo 'SUPERSET is the path of the superset program'; exit 2; }
+	SUPERSET="$(SUPERSET)" $(BIN)/python -m pytest -m superset tests/superset
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check responder tests bench

@@ -27,6 +27,7 @@ from responder.metrics import Metrics
 from responder.paging.base import CHANNELS, Channel, ChannelTools
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
+from responder.store.charts import Charts
 from responder.store.connection import Client, ask, close, connect
 from responder.store.embedded import EmbeddedServer
 from responder.store.errors import StoreError, UnsafeStoreError
@@ -102,7 +103,8 @@ class Daemon:
         options = StoreOptions(doubts=config.alertmanager is not None, retention=config.retention)
         worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         store = Store(client, config.name, options, worker=worker, shift=self._shift)
-        channels = await self._channels(session, stack)
+        charts = Charts(store)
+        channels = await self._channels(session, charts, stack)
         self.metrics.begin(self.rulebook.rules.services, channels, self.rulebook.rules.actions)
         return Parts(
             config=config,
@@ -112,6 +114,7 @@ class Daemon:
             chance=random.Random(),  # noqa: S311 - jitter, no secret
             store=store,
             reader=Reader(store),
+            charts=charts,
             session=session,
             channels=channels,
             tokens=AckTokens(await _shared_key(client, store.base)),
@@ -119,9 +122,14 @@ class Daemon:
         )
 
     async def _channels(
-        self, session: aiohttp.ClientSession, stack: contextlib.AsyncExitStack
+        self, session: aiohttp.ClientSession, charts: Charts, stack: contextlib.AsyncExitStack
     ) -> dict[str, Channel]:
-        tools = ChannelTools(session=session, clock=self.clock, external_url=self.config.external_url)
+        tools = ChannelTools(
+            session=session,
+            clock=self.clock,
+            external_url=self.config.external_url,
+            chart=charts.get_soon,
+        )
         channels: dict[str, Channel] = {}
         for name, section in self.config.channels.items():
             channels[name] = CHANNELS[section.type](name, section.settings, tools)

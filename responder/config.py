@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from enum import StrEnum
 
 import msgspec
 
@@ -145,18 +146,26 @@ class HttpTarget(_Target, frozen=True, kw_only=True):
     headers: dict[str, Secret] = {}
 
 
+class SupersetProvider(StrEnum):
+    """Who checks a password for Superset; single sign-on has none to check."""
+
+    DB = "db"
+    LDAP = "ldap"
+
+
 class SupersetTarget(_Target, frozen=True, kw_only=True):
     """A Superset."""
 
     url: str
     username: str
     password: Secret
+    provider: SupersetProvider = SupersetProvider.DB
 
 
 class SupabaseTarget(_Target, frozen=True, kw_only=True):
-    """A Supabase project and the Management API's access token."""
+    """A Supabase project, as the Management API at ``url`` knows it, and an access token of that API."""
 
-    url: str
+    url: str = "https://api.supabase.com"
     project_ref: str
     access_token: Secret
 

@@ -18,6 +18,7 @@ from responder.config_checks import NAME, is_http, liveness_problems
 from responder.documents import Document, Problem, ProblemsError
 from responder.registry import did_you_mean
 from responder.secrets import Secret
+from responder.targets.supabase import misconfigured
 from responder.typed import read
 
 _VARIABLE = re.compile(r"\$\$|\$\{([^}]*)\}")
@@ -28,7 +29,7 @@ ROLES = ("viewer", "responder", "admin")
 _NOT_YET = {
     "archive": "this version keeps history in the store only",
 }
-_TARGETS_NOT_YET = ("kubernetes", "prometheus", "superset", "supabase")
+_TARGETS_NOT_YET = ("kubernetes",)
 
 
 class ConfigError(ProblemsError):
@@ -175,6 +176,10 @@ class _Loading:
         for kind in _TARGETS_NOT_YET:
             if getattr(config.targets, kind):
                 text = f"targets.{kind}: accepted, but no probe of this version uses it"
+                self._document.report(self._places["targets"], text, "warning")
+        for name, project in config.targets.supabase.items():
+            if wrong := misconfigured(project):
+                text = f"targets.supabase.{name}.{wrong}"
                 self._document.report(self._places["targets"], text, "warning")
 
 

@@ -97,6 +97,19 @@ class Document:
             return []
         return list(node.value)
 
+    def below(self, node: yaml.Node, *path: str | int) -> yaml.Node:
+        """The node that keys and indexes lead to, or the last one on the way that is there."""
+        for step in path:
+            found = None
+            if isinstance(node, yaml.MappingNode):
+                found = next((value for key, value in node.value if key.value == step), None)
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+                found = node.value[step] if step < len(node.value) else None
+            if found is None:
+                break
+            node = found
+        return node
+
     def report(self, node: yaml.Node, text: str, level: str = "error") -> None:
         """Note a problem at a node."""
         self.problems.append(self.place(node).problem(text, level))

@@ -10,6 +10,7 @@ from responder.actions.desk import ActionDesk
 from responder.actions.gates import Gates
 from responder.actions.performer import ActionPerformer, ActionTools
 from responder.actions.witness import Witness
+from responder.curves.painter import Painter
 from responder.engine.desk import Desk
 from responder.incident.finding import Finding
 from responder.incident.state import Incident
@@ -34,6 +35,7 @@ class HandParts(msgspec.Struct, frozen=True, kw_only=True):
     rulebook: Rulebook
     store: Store
     reader: Reader
+    charts: Charts
     metrics: Metrics
 
 
@@ -43,10 +45,11 @@ class Diagnosis:
     def __init__(self, parts: HandParts) -> None:
         self._rulebook = parts.rulebook
         self._metrics = parts.metrics
-        self._charts = Charts(parts.store)
+        self._charts = parts.charts
+        self._painter = Painter(parts.rulebook.redact)
         neighbours = StoreNeighbours(parts.reader, lambda: parts.rulebook.rules)
         fields = {name: getattr(parts.tools, name) for name in Toolbox.__struct_fields__}
-        self._tools = ProbeTools(neighbours=neighbours, **fields)
+        self._tools = ProbeTools(neighbours=neighbours, painter=self._painter, **fields)
         self._runner: TriageRunner | None = None
         self._digest = ""
         self._former: list[TriageRunner] = []
@@ -77,6 +80,7 @@ class Diagnosis:
         """End what probes are still under way."""
         for runner in (*self._former, *([self._runner] if self._runner else [])):
             await runner.close()
+        self._painter.close()
 
 
 class Actions:

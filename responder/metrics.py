@@ -85,6 +85,12 @@ class Metrics:
             ["service", "severity", "level"],
             registry=registry,
         )
+        self.unreachable = Counter(
+            "responder_levels_unreachable_total",
+            "Levels on which nobody was on call or nobody could be reached",
+            ["service", "severity", "level"],
+            registry=registry,
+        )
         self.pages = Counter(
             "responder_pages_total", "Messages by channel and what became of them", ["channel", "outcome"],
             registry=registry,
@@ -161,6 +167,7 @@ class Metrics:
             self.sla_response.labels(service, severity, outcome)
         for level in LEVELS:
             self.escalations.labels(service, severity, level)
+            self.unreachable.labels(service, severity, level)
 
     def observe(self, decision: Decision) -> None:
         """Count what a decision says; nobody else counts incidents. The canary is counted by nobody.
@@ -182,6 +189,8 @@ class Metrics:
                     self.time_to_page.labels(severity).observe(seconds)
                 case decided.Escalated(level=level):
                     self.escalations.labels(service, severity, level).inc()
+                case decided.Unreachable(level=level):
+                    self.unreachable.labels(service, severity, level).inc()
                 case decided.ResponseJudged(met=met):
                     self.sla_response.labels(service, severity, "met" if met else "breached").inc()
                 case decided.AcknowledgedAfter(seconds=seconds):

@@ -36,6 +36,7 @@ _NAME = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = re.compile(rf"{_NAME}(?:\.{_NAME})*")
 _LABEL = re.compile(_NAME)
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
+_SLUG = re.compile(r"[A-Za-z0-9_-]+")
 _SEGMENT = re.compile(r"[A-Za-z0-9_~-](?:[A-Za-z0-9_.~-]*)")
 
 
@@ -77,6 +78,11 @@ def kubernetes_namespace(text: str, what: str) -> str:
 def kubernetes_label_value(text: str, what: str) -> str:
     """The value of a Kubernetes label, as it may stand in a selector: no comma, no bracket can widen it."""
     return _fitting(_LABEL_VALUE, 63, text, what, "a value of a Kubernetes label")
+
+
+def slug(text: str, what: str) -> str:
+    """A name as an address shows it, such as that of a Supabase Edge Function."""
+    return _fitting(_SLUG, 100, text, what, "a slug: letters, digits, - and _")
 
 
 def path_segment(text: str, what: str) -> str:

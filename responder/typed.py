@@ -27,7 +27,7 @@ def read(document: Document, node: yaml.Node, kind: Any, what: str) -> Any:
     """A node as a value of a type, or ``msgspec.UNSET`` after its problems were noted in the document.
 
     Understood: structs, lists and tuples, dicts, optionals and unions of one struct, texts, numbers, booleans, enums,
-    durations and secrets.
+    durations, secrets, and types that read themselves from a text (``from_text``, which raises ``ValueError``).
     """
     return _Reading(document).read(node, kind, what)
 
@@ -51,7 +51,7 @@ class _Reading:
         if optional and is_null(node):
             return None
         origin = get_origin(kind) or kind
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        if _is_struct(kind):
             return self._struct(node, kind, what)
         if origin in (list, tuple, frozenset):
             return self._list(node, kind, origin, what)
@@ -82,7 +82,14 @@ class _Reading:
         missing = [n for n, f in fields.items() if f.required and f.name not in values]
         if good and missing:
             return self._fail(node, f"{what}: missing {', '.join(missing)}")
-        return kind(**values) if good else msgspec.UNSET
+        return self._made(node, kind, values, what) if good else msgspec.UNSET
+
+    def _made(self, node: yaml.Node, kind: type[msgspec.Struct], values: dict[str, Any], what: str) -> Any:
+        """The struct; what its own check (``__post_init__``) says is a problem too."""
+        try:
+            return kind(**values)
+        except ValueError as error:
+            return self._fail(node, f"{what}.{error}")
 
     def _member(
         self, key: str, key_node: yaml.Node, value_node: yaml.Node, known: tuple[Any, ...], what: str
@@ -133,7 +140,7 @@ class _Reading:
 
     def _union(self, node: yaml.Node, kinds: tuple[Any, ...], what: str) -> Any:
         """A scalar or a struct (or list), told apart by the form of the node."""
-        structs = [k for k in kinds if isinstance(k, type) and issubclass(k, msgspec.Struct)]
+        structs = [k for k in kinds if _is_struct(k)]
         lists = [k for k in kinds if (get_origin(k) or k) in (list, tuple)]
         scalars = [k for k in kinds if k not in structs and k not in lists]
         wanted = structs if isinstance(node, yaml.MappingNode) else (
@@ -184,7 +191,7 @@ _TRAPS = {
 }
 
 
-def _from_scalar(  # noqa: C901 - one arm per kind
+def _from_scalar(  # noqa: C901, PLR0911 - one arm per kind
     node: yaml.ScalarNode, kind: Any, text: str
 ) -> Any:
     tag = str(node.tag)
@@ -208,6 +215,8 @@ def _from_scalar(  # noqa: C901 - one arm per kind
         return int(text)
     if kind is float:
         return _checked(float, text, f"expected a number, got {text!r}")
+    if hasattr(kind, "from_text"):
+        return _checked(kind.from_text, text, "")
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         known = [str(one.value) for one in kind]
         return _checked(kind, text, f"expected one of {', '.join(known)}, got {text!r}{closest(text, known)}")
@@ -260,6 +269,11 @@ def _without_none(kind: Any) -> tuple[Any, bool]:
         optional = len(rest) < len(get_args(kind))
         return (rest[0] if len(rest) == 1 else Union[rest]), optional  # noqa: UP007 - built at run time
     return kind, False
+
+
+def _is_struct(kind: Any) -> bool:
+    """Whether it is written as a mapping; a struct that reads itself from a text is not."""
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct) and not hasattr(kind, "from_text")
 
 
 def _is_secret(kind: Any) -> bool:

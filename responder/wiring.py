@@ -29,6 +29,7 @@ from responder.paging.base import Channel
 from responder.paging.delivery import Delivery, Links
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
+from responder.store.charts import Charts
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
@@ -61,6 +62,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     chance: random.Random
     store: Store
     reader: Reader
+    charts: Charts
     session: aiohttp.ClientSession
     channels: Mapping[str, Channel]
     tokens: AckTokens
@@ -81,6 +83,7 @@ class Wiring:
             rulebook=parts.rulebook,
             store=parts.store,
             reader=parts.reader,
+            charts=parts.charts,
             metrics=parts.metrics,
         )
         self._diagnosis = Diagnosis(hands)
@@ -185,6 +188,7 @@ class Wiring:
             ready=self._is_ready,
             metrics=self._expose,
             slack=self._rulebook.slack_secrets(),
+            chart=self._parts.charts.get,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 import structlog
 
-from responder.actions.base import ActionError, Performed, Wish
+from responder.actions.base import Performed, Wish
 from responder.actions.book import ActionBook, Known
 from responder.actions.gates import Ask, Gates, Passage, Refusal
 from responder.actions.witness import Witness
@@ -139,7 +139,7 @@ class ActionPerformer:
                     done: Performed = await action.undo(passage.wish, effect.undo or {})
                 else:
                     done = await action.perform(passage.wish)
-        except (ActionError, ParameterError) as error:
+        except (TargetError, ParameterError) as error:
             return ActionFailed(at=now, run=effect.run, reason=self._tools.witness.clean(str(error)))
         except TimeoutError:
             return _unknown(effect, known, now, "the other side did not answer in time")

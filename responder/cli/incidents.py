@@ -20,7 +20,10 @@ _ACTIONS = {
     "note": "notes",
     "assign": "assign",
     "severity": "severity",
+    "snooze": "snooze",
 }
+#: What some of them take beside the incident: an argument, and a key of the body.
+_MORE = {"assign": "to", "severity": "severity", "snooze": "for"}
 
 
 def add_parser(commands: Any) -> None:
@@ -39,6 +42,8 @@ def add_parser(commands: Any) -> None:
             command.add_argument("to", metavar="NAME")
         elif name == "severity":
             command.add_argument("severity", choices=["P1", "P2", "P3", "P4"])
+        elif name == "snooze":
+            command.add_argument("for", metavar="DURATION", help="such as 30m or 4h; at most 24h")
         command.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
         command.add_argument("--note", default="", help="a line for the time line")
     quarantine = commands.add_parser("quarantine", help="bodies that could not be read")
@@ -70,15 +75,15 @@ def show(args: argparse.Namespace, client: Client) -> int:
     one = client.get(f"/api/v1/incidents/{quote(args.id, safe='')}")
     lines = [_line(one), f"respond by {one['respond_by'][:19]}Z, {one['counts']['firing']} firing"]
     if one["next_step"]:
-        lines.append(f"next: {one['next_step']['level']} at {one['next_step']['at'][:19]}Z")
+        step = one["next_step"]
+        lines.append(f"next: {step['level']} ({step['to']}) at {step['at'][:19]}Z")
+    if one["snoozed_until"]:
+        lines.append(f"snoozed until {one['snoozed_until'][:19]}Z")
     lines += ["", "findings:", *(f"  [{f['status']}] {f['probe']}: {f['headline']}" for f in one["findings"])]
+    lines += ["", "people:", *_people(one), "", "pages:"]
     lines += [
-        "",
-        "pages:",
-        *(
-            f"  {p['requested_at'][11:19]} {p['level']} {p['to']} over {p['channel']}: {p['status']}"
-            for p in one["pages"]
-        ),
+        f"  {p['requested_at'][11:19]} {p['level']} {p['to']} over {p['channel']}: {p['status']}"
+        for p in one["pages"]
     ]
     lines += [
         "",
@@ -91,13 +96,29 @@ def show(args: argparse.Namespace, client: Client) -> int:
     return tell(args, one, "\n".join(lines))
 
 
+def _run_line(run: Any) -> str:
+    gate = f" ({run['gate']})" if run["gate"] else ""
+    change = f": {run['before']} -> {run['after']}" if run["before"] and run["after"] else ""
+    what = f"{run['requested_at'][11:19]} {run['name']} ({run['kind']}) by {run['by']}: {run['status']}{gate}"
+    return f"  {what}: {run['text']}{change}"
+
+
+def _people(one: Any) -> list[str]:
+    """Who was reached, level by level."""
+    lines = []
+    for reach in one["reached"]:
+        who = [f"{p['name']} over {', '.join(p['channels'])}: {p['status']}" for p in reach["people"]]
+        each = " (each has to acknowledge)" if reach["everybody"] else ""
+        lines.append(f"  {reach['at'][11:19]} {reach['level']} {reach['to']}{each}")
+        lines += [f"    {line}" for line in who or ["nobody was on call"]]
+    return lines
+
+
 def act(args: argparse.Namespace, client: Client) -> int:
-    """Acknowledge, escalate, resolve, reopen, note, assign, set the severity."""
+    """Acknowledge, escalate, resolve, reopen, note, assign, snooze, set the severity."""
     body = {"by": args.by, "note": args.note}
-    if args.what in {"assign", "severity"}:
-        body["to" if args.what == "assign" else "severity"] = (
-            args.to if args.what == "assign" else args.severity
-        )
+    if key := _MORE.get(args.what):
+        body[key] = getattr(args, key)
     path = f"/api/v1/incidents/{quote(args.id, safe='')}/{_ACTIONS[args.what]}"
     answer = json.loads(client.call("POST", path, body))
     return tell(

@@ -129,6 +129,7 @@ class Draft:
             response_judged=waiting and before.response_judged,
             acknowledged_at=None,
             acknowledged_by="",
+            joined_untold=0,
             findings={},
             triage=states.TriageStatus.NONE,
             triage_until=None,

@@ -6,6 +6,7 @@ The store has looked at the state, the episode and the expiry already, in the st
 from __future__ import annotations
 
 from responder.incident.effects import SendMessage
+from responder.incident.escalation.everybody import has_answered
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.state import Acknowledged, Incident, Page, PageStatus
 
@@ -20,7 +21,7 @@ def overtaken(effect: SendMessage, incident: Incident) -> str:
         return "its page never arrived" if page is not None and page.status in _LOST else ""
     if effect.wanted is Wanted.UNACKNOWLEDGED and incident.holds:
         return f"held back ({incident.holds[0].kind}): {incident.holds[0].text}"
-    if effect.wanted is Wanted.UNACKNOWLEDGED and _has_acknowledged(effect, incident):
+    if effect.wanted is Wanted.UNACKNOWLEDGED and has_answered(incident, effect.contact):
         return f"{effect.contact} has acknowledged"
     if effect.wanted is Wanted.ACKNOWLEDGED and _is_at_work(effect, incident):
         return "somebody is at work on it"
@@ -37,14 +38,6 @@ def awaits_its_page(effect: SendMessage, incident: Incident) -> bool:
 
 def _page(effect: SendMessage, incident: Incident) -> Page | None:
     return next((page for page in incident.pages if page.id == effect.page), None)
-
-
-def _has_acknowledged(effect: SendMessage, incident: Incident) -> bool:
-    return any(
-        person.name == effect.contact and person.acknowledged_at is not None
-        for reach in incident.episode.reached
-        for person in reach.people
-    )
 
 
 def _is_at_work(effect: SendMessage, incident: Incident) -> bool:

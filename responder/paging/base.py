@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import ClassVar, Protocol
 
@@ -26,12 +27,21 @@ class ChannelError(Exception):
         self.retry_after = retry_after
 
 
+async def _no_chart(_digest: str) -> bytes | None:
+    return None
+
+
 class ChannelTools(msgspec.Struct, frozen=True, kw_only=True):
-    """What every channel is given: one shared HTTP session (closed by its owner) and the clock."""
+    """What every channel is given: one shared HTTP session (closed by its owner) and the clock.
+
+    ``chart`` answers the picture (PNG, at most 200 kB) of a finding by its digest, or ``None``, within a second; it
+    raises nothing.
+    """
 
     session: aiohttp.ClientSession
     clock: Clock
     external_url: str
+    chart: Callable[[str], Awaitable[bytes | None]] = _no_chart
 
 
 class Channel(Protocol):

@@ -11,11 +11,13 @@ from responder.durations import format_duration
 from responder.incident.effects import SendMessage
 from responder.incident.finding import FINDING_ORDER, Finding
 from responder.incident.message import IncidentBrief, Message, MessageKind, OfferBrief, Wanted
-from responder.incident.state import Incident
+from responder.incident.outlook import paged_anew_at
+from responder.incident.state import Acknowledged, Incident
 from responder.text import block
 
 SUMMARY_LIMIT = 1_500
 FINDINGS_SHOWN = 20
+CHARTS_SHOWN = 3
 _RANK: Mapping[str, int] = {status: rank for rank, status in enumerate(FINDING_ORDER)}
 
 
@@ -85,6 +87,20 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda one: (_RANK[one.status], one.probe))[:FINDINGS_SHOWN])
 
 
+def charted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings with a picture, each picture once, at most three: what a message can carry."""
+    found: dict[str, Finding] = {}
+    for finding in findings:
+        if finding.chart:
+            found.setdefault(finding.chart, finding)
+    return tuple(found.values())[:CHARTS_SHOWN]
+
+
+def chart_url(finding: Finding, external_url: str) -> str:
+    """Where the finding's picture is served to who may look; nothing where it has none."""
+    return f"{external_url.rstrip('/')}/charts/{finding.chart}.png" if finding.chart else ""
+
+
 def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str]:
     lines = [
         f"{incident.severity} {incident.service}: {titled(incident)}",
@@ -93,10 +109,13 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
     ]
     if effect.text:
         lines.insert(1, effect.text)
-    if incident.summary and effect.kind in (MessageKind.PAGE, MessageKind.REMINDER):
-        lines.append(f"Runbook {incident.runbook}: {incident.summary}")
-    if incident.drill and effect.kind in (MessageKind.PAGE, MessageKind.REMINDER):
-        lines.insert(1, "This is a DRILL: nothing is broken. Acknowledge it as you would in earnest.")
+    if effect.kind in (MessageKind.PAGE, MessageKind.REMINDER):
+        if incident.episode.cause and effect.wanted is Wanted.UNACKNOWLEDGED:
+            lines.insert(1, f"Paged anew: {incident.episode.cause}")
+        if incident.summary:
+            lines.append(f"Runbook {incident.runbook}: {incident.summary}")
+        if incident.drill:
+            lines.insert(1, "This is a DRILL: nothing is broken. Acknowledge it as you would in earnest.")
     return [line for line in lines if line]
 
 
@@ -115,16 +134,40 @@ def _since(incident: Incident, now: datetime) -> str:
 def _next(incident: Incident, effect: SendMessage) -> str:
     """What is asked of the reader, or what has happened."""
     match effect.kind:
+        case MessageKind.REMINDER if effect.wanted is Wanted.ACKNOWLEDGED:
+            return _still_at_it(incident)
         case MessageKind.PAGE | MessageKind.REMINDER if effect.wanted is not Wanted.ALWAYS:
             still = (
                 "Still nobody has answered: acknowledge"
                 if effect.kind is MessageKind.REMINDER
                 else "Acknowledge"
             )
-            return f"{still} by {incident.respond_by:%H:%M} UTC, as {effect.level} ({effect.contact})"
+            return (
+                f"{still} by {incident.respond_by:%H:%M} UTC, as {effect.level} ({_role(incident, effect)})"
+            )
         case MessageKind.ACKNOWLEDGED:
             return f"Acknowledged by {effect.by or incident.acknowledged_by}: nobody further is paged"
         case MessageKind.RESOLVED:
             return f"Resolved{' by ' + effect.by if effect.by else ''}"
         case _:
             return f"State: {incident.state_name}"
+
+
+def _role(incident: Incident, effect: SendMessage) -> str:
+    """For whom of the matrix a person is paged, and whether the others have to answer as well."""
+    contact = incident.policy.contacts.get(effect.level, effect.contact)
+    role = effect.contact if contact == effect.contact else f"{effect.contact} for {contact}"
+    return f"{role}; each of the level has to" if effect.level in incident.policy.everybody else role
+
+
+def _still_at_it(incident: Incident) -> str:
+    """What who has it is asked, where nothing was heard for a while."""
+    state = incident.state
+    if not isinstance(state, Acknowledged):
+        return f"State: {incident.state_name}"
+    at = paged_anew_at(incident, state)
+    otherwise = f"; at {at:%H:%M} UTC it is paged anew" if at is not None else ""
+    return (
+        f"{state.by} has it, and nothing was heard since {state.quiet_since:%H:%M} UTC: "
+        f"write a note, or acknowledge once more{otherwise}"
+    )

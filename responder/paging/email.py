@@ -1,11 +1,13 @@
 """Type ``email``: plain text and HTML, one thread per incident, readable on a lock screen.
 
-Sources: RFC 5322 (headers), RFC 3834 (automatic mail), RFC 5321 and 3463 (replies).
+Sources: RFC 5322 (headers), RFC 3834 (automatic mail), RFC 5321 and 3463 (replies), RFC 2387 and 2392 (pictures).
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -18,6 +20,7 @@ import msgspec
 
 from responder.incident.message import Contact, Message, MessageKind, Receipt
 from responder.paging.base import CHANNELS, ChannelError, ChannelTools
+from responder.paging.compose import charted
 from responder.secrets import Secret
 from responder.text import one_line
 
@@ -57,6 +60,7 @@ class EmailChannel:
     def __init__(self, name: str, settings: EmailSettings, tools: ChannelTools) -> None:
         self.name = name
         self._settings = settings
+        self._tools = tools
         self._domain = settings.sender.rpartition("@")[2] or "localhost"
 
     def reaches(self, contact: Contact) -> bool:
@@ -66,20 +70,34 @@ class EmailChannel:
     async def send(self, message: Message, contact: Contact, page: Receipt) -> Receipt:
         """Hand the mail to the server. A retry carries the same Message-ID, which most mailboxes fold."""
         address = contact.addresses["email"]
-        mail = self.mail(message, contact.name, address, page)
-        await self._deliver(mail, address)
+        pictures = await self._pictures(message)
+        mail = self.mail(message, contact, page, pictures)
+        try:
+            await self._deliver(mail, address)
+        except _TooLargeError:
+            if not pictures:
+                raise
+            await self._deliver(self.mail(message, contact, page, {}), address)
         first = page.reference.get("message_id") or mail["Message-ID"]
         return Receipt({"message_id": first})
 
     async def close(self) -> None:
         """Each mail has a connection of its own."""
 
-    def mail(self, message: Message, name: str, address: str, page: Receipt) -> EmailMessage:
-        """The mail itself."""
+    async def _pictures(self, message: Message) -> dict[str, bytes]:
+        """The pictures of its findings that are there now; a mail never waits for one."""
+        digests = [finding.chart for finding in charted(message.findings)]
+        found = await asyncio.gather(*(self._tools.chart(digest) for digest in digests))
+        return {digest: png for digest, png in zip(digests, found, strict=True) if png}
+
+    def mail(
+        self, message: Message, contact: Contact, page: Receipt, pictures: Mapping[str, bytes]
+    ) -> EmailMessage:
+        """The mail itself; ``pictures`` by their digest, shown where their findings are."""
         mail = EmailMessage()
-        user, _, domain = address.rpartition("@")
+        user, _, domain = contact.addresses["email"].rpartition("@")
         mail["From"] = self._settings.sender
-        mail["To"] = Address(one_line(name, 80), user, domain)
+        mail["To"] = Address(one_line(contact.name, 80), user, domain)
         mail["Subject"] = subject(message)
         mail["Date"] = format_datetime(message.sent_at)
         mail["Message-ID"] = f"<{message.id}@{self._domain}>"
@@ -93,9 +111,16 @@ class EmailChannel:
         if message.incident.severity == "P1" and message.kind in (MessageKind.PAGE, MessageKind.REMINDER):
             mail["X-Priority"] = "1"
             mail["Importance"] = "high"
-        values = {"message": message, "first": first_line(message)}
+        cids = {digest: f"{digest}@charts" for digest in pictures}
+        values = {"message": message, "first": first_line(message), "cids": cids}
         mail.set_content(_TEMPLATES.get_template("mail.txt").render(values))
         mail.add_alternative(_TEMPLATES.get_template("mail.html").render(values), subtype="html")
+        html: Any = mail.get_payload(1)
+        for number, (digest, png) in enumerate(pictures.items(), 1):
+            name = f"chart-{number}.png"
+            html.add_related(
+                png, "image", "png", cid=f"<{cids[digest]}>", disposition="inline", filename=name
+            )
         return mail
 
     async def _deliver(self, mail: EmailMessage, address: str) -> None:
@@ -118,11 +143,17 @@ class EmailChannel:
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _refusal(error.recipients[0].code, "recipient refused") from None
         except aiosmtplib.SMTPResponseException as error:
+            if error.code == 552 or "5.3.4" in error.message:
+                raise _TooLargeError(f"mail server: too large ({error.code})", permanent=True) from None
             raise _refusal(error.code, "refused") from None
         except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
             raise ChannelError(f"mail server: {type(error).__name__}") from None
         for response in refused.values():
             raise _refusal(response.code, "recipient refused")
+
+
+class _TooLargeError(ChannelError):
+    """The server takes no mail of this size."""
 
 
 def _refusal(code: int, what: str) -> ChannelError:

@@ -1,4 +1,4 @@
-"""Type ``slack``: one message per page, kept true by updates, with an acknowledge button.
+"""Type ``slack``: one message per page, kept true by updates, with an acknowledge button; pictures in its thread.
 
 Sources: docs.slack.dev of ``chat.postMessage``, ``chat.update`` and Block Kit; limits from the SDK's models.
 """
@@ -16,6 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from responder.incident.message import Contact, Message, MessageKind, Receipt
 from responder.paging.base import CHANNELS, ChannelError, ChannelTools
 from responder.paging.slack_blocks import blocks, fallback_text
+from responder.paging.slack_charts import SlackCharts
 from responder.secrets import Secret
 
 _LIMIT = 8  # seconds for a call
@@ -58,6 +59,7 @@ class SlackChannel:
             retry_handlers=[],
             trust_env_in_session=False,
         )
+        self._charts = SlackCharts(self._form, tools, settings.api_url)
 
     def reaches(self, contact: Contact) -> bool:
         """Whether there is a channel for the contact."""
@@ -76,15 +78,16 @@ class SlackChannel:
             )
         if message.kind in _ASKS or not page.reference:
             known = await self._posted_before(where, message) if message.attempt > 1 else None
-            return known or await self._post(where, message)
+            return self._charts.begin(message, known or await self._post(where, message))
         if not await self._update(message, page.reference):
-            return await self._post(where, message)
+            return self._charts.begin(message, await self._post(where, message))
         if message.kind is not MessageKind.UPDATE:
             await self._reply(message, page.reference)
-        return page
+        return self._charts.begin(message, page)
 
     async def close(self) -> None:
-        """The session is its owner's."""
+        """Give up pictures that are under way; the session is its owner's."""
+        await self._charts.close()
 
     async def _post(self, where: str, message: Message) -> Receipt:
         answer = await self._call(
@@ -140,9 +143,16 @@ class SlackChannel:
         return None
 
     async def _call(self, method: str, **arguments: Any) -> Any:
+        return await self._asked(method, {"json": arguments})
+
+    async def _form(self, method: str, fields: dict[str, Any]) -> Any:
+        """The methods for files take forms."""
+        return await self._asked(method, {"data": fields})
+
+    async def _asked(self, method: str, arguments: dict[str, Any]) -> Any:
         try:
             answer = await self._client.api_call(
-                method, json=arguments, headers={"Authorization": self._bearer()}
+                method, headers={"Authorization": self._bearer()}, **arguments
             )
         except SlackApiError as error:
             raise _error_of(error) from None

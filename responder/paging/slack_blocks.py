@@ -84,6 +84,11 @@ def _buttons(message: Message) -> list[dict[str, Any]]:
         buttons.append(
             {"type": "button", "action_id": "open", "text": _plain("Open incident"), "url": incident.url}
         )
+    dashboard = next((one.link for one in message.findings if one.link), "")
+    if dashboard and len(dashboard) <= URL_LIMIT:
+        buttons.append(
+            {"type": "button", "action_id": "dashboard", "text": _plain("Dashboard"), "url": dashboard}
+        )
     return buttons
 
 

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from responder.incident.finding import FindingStatus
+from responder.incident.finding import Finding, FindingStatus
 from responder.incident.message import Contact, Message, Receipt
 from responder.paging.base import CHANNELS, ChannelTools
+from responder.paging.compose import chart_url
 from responder.paging.http import post
 from responder.secrets import Secret
 from responder.signing import sign_webhook
@@ -45,7 +46,7 @@ class WebhookChannel:
 
     async def send(self, message: Message, contact: Contact, page: Receipt) -> Receipt:
         """Post the message, signed anew at each attempt."""
-        body = _ENCODE.encode(wire(message))
+        body = _ENCODE.encode(wire(message, self._tools.external_url))
         headers = {name: value.reveal() for name, value in self._settings.headers.items()}
         headers |= {
             "Content-Type": "application/json",
@@ -62,7 +63,7 @@ class WebhookChannel:
         """The session is its owner's."""
 
 
-def wire(message: Message) -> dict[str, Any]:
+def wire(message: Message, external_url: str) -> dict[str, Any]:
     """The JSON object of a message."""
     incident = message.incident
     return {
@@ -85,19 +86,22 @@ def wire(message: Message) -> dict[str, Any]:
         "respond_by": rfc3339(message.respond_by),
         "sent_at": rfc3339(message.sent_at),
         "summary": message.summary,
-        "findings": [
-            {
-                "probe": finding.probe,
-                "status": _WIRE_STATUS.get(finding.status, str(finding.status)),
-                "headline": finding.headline,
-                "detail": finding.detail,
-            }
-            for finding in message.findings
-        ],
+        "findings": [_finding(finding, external_url) for finding in message.findings],
         "actions": list(message.actions),
         "ack_url": message.ack_url,
         "by": message.by,
     }
+
+
+def _finding(finding: Finding, external_url: str) -> dict[str, str]:
+    """``chart_url`` and ``link`` are there only where the finding has them."""
+    more = {"chart_url": chart_url(finding, external_url), "link": finding.link}
+    return {
+        "probe": finding.probe,
+        "status": _WIRE_STATUS.get(finding.status, str(finding.status)),
+        "headline": finding.headline,
+        "detail": finding.detail,
+    } | {name: value for name, value in more.items() if value}
 
 
 def rfc3339(at: datetime) -> str:

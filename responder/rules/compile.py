@@ -20,6 +20,7 @@ from responder.matchers import Matcher
 from responder.rules.files import ContactShape, DefaultShape, RuleShape, ServiceFromLabel, SeverityFromLabel
 from responder.rules.model import ActionDefinition, ProbeDefinition, Runbook, Verdict
 from responder.rules.raw import RawRules, levels_of, plan_of, row_of
+from responder.rules.schedules import calendars_of, roster_of
 from responder.text import one_line
 
 DEFAULT_RULE = "default"
@@ -113,6 +114,8 @@ class Compiled:
         }
         self.contacts = {name: _contact(name, shape) for name, shape in named.get("contacts", {}).items()}
         self._contact_shapes: dict[str, ContactShape] = named.get("contacts", {})
+        self.roster = roster_of(named)
+        self.calendars = calendars_of(named)
         self.runbooks = {
             name: Runbook(name=name, summary=shape.summary, diagnose=shape.diagnose, offer=shape.offer)
             for name, shape in named.get("runbooks", {}).items()

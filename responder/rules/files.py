@@ -9,6 +9,7 @@ import msgspec
 
 from responder.incident.action import Raise
 from responder.incident.severity import Level, Severity
+from responder.rules.schedule_files import ScheduleShape
 
 
 class _Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,7 +55,7 @@ class RowShape(_Shape, frozen=True, kw_only=True):
 
 
 class ContactShape(_Shape, frozen=True, kw_only=True):
-    """Where a name can be reached: addresses by channel type, and channels by severity."""
+    """Where a name can be reached: addresses by channel type, and channels by severity; or the ``members`` of a team."""
 
     slack: str | None = None
     email: str | None = None
@@ -62,6 +63,7 @@ class ContactShape(_Shape, frozen=True, kw_only=True):
     pagerduty: str | None = None
     ntfy: str | None = None
     teams: str | None = None
+    members: tuple[str, ...] = ()
     channels: dict[Severity, PlanShape] = {}
 
 
@@ -120,7 +122,7 @@ NAMED: dict[str, Any] = {
     "severities": SeverityShape,
     "escalation": RowShape,
     "contacts": ContactShape,
-    "schedules": dict[str, Any],
+    "schedules": ScheduleShape,
     "runbooks": RunbookShape,
     "services": ServiceShape,
     "probes": None,

@@ -17,7 +17,8 @@ from responder.documents import Document, Place, Problem, ProblemsError
 from responder.incident.severity import Level, Severity
 from responder.matchers import Matcher, MatcherError, parse_matcher
 from responder.registry import did_you_mean
-from responder.rules import files
+from responder.rules import files, schedule_checks
+from responder.rules.dependencies import dependency_problems
 from responder.rules.files import DefaultShape, RuleShape, SeverityShape
 from responder.rules.plugin_checks import plugin_problems
 from responder.rules.raw import PluginEntry, RawRules, RuleEntry, levels_of, plan_of
@@ -98,6 +99,7 @@ class _Merging:
         self._documents: list[Document] = []
         self._named: dict[str, dict[str, Any]] = {key: {} for key in files.NAMED}
         self._places: dict[tuple[str, str], Place] = {}
+        self._nodes: dict[tuple[str, str], tuple[Document, yaml.Node]] = {}
         self._rules: list[RuleEntry] = []
         self._default: DefaultShape | None = None
         self._late: list[Problem] = []
@@ -135,10 +137,11 @@ class _Merging:
                 continue
             else:
                 entry = read(document, value, files.NAMED[key], what)
+            if key == "schedules" and entry is not msgspec.UNSET:
+                entry = schedule_checks.checked(document, value, what, entry)
             if entry is not msgspec.UNSET:
                 self._named[key][name] = entry
-        if key == "schedules":
-            document.report(node, "schedules: read, but this version pages the name as a contact", "warning")
+                self._nodes[key, name] = (document, value)
 
     def _claim(self, document: Document, key: str, name: str, node: yaml.Node) -> bool:
         place = document.place(node)
@@ -226,9 +229,12 @@ class _Merging:
         yield from self._check_channels(raw)
         yield from self._check_default_row(raw)
         yield from check_times(raw, self._place)
+        yield from schedule_checks.name_problems(self._named, self._nodes, self._places)
         yield from unreachable_rules(raw.rules)
         for problem in plugin_problems(raw.named, raw.rules, self._around.allowed):
             yield self._place(problem.key, problem.name).problem(problem.text, problem.level)
+        services, rows = self._named["services"], self._named["escalation"]
+        yield from dependency_problems(services, rows, lambda name: self._place("services", name))
 
     def _place(self, key: str, name: str) -> Place:
         return self._places.get((key, name), Place("rules", 1, 1))

@@ -5,6 +5,7 @@ Keys: ``:chart:DIGEST``, a string that expires.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from datetime import timedelta
@@ -18,6 +19,7 @@ from responder.store.store import Store, ms
 log = structlog.get_logger(__name__)
 
 KEPT_FOR = timedelta(days=7)
+_SOON = 1.0  # seconds
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
@@ -43,6 +45,15 @@ class Charts:
             return None
         found: bytes | None = await ask(self._store.client, "GET", self._key(digest))
         return found
+
+    async def get_soon(self, digest: str) -> bytes | None:
+        """The same for a message that must not wait: ``None`` too where the store does not answer within a second."""
+        try:
+            async with asyncio.timeout(_SOON):
+                return await self.get(digest)
+        except (StoreError, TimeoutError) as error:
+            log.warning("chart not read", error=str(error) or "time-out")
+            return None
 
     def _key(self, digest: str) -> str:
         return f"{self._store.base}:chart:{digest}"

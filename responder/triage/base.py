@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 import msgspec
 
 from responder.alerts import Alert
+from responder.curves.painter import Painter
 from responder.incident.finding import Finding, FindingStatus
 from responder.incident.severity import Severity
 from responder.incident.state import Incident
@@ -76,6 +77,7 @@ class ProbeTools(Toolbox, frozen=True, kw_only=True):
     """What every probe is given beside the targets."""
 
     neighbours: Neighbours
+    painter: Painter = msgspec.field(default_factory=Painter)
 
 
 class Probe(Protocol):

@@ -1,30 +1,43 @@
-"""Type ``http``: a health check of a configured target; status, JSON and time are looked at."""
+"""Type ``http``: a health check of a configured target; status, headers, JSON and time are looked at."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
-import aiohttp
 import msgspec
 
 from responder.incident.finding import FindingStatus
 from responder.targets.base import configured
-from responder.targets.http import bounded, joined, unreachable
+from responder.targets.http import (
+    DENIALS,
+    Answer,
+    UnclearError,
+    UnreachableError,
+    answered,
+    joined,
+    json_problem,
+)
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
 
-_SHOWN = 500
+#: Bytes of an answer that are handed on: more than is shown, since a secret is only found whole before it is cut.
+_SHOWN = 8_000
 
 
 class HttpSettings(ProbeSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``expect_json`` maps dotted paths to the values that they must have."""
+    """What is asked and what is expected.
+
+    ``expect_json`` maps dotted paths to the values that they must have; ``expect_headers`` maps names to values, where
+    a ``*`` at the end stands for anything.
+    """
 
     TARGET_KIND: ClassVar[str] = "http"
 
     target: str
     path: str = ""
     expect_status: tuple[int, ...] = (200,)
+    expect_headers: dict[str, str] = msgspec.field(default_factory=dict)
     expect_json: dict[str, Any] = msgspec.field(default_factory=dict)
     expect_text: str | None = None
     slow_after: timedelta = timedelta(seconds=2)
@@ -43,58 +56,56 @@ class HttpProbe:
 
     async def look(self, circumstances: Circumstances) -> Observation:
         """Ask, and compare the answer with what is expected."""
-        target = configured(self._tools.targets.http, "http", self._settings.target)
+        name = self._settings.target
+        target = configured(self._tools.targets.http, "http", name)
         url = joined(target.url, self._settings.path)
-        headers = {name: value.reveal() for name, value in target.headers.items()}
-        begun = time.monotonic()
+        headers = {header: value.reveal() for header, value in target.headers.items()}
         try:
-            async with self._tools.session.get(url, headers=headers, allow_redirects=False) as response:
-                body = await bounded(response.content)
-                status, location = response.status, response.headers.get("Location", "")
-        except (aiohttp.ClientError, OSError) as error:
-            return Observation(
-                status=FindingStatus.CRITICAL, headline=unreachable(self._settings.target, error)
-            )
-        return self._judged(status, location, body, time.monotonic() - begun)
+            asking = self._tools.session.get(url, headers=headers, allow_redirects=False)
+            return self._judged(await answered(name, asking))
+        except (UnreachableError, UnclearError) as error:
+            return Observation(status=FindingStatus.CRITICAL, headline=str(error))
 
-    def _judged(self, status: int, location: str, body: bytes, took: float) -> Observation:
+    def _judged(self, answer: Answer) -> Observation:
         s = self._settings
-        shown = body[:_SHOWN].decode(errors="replace")
-        where = f"{s.target}{s.path}"
-        if status not in s.expect_status:
+        says = f"{s.target}{s.path} answers {answer.status}"
+        if answer.status not in s.expect_status:
             wanted = " or ".join(str(one) for one in s.expect_status)
-            more = f" and points to {location[:100]}" if location else ""
-            return _observed(
-                FindingStatus.CRITICAL, f"{where} answers {status}{more}, expected {wanted}", shown
-            )
-        problem = _json_problem(body, s.expect_json)
-        if problem is None and s.expect_text is not None and s.expect_text.encode() not in body:
-            problem = f"{s.expect_text!r} is not in the answer"
+            status = FindingStatus.DENIED if answer.status in DENIALS else FindingStatus.CRITICAL
+            return _observed(status, f"{says}{_pointing(answer)}, expected {wanted}", answer)
+        problem = self._problem(answer)
         if problem is not None:
-            return _observed(FindingStatus.CRITICAL, f"{where} answers {status}, but {problem}", shown)
-        if took > s.slow_after.total_seconds():
-            return _observed(
-                FindingStatus.WARNING, f"{where} answers {status}, but slowly: {took:.1f} s", shown
-            )
-        return _observed(FindingStatus.OK, f"{where} answers {status} in {took * 1000:.0f} ms")
+            return _observed(FindingStatus.CRITICAL, f"{says}, but {problem}", answer)
+        if answer.took > s.slow_after.total_seconds():
+            return _observed(FindingStatus.WARNING, f"{says}, but slowly: {answer.took:.1f} s", answer)
+        return Observation(status=FindingStatus.OK, headline=f"{says} in {answer.took * 1000:.0f} ms")
+
+    def _problem(self, answer: Answer) -> str | None:
+        s = self._settings
+        problem = _header_problem(answer.headers, s.expect_headers) or json_problem(
+            answer.body, s.expect_json
+        )
+        if problem is None and s.expect_text is not None and s.expect_text.encode() not in answer.body:
+            return f"{s.expect_text!r} is not in the answer"
+        return problem
 
 
-def _observed(status: FindingStatus, headline: str, detail: str = "") -> Observation:
-    return Observation(status=status, headline=headline, detail=detail)
+def _observed(status: FindingStatus, headline: str, answer: Answer) -> Observation:
+    return Observation(status=status, headline=headline, detail=answer.body[:_SHOWN].decode(errors="replace"))
 
 
-def _json_problem(body: bytes, expected: dict[str, Any]) -> str | None:
-    """What is wrong with the JSON; ``None`` where all is as expected."""
-    if not expected:
-        return None
-    try:
-        decoded = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return "it is not JSON"
-    for path, wanted in expected.items():
-        value: Any = decoded
-        for part in path.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        if value != wanted:
-            return f"{path} is {str(value)[:60]!r}, expected {wanted!r}"
+def _pointing(answer: Answer) -> str:
+    """Where a redirect points to, without its query, which may hold a token."""
+    location = answer.headers.get("Location", "").partition("?")[0]
+    return f" and points to {location[:100]}" if location else ""
+
+
+def _header_problem(headers: Mapping[str, str], expected: Mapping[str, str]) -> str | None:
+    for name, wanted in expected.items():
+        value = headers.get(name)
+        if value is None:
+            return f"the header {name} is missing"
+        fits = value.startswith(wanted[:-1]) if wanted.endswith("*") else value == wanted
+        if not fits:
+            return f"the header {name} is {value[:60]!r}, expected {wanted!r}"
     return None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
 from responder.engine.desk import IncidentDetail
+from responder.incident.escalation.everybody import has_answered, waiting_for
 from responder.incident.facts import AcknowledgedBy
+from responder.incident.reach import is_by
 from responder.signing import AckClaim, BadTokenError, ExpiredTokenError
 from responder.web.pages import page
 from responder.web.parts import PARTS
@@ -50,19 +54,19 @@ def _claim(request: web.Request) -> AckClaim | web.Response:
 def _page(request: web.Request, claim: AckClaim, detail: IncidentDetail | None) -> web.Response:
     if detail is None:
         return _private(page("message.html", 404, title="Not found", text="The incident is no longer kept."))
-    parts = request.app[PARTS]
+    incident, parts = detail.incident, request.app[PARTS]
     # The link acknowledges; an action asks who is there, on a page of its own.
-    incident = detail.incident
-    return _private(
-        page(
-            "ack.html",
-            detail=detail,
-            incident=incident,
-            contact=claim.contact,
-            now=parts.clock.now(),
-            offers=parts.actions.offers(incident) if incident.open else (),
-        )
-    )
+    values: dict[str, Any] = {
+        "incident": incident,
+        "contact": claim.contact,
+        "now": parts.clock.now(),
+        "answered": has_answered(incident, claim.contact),
+        "waiting": waiting_for(incident),
+        "own": is_by(incident.acknowledged_by, claim.contact),
+        "offers": parts.actions.offers(incident) if incident.open else (),
+        "token": request.match_info["token"],
+    }
+    return _private(page("ack.html", **values))
 
 
 def _private(response: web.Response) -> web.Response:

@@ -14,7 +14,7 @@ from responder.web.api import NOTE_LIMIT, digest_of, idempotency_key, incident_a
 from responder.web.auth import CALLER, Role, caller_of, requires
 from responder.web.parts import PARTS
 from responder.web.problems import ProblemError, answer, decoded, read
-from responder.web.views import rfc3339
+from responder.web.times import rfc3339
 
 _PAGE = 500
 

@@ -16,52 +16,15 @@ from responder.incident.severity import LEVELS, Severity
 from responder.incident.state import StateName
 from responder.text import one_line
 from responder.web.auth import CALLER, Role, requires
+from responder.web.bodies import COMMANDS, NAME_LIMIT, Body, ExplainBody
 from responder.web.parts import PARTS
 from responder.web.problems import ProblemError, answer, decoded, read
 from responder.web.views import ListView, detail_view, incident_view
 
-NAME_LIMIT = 100
 NOTE_LIMIT = 2_000
 _KEY_LIMIT = 200
 
 
-class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    by: str = ""
-    note: str = ""
-
-
-class NoteBody(_Body, frozen=True, kw_only=True):
-    """What acknowledge, escalate, resolve and reopen take."""
-
-
-class AssignBody(_Body, frozen=True, kw_only=True):
-    """Who is to have it."""
-
-    to: str
-
-
-class SeverityBody(_Body, frozen=True, kw_only=True):
-    """How bad it is."""
-
-    severity: Severity
-
-
-class ExplainBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The labels of an alert."""
-
-    labels: dict[str, str]
-
-
-#: Path below an incident -> its body and the fact that it records.
-COMMANDS: dict[str, tuple[type[_Body], type[Fact]]] = {
-    "acknowledge": (NoteBody, facts.AcknowledgedBy),
-    "escalate": (NoteBody, facts.EscalatedBy),
-    "resolve": (NoteBody, facts.ResolvedBy),
-    "reopen": (NoteBody, facts.ReopenedBy),
-    "notes": (NoteBody, facts.NoteAdded),
-    "assign": (AssignBody, facts.AssignedTo),
-    "severity": (SeverityBody, facts.SeveritySet),
-}
 NOT_YET = ("updates", "checklist/{item}")
 
 
@@ -116,25 +79,18 @@ async def show_incident(request: web.Request) -> web.Response:
 
 
 def _command(
-    body_kind: type[_Body], fact_kind: type[Fact]
+    body_kind: type[Body], fact_kind: type[Fact]
 ) -> Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]:
     """The handler of one of :data:`COMMANDS`."""
 
     async def command(request: web.Request) -> web.Response:
         raw = await read(request)
         body = decoded(raw, body_kind)
-        by = who(request[CALLER], body.by)
-        more = {n: v for n, v in msgspec.structs.asdict(body).items() if n not in {"by", "note"}}
-        if "to" in more:
-            more["to"] = one_line(more["to"], NAME_LIMIT)
-            if not more["to"]:
-                raise ProblemError(400, "body.to: expected a name")
+        by, at = who(request[CALLER], body.by), request.app[PARTS].clock.now()
         if fact_kind is facts.NoteAdded and not body.note.strip():
             raise ProblemError(400, "body.note: expected a text")
         made: Any = fact_kind
-        fact = made(
-            at=request.app[PARTS].clock.now(), by=by, note=one_line(body.note, NOTE_LIMIT), via="api", **more
-        )
+        fact = made(at=at, by=by, note=one_line(body.note, NOTE_LIMIT), via="api", **body.more(at))
         return await record(request, fact, raw)
 
     return requires(Role.RESPONDER)(command)  # type: ignore[return-value]

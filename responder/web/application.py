@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from responder.store.errors import StoreError
-from responder.web import ack, actions, api, console, console_actions, health, openapi, slack
+from responder.web import ack, actions, api, charts, console, console_actions, health, openapi, slack
 from responder.web.parts import PARTS, WebParts
 from responder.web.problems import ProblemError, problem
 
@@ -39,6 +39,7 @@ def application(
     app.add_routes(health.routes())
     app.add_routes(openapi.routes())
     app.add_routes(ack.routes())
+    app.add_routes(charts.routes())
     app.add_routes(slack.routes())
     app.add_routes(console.routes())
     app.add_routes(console_actions.routes())

@@ -15,6 +15,7 @@ from responder.incident.state import StateName
 from responder.text import one_line
 from responder.web import session
 from responder.web.auth import CALLER, Role, authorise, known_token, requires
+from responder.web.bodies import snoozed_until
 from responder.web.pages import page
 from responder.web.parts import PARTS
 from responder.web.problems import ProblemError, form_fields
@@ -25,6 +26,7 @@ _SHOWN = 100
 _RECENT = 20
 _FORMS: dict[str, type[Fact]] = {
     "acknowledge": facts.AcknowledgedBy,
+    "snooze": facts.SnoozedBy,
     "escalate": facts.EscalatedBy,
     "resolve": facts.ResolvedBy,
     "reopen": facts.ReopenedBy,
@@ -96,7 +98,9 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
         return page("message.html", 404, title="Not found", text=f"There is no incident {incident_id}.")
     incident = detail.incident
     forms = [
-        name for name, kind in _FORMS.items() if incident.state_name in TAKEN_IN[kind] and name != "note"
+        name
+        for name, kind in _FORMS.items()
+        if incident.state_name in TAKEN_IN[kind] and name not in {"note", "snooze"}
     ]
     values: dict[str, Any] = {
         "detail": detail,
@@ -106,6 +110,7 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
         "forms": forms,
         "form_token": session.form_token(request),
         "step": next_step(incident),
+        "may_snooze": incident.state_name in TAKEN_IN[facts.SnoozedBy],
         "said": said,
         "offers": parts.actions.offers(incident),
         "runs": tuple(reversed(incident.actions)),
@@ -125,7 +130,12 @@ async def act(request: web.Request) -> web.StreamResponse:
         return await _incident_page(request, "A note needs a text.", 400)
     name = one_line(fields.get("by", ""), 100)
     by = request[CALLER] or name or "console"
-    fact = kind(at=parts.clock.now(), by=by, note=note, via="console")
+    at = parts.clock.now()
+    try:
+        more = {"until": snoozed_until(fields.get("for", ""), at)} if kind is facts.SnoozedBy else {}
+    except ValueError as error:
+        return await _incident_page(request, f"Snooze: {error}", 400)
+    fact = kind(at=at, by=by, note=note, via="console", **more)
     answer = await parts.desk.record(incident_id, fact)
     if answer.outcome is Outcome.REFUSED:
         return await _incident_page(

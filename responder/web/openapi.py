@@ -10,7 +10,7 @@ from aiohttp import web
 from responder.intake.intake import Summary
 from responder.rules.explain import Explanation
 from responder.web.actions import ActionBody, AuditView, KillSwitchBody, KillSwitchView
-from responder.web.api import COMMANDS, ExplainBody
+from responder.web.bodies import COMMANDS, ExplainBody
 from responder.web.problems import answer
 from responder.web.views import DetailView, IncidentView, ListView
 
@@ -112,6 +112,9 @@ def _paths() -> dict[str, Any]:
         "/api/v1/quarantine/{digest}": {
             "get": _call("One of them, as it came", parameters=[_DIGEST], errors="401 404 503"),
             "delete": _call("Forget one", parameters=[_DIGEST], errors="401 404 503"),
+        },
+        "/charts/{digest}.png": {
+            "get": _call("A picture of a finding (PNG)", parameters=[_DIGEST], errors="401 404 503")
         },
         "/-/healthy": {"get": _call("The process lives")},
         "/-/ready": {"get": _call("It takes alerts", errors="503")},

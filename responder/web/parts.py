@@ -18,7 +18,10 @@ from responder.signing import AckTokens
 
 
 class WebParts(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts behind the handlers. ``reload`` answers the problems, and whether the rules were taken."""
+    """The parts behind the handlers.
+
+    ``reload`` answers the problems, and whether the rules were taken; ``chart`` a picture by its digest.
+    """
 
     desk: Desk
     actions: ActionDesk
@@ -32,6 +35,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     ready: Callable[[], Awaitable[bool]]
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
     slack: Mapping[str, Secret]
+    chart: Callable[[str], Awaitable[bytes | None]]
 
 
 PARTS: web.AppKey[WebParts] = web.AppKey("parts", WebParts)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import msgspec
 
 from responder.alerts import Alert
 from responder.engine.desk import IncidentDetail
+from responder.incident import outlook
 from responder.incident.action import ActionRun
 from responder.incident.decision import Entry
 from responder.incident.finding import Finding
 from responder.incident.severity import Level, Severity
 from responder.incident.stages.actions import undoable
-from responder.incident.state import Incident, Page, PageStatus, StateName, Triggered
-from responder.paging.compose import ordered
+from responder.incident.state import Acknowledged, Incident, Page, PageStatus, StateName
+from responder.paging.compose import chart_url, ordered
+from responder.web.reach_views import ReachView, reach_view
+from responder.web.times import rfc3339, rfc3339_or_none
 
 
 class NextStepView(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is paged next, and when."""
+    """Who is paged next unless somebody acts, and when; ``to`` is the row's name."""
 
     level: Level
     at: str
+    to: str
 
 
 class CountsView(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
     counts: CountsView
     next_step: NextStepView | None
+    snoozed_until: str | None
     url: str
     assignee: str | None
     runbook: str | None
@@ -67,7 +70,7 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindingView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a probe saw."""
+    """What a probe saw; ``chart_url`` is a picture (PNG) of it, ``link`` leads a person further."""
 
     probe: str
     status: str
@@ -76,6 +79,9 @@ class FindingView(msgspec.Struct, frozen=True, kw_only=True):
     observed_at: str | None
     took: float
     suggests: str | None
+    chart_url: str | None
+    chart_alt: str | None
+    link: str | None
 
 
 class PageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +143,7 @@ class DetailView(IncidentView, frozen=True, kw_only=True):
     alerts_total: int
     findings: tuple[FindingView, ...]
     pages: tuple[PageView, ...]
+    reached: tuple[ReachView, ...]
     checklist: tuple[ChecklistItemView, ...]
     timeline: tuple[EntryView, ...]
 
@@ -148,22 +155,14 @@ class ListView(msgspec.Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-def rfc3339(at: datetime) -> str:
-    """RFC 3339 in UTC with ``Z``."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _maybe(at: datetime | None) -> str | None:
-    return rfc3339(at) if at is not None else None
-
-
 def next_step(incident: Incident) -> NextStepView | None:
     """Who is paged next, as things stand."""
-    level = incident.next_level
-    if not isinstance(incident.state, Triggered) or level is None:
-        return None
-    due = incident.due_at(level)
-    return NextStepView(level=level, at=rfc3339(due)) if due is not None else None
+    step = outlook.next_step(incident)
+    return NextStepView(level=step.level, at=rfc3339(step.at), to=step.contact) if step is not None else None
+
+
+def _snoozed_until(incident: Incident) -> str | None:
+    return rfc3339_or_none(incident.state.snoozed_until) if isinstance(incident.state, Acknowledged) else None
 
 
 def _common(incident: Incident, external_url: str) -> dict[str, object]:
@@ -175,9 +174,9 @@ def _common(incident: Incident, external_url: str) -> dict[str, object]:
         "service": incident.service,
         "state": incident.state_name,
         "opened_at": rfc3339(incident.opened_at),
-        "acknowledged_at": _maybe(incident.acknowledged_at),
+        "acknowledged_at": rfc3339_or_none(incident.acknowledged_at),
         "acknowledged_by": incident.acknowledged_by or None,
-        "resolved_at": _maybe(incident.resolved_at),
+        "resolved_at": rfc3339_or_none(incident.resolved_at),
         "respond_by": rfc3339(incident.respond_by),
         "rule": incident.rule,
         "labels": incident.labels,
@@ -185,6 +184,7 @@ def _common(incident: Incident, external_url: str) -> dict[str, object]:
             firing=totals.firing_now, fired=sum(totals.fired.values()), resolved=totals.resolved
         ),
         "next_step": next_step(incident),
+        "snoozed_until": _snoozed_until(incident),
         "url": f"{external_url.rstrip('/')}/incidents/{incident.id}",
         "assignee": incident.assignee or None,
         "runbook": incident.runbook,
@@ -207,8 +207,9 @@ def detail_view(detail: IncidentDetail, external_url: str) -> DetailView:
         action_runs=tuple(_run(one) for one in incident.actions),
         alerts=tuple(_alert(one) for one in detail.alerts),
         alerts_total=detail.alerts_total,
-        findings=tuple(_finding(one) for one in ordered(incident.findings.values())),
+        findings=tuple(_finding(one, external_url) for one in ordered(incident.findings.values())),
         pages=tuple(_page(one) for one in incident.pages),
+        reached=tuple(reach_view(incident, one) for one in incident.episode.reached),
         checklist=(),
         timeline=tuple(_entry(one) for one in detail.timeline),
     )
@@ -221,19 +222,22 @@ def _alert(alert: Alert) -> AlertView:
         labels=alert.labels,
         annotations=alert.annotations,
         starts_at=rfc3339(alert.starts_at),
-        ends_at=_maybe(alert.ends_at),
+        ends_at=rfc3339_or_none(alert.ends_at),
     )
 
 
-def _finding(finding: Finding) -> FindingView:
+def _finding(finding: Finding, external_url: str) -> FindingView:
     return FindingView(
         probe=finding.probe,
         status=str(finding.status),
         headline=finding.headline,
         detail=finding.detail,
-        observed_at=_maybe(finding.observed_at),
+        observed_at=rfc3339_or_none(finding.observed_at),
         took=finding.took,
         suggests=finding.suggests,
+        chart_url=chart_url(finding, external_url) or None,
+        chart_alt=finding.chart_alt or None,
+        link=finding.link or None,
     )
 
 
@@ -251,7 +255,7 @@ def _run(run: ActionRun) -> ActionRunView:
         before=run.before or None,
         after=run.after or None,
         requested_at=rfc3339(run.requested_at),
-        performed_at=_maybe(run.performed_at),
+        performed_at=rfc3339_or_none(run.performed_at),
         can_undo=undoable(run),
     )
 
@@ -265,7 +269,7 @@ def _page(page: Page) -> PageView:
         episode=page.episode,
         status=page.status,
         requested_at=rfc3339(page.requested_at),
-        delivered_at=_maybe(page.settled_at) if page.status is PageStatus.DELIVERED else None,
+        delivered_at=rfc3339_or_none(page.settled_at) if page.status is PageStatus.DELIVERED else None,
         error=page.error or None,
     )
 

@@ -14,6 +14,7 @@ from responder.incident.action import Gate, RunKind, RunStatus
 from responder.incident.audit import verify
 from responder.incident.decision import Reason
 from responder.incident.finding import FindingStatus
+from responder.targets.http import UnclearError, UnreachableError
 
 
 async def test_e8_an_action_whose_replica_died_is_unknown_looked_at_and_never_repeated(
@@ -83,6 +84,20 @@ async def test_a_refusal_of_the_other_side_is_a_failure_for_certain_and_frees_th
     world.lever.refuses = ""
     await world.ask(incident)
     assert (await world.last(incident)).status is RunStatus.EFFECTIVE
+
+
+async def test_a_target_that_could_not_be_reached_is_a_failure_for_certain_and_a_cut_answer_is_not(
+    make_world: Make,
+) -> None:
+    world = await make_world()
+    incident = await world.fire()
+    world.lever.breaks = UnreachableError("cannot reach main: Connection refused")
+    await world.ask(incident)
+    run = await world.last(incident)
+    assert (run.status, run.text) == (RunStatus.FAILED, "cannot reach main: Connection refused")
+    world.lever.breaks = UnclearError("main broke off: ServerDisconnectedError")
+    await world.ask(incident)
+    assert (await world.last(incident)).status is RunStatus.UNKNOWN
 
 
 async def test_before_and_after_are_shown_and_a_probe_that_is_no_better_means_no_effect(

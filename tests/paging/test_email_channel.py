@@ -6,11 +6,12 @@ import json
 import ssl
 from pathlib import Path
 
+import msgspec
 import pytest
 import trustme
 from conftest import body
 from mail import Mailbox, mail_server
-from pages import message, tools
+from pages import DIGEST, LINK, charted, drawn, message, tools
 
 from responder.incident.message import Contact, MessageKind, Receipt
 from responder.paging.base import ChannelError, ChannelTools
@@ -50,6 +51,68 @@ async def test_a_page_is_readable_on_a_lock_screen_and_has_both_parts(tools: Cha
     assert "http://" not in html.get_content()  # nothing remote is loaded
 
 
+def with_pictures(tools: ChannelTools, **pictures: bytes) -> ChannelTools:
+    async def chart(digest: str) -> bytes | None:
+        return pictures.get(digest)
+
+    return msgspec.structs.replace(tools, chart=chart)
+
+
+async def test_a_picture_stands_in_the_mail_itself_beside_its_finding(tools: ChannelTools) -> None:
+    png = drawn()
+    async with mail_server() as box:
+        one = channel(box, with_pictures(tools, **{DIGEST: png}))
+        twice = charted(probe="again", chart_alt='"><script>alert(1)</script>')
+        await one.send(message(findings=(charted(), twice, *message().findings)), ANA, Receipt())
+    mail = box.mails[0]
+    assert mail.get_content_type() == "multipart/alternative"
+    text, related = mail.iter_parts()
+    assert (text.get_content_type(), related.get_content_type()) == ("text/plain", "multipart/related")
+    html, picture = related.iter_parts()  # once, although two findings show it
+    assert html.get_content_type() == "text/html"
+    assert picture.get_content_type() == "image/png"
+    assert picture.get_content_disposition() == "inline"
+    assert picture.get_payload(decode=True) == png
+    cid = picture["Content-ID"].strip("<>")
+    assert html.get_content().count(f'src="cid:{cid}"') == 2
+    assert "<script>" not in html.get_content()
+    assert f'href="{LINK.replace("&", "&amp;")}"' in html.get_content()
+    assert "▁▁▂▃▅▇█ 0.12 s to 2.4 s in 2h" in text.get_content()
+    assert f"Dashboard: {LINK}" in text.get_content()
+    assert len(bytes(mail)) < 500_000
+
+
+async def test_a_picture_that_is_not_there_any_more_leaves_a_mail_without_a_hole(tools: ChannelTools) -> None:
+    async with mail_server() as box:
+        await channel(box, tools).send(message(findings=(charted(),)), ANA, Receipt())
+    html = box.mails[0].get_body(("html",))
+    assert html is not None
+    assert "cid:" not in html.get_content()
+    assert [part.get_content_type() for part in box.mails[0].iter_parts()] == ["text/plain", "text/html"]
+
+
+async def test_a_server_that_finds_the_mail_too_large_gets_it_without_pictures(tools: ChannelTools) -> None:
+    async with mail_server() as box:
+        box.largest = 12_000
+        await channel(box, with_pictures(tools, **{DIGEST: b"x" * 20_000})).send(
+            message(findings=(charted(),)), ANA, Receipt()
+        )
+        assert "image/png" not in [part.get_content_type() for part in box.mails[0].walk()]
+        box.largest = 100
+        with pytest.raises(ChannelError) as caught:
+            await channel(box, tools).send(message(findings=(charted(),)), ANA, Receipt())
+    assert caught.value.permanent
+    assert len(box.mails) == 1
+
+
+async def test_at_most_three_pictures_travel(tools: ChannelTools) -> None:
+    digests = [f"{n:032x}" for n in range(6)]
+    async with mail_server() as box:
+        one = channel(box, with_pictures(tools, **dict.fromkeys(digests, b"png")))
+        await one.send(message(findings=tuple(charted(probe=d, chart=d) for d in digests)), ANA, Receipt())
+    assert [part.get_content_type() for part in box.mails[0].walk()].count("image/png") == 3
+
+
 async def test_later_mails_of_an_incident_stay_in_its_thread_under_one_subject(tools: ChannelTools) -> None:
     async with mail_server() as box:
         page = await channel(box, tools).send(message(), ANA, Receipt())
@@ -73,8 +136,6 @@ async def test_hostile_labels_neither_inject_a_header_nor_kill_the_page(tools: C
     labels = json.loads(body("hostile"))["alerts"][0]
     nasty = "x\r\nBcc: eve@example.com\x0b\x85\u2028" + json.dumps(labels)
     incident = message().incident
-    import msgspec
-
     hostile = message(incident=msgspec.structs.replace(incident, title=nasty), summary=nasty)
     async with mail_server() as box:
         await channel(box, tools).send(hostile, ANA, Receipt())

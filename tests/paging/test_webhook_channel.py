@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from pages import message, tools
+from pages import DIGEST, LINK, charted, message, tools
 
 from responder.incident.message import Contact, MessageKind, Receipt
 from responder.paging.base import ChannelError, ChannelTools
@@ -73,6 +73,25 @@ async def test_the_body_is_what_the_interface_promises_signed_over_exactly_its_b
     assert body["incident"]["opened_at"] == "2026-11-24T03:00:00Z"
     assert [f["status"] for f in body["findings"]] == ["critical", "error", "warning", "ok"]
     assert headers["Idempotency-Key"] == body["id"]
+
+
+async def test_a_finding_has_the_promised_keys_and_a_picture_and_a_link_only_where_there_are_any(
+    tools: ChannelTools,
+) -> None:
+    bodies: list[Any] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        bodies.append(await request.json())
+        return web.Response()
+
+    async with server(answer) as url:
+        await channel(url, tools).send(message(findings=(*message().findings, charted())), ANA, Receipt())
+    promised = {"probe", "status", "headline", "detail"}
+    *plain, with_chart = bodies[0]["findings"]
+    assert all(set(one) == promised for one in plain)
+    assert set(with_chart) == promised | {"chart_url", "link"}
+    assert with_chart["chart_url"] == f"https://responder.example/charts/{DIGEST}.png"
+    assert with_chart["link"] == LINK
 
 
 def answering(status: int, **headers: str) -> Answer:

@@ -170,6 +170,30 @@ rules:
     assert ": warning: " in found[0]
 
 
+def test_each_circle_of_dependencies_is_told_once_and_what_only_leads_to_one_is_none(tmp_path: Path) -> None:
+    found = says(
+        tmp_path,
+        BASE
+        + """
+services:
+  web: {depends_on: [api]}
+  api: {depends_on: [database, queue]}
+  queue: {depends_on: [api, alone]}
+  alone: {depends_on: [alone]}
+""",
+    )
+    assert [one.partition(": error: ")[2] for one in found] == [
+        "services.api: depends on itself: api -> queue -> api; take one of these out",
+        "services.alone: depends on itself: alone -> alone; take one of these out",
+    ]
+
+
+def test_a_long_chain_of_dependencies_is_no_circle_and_checked_in_a_moment(tmp_path: Path) -> None:
+    chain = {f"s{n}": {"depends_on": [f"s{n + 1}", f"s{n + 2}"]} for n in range(3_000)}
+    chain |= {"s3000": {}, "s3001": {}}
+    assert says(tmp_path, BASE, json.dumps({"services": chain})) == []
+
+
 def test_a_thousand_rules_are_checked_in_a_moment(tmp_path: Path) -> None:
     rules = [
         {"name": f"r{n}", "match": [f'alertname="A{n}"'], "severity": "P1", "service": "platform"}

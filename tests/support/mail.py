@@ -22,9 +22,12 @@ class Mailbox:
         self.mails: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
         self.answers: list[str] = []
+        self.largest = 0  # bytes; 0: any size
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
         answer = self.answers.pop(0) if self.answers else "250 OK"
+        if self.largest and len(envelope.content) > self.largest:
+            answer = "552 5.3.4 message too big"
         if answer.startswith("250"):
             mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
             assert isinstance(mail, EmailMessage)

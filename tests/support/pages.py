@@ -60,6 +60,35 @@ def message(kind: MessageKind = MessageKind.PAGE, **more: object) -> Message:
     return msgspec.structs.replace(made, **more)
 
 
+DIGEST = "c4" * 16
+LINK = "https://grafana.example/d/abc?from=1&to=2"
+
+
+def charted(**more: object) -> Finding:
+    """A finding with a picture and a dashboard."""
+    made = Finding(
+        probe="alert-graph",
+        status=FindingStatus.WARNING,
+        headline="2.4 s now, threshold 0.5 s, rising for 20m",
+        detail="▁▁▂▃▅▇█ 0.12 s to 2.4 s in 2h",
+        chart=DIGEST,
+        chart_alt="Line chart of HighAPILatency",
+        link=LINK,
+    )
+    return msgspec.structs.replace(made, **more)
+
+
+def drawn() -> bytes:
+    """A picture as the daemon draws it."""
+    from responder.curves.draw import png
+    from responder.curves.picture import Line, Picture
+    from responder.curves.series import Series, Window
+
+    window = Window(0.0, 7_200.0, 30.0)
+    line = Line("", Series(times=[0.0, 3_600.0, 7_200.0], values=[0.1, 0.2, 2.4]))
+    return png(Picture(title="HighAPILatency", subtitle="latency", window=window, lines=(line,)))
+
+
 @pytest.fixture
 async def tools() -> AsyncIterator[ChannelTools]:
     async with aiohttp.ClientSession() as session:

@@ -86,11 +86,11 @@ async def alertmanager(folder: Path, webhook: str, **http: Any) -> AsyncIterator
 
 @contextlib.asynccontextmanager
 async def prometheus(
-    folder: Path, alertmanager_url: str, rules: dict[str, Any], scrape: str
+    folder: Path, alertmanager_url: str, rules: dict[str, Any], scrape: str, *, port: int = 0
 ) -> AsyncIterator[str]:
     """Scrapes one target each second and evaluates the rules as often."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s", "scrape_timeout": "1s"},
         "rule_files": [str(folder / "rules.yml")],
@@ -105,6 +105,28 @@ async def prometheus(
     async with program(
         "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
         f"--web.listen-address=127.0.0.1:{port}", "--rules.alert.resend-delay=1s",
+        log=folder / "prometheus.log", ready=f"{url}/-/ready",
+    ):  # fmt: skip
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def remembering(folder: Path, samples: str) -> AsyncIterator[str]:
+    """A Prometheus that scrapes nothing and remembers these samples (OpenMetrics text with times)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    (folder / "prometheus.yml").write_text("{}")
+    (folder / "samples").write_text(f"{samples}# EOF\n")
+    maker = await asyncio.create_subprocess_exec(
+        "promtool", "tsdb", "create-blocks-from", "openmetrics", str(folder / "samples"), str(folder / "tsdb"),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await maker.communicate()
+    assert maker.returncode == 0, said.decode()
+    url = f"http://127.0.0.1:{port}"
+    async with program(
+        "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
+        f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=10y",
         log=folder / "prometheus.log", ready=f"{url}/-/ready",
     ):  # fmt: skip
         yield url

@@ -63,7 +63,7 @@ def _follow_person(draft: Draft, wish: Wish, person: Person) -> Person:
             if step != run[-1]:
                 draft.wake(draft.now + draft.incident.policy.channel_patience)
     if len(person.tried) == len(person.plan) and not any(
-        page.live for page in _pages(draft.incident, wish, person)
+        page.live for page in pages_to(draft.incident, wish, person)
     ):
         why = "every channel failed" if person.plan else "there is no channel"
         draft.note(
@@ -93,7 +93,7 @@ def _next_of(draft: Draft, wish: Wish, person: Person, run: list[int]) -> int | 
     if following == run[0]:
         _note_due(draft, wish, person, person.plan[following])
         return following
-    pages = {page.step: page for page in _pages(draft.incident, wish, person) if page.step in run}
+    pages = {page.step: page for page in pages_to(draft.incident, wish, person) if page.step in run}
     if any(page.status is PageStatus.DELIVERED for page in pages.values()):
         return None
     return following if _has_failed(draft, person, following - 1, pages.get(following - 1)) else None
@@ -127,7 +127,7 @@ def _has_failed(draft: Draft, person: Person, step: int, page: Page | None) -> b
     return False
 
 
-def _pages(incident: Incident, wish: Wish, person: Person) -> tuple[Page, ...]:
+def pages_to(incident: Incident, wish: Wish, person: Person) -> tuple[Page, ...]:
     """The pages to a person for this wish."""
     wanted = (incident.episode.number, wish.reach.round, wish.reach.level, person.name, wish.wanted)
     return tuple(

@@ -10,12 +10,21 @@ import msgspec
 
 from responder.incident.draft import Draft
 from responder.incident.reach import Person, Reach, is_by
-from responder.incident.state import Incident
+from responder.incident.state import Incident, Triggered
 
 
 def begun(incident: Incident) -> bool:
     """Whether somebody has acknowledged for themselves in this episode."""
     return any(person.acknowledged_at for reach in incident.episode.reached for person in reach.people)
+
+
+def has_answered(incident: Incident, name: str) -> bool:
+    """Whether a person has acknowledged for themselves, and others have to as well."""
+    return isinstance(incident.state, Triggered) and any(
+        person.name == name and person.acknowledged_at is not None
+        for reach in incident.episode.reached
+        for person in reach.people
+    )
 
 
 def asks_each(incident: Incident, reach: Reach) -> bool:

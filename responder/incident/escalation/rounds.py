@@ -46,12 +46,12 @@ def again_at(incident: Incident) -> datetime | None:
     return (episode.round_at or episode.began_at) + pace
 
 
-def again(draft: Draft) -> None:
-    """Begin another round, where the last one is over and still nobody has answered."""
+def again(draft: Draft) -> bool:
+    """Begin another round, where the last one is over and still nobody has answered; whether it was time."""
     incident = draft.incident
     at, last = again_at(incident), last_reached(incident)
     if at is None or last is None or (draft.now < at and not incident.episode.hurried):
-        return
+        return False
     number = incident.episode.round + 1
     reached: tuple[Reach, ...] = ()
     if not all_failed(incident):
@@ -60,6 +60,7 @@ def again(draft: Draft) -> None:
     draft.note(
         Reason.ROUND_AGAIN, f"round {number}: still unacknowledged; paging again{_whom(reached, number)}"
     )
+    return True
 
 
 def _anew(draft: Draft, reach: Reach, number: int) -> Reach:

@@ -25,19 +25,26 @@ def take(draft: Draft) -> None:
     if not isinstance(draft.incident.state, Triggered) or _held(draft) or _waits_for_findings(draft):
         return
     again(draft)
-    _follow(draft)
+    _page(draft)
+    if again(draft):  # the last hope of a round that is over has just failed
+        _page(draft)
     if who := everybody.answered(draft.incident):
         _all_answered(draft, who)
         return
-    # A level that turns out to be unreachable makes the next one due in the same decision.
-    while _reach_due(draft):
-        _follow(draft)
     _set_wake(draft)
 
 
 def _held(draft: Draft) -> bool:
     """Whether pages are held back; a person who asks for the next level is not kept waiting."""
     return bool(draft.incident.holds) and not draft.incident.episode.hurried
+
+
+def _page(draft: Draft) -> None:
+    """Page the people of this round over what is due, and those of each level whose time has come."""
+    _follow(draft)
+    # A level that turns out to be unreachable makes the next one due in the same decision.
+    while not everybody.answered(draft.incident) and _reach_due(draft):
+        _follow(draft)
 
 
 def _waits_for_findings(draft: Draft) -> bool:

@@ -16,6 +16,7 @@ from responder.incident.draft import Draft
 from responder.incident.escalation.channels import Wish, follow
 from responder.incident.escalation.standing import stands_by
 from responder.incident.message import Wanted
+from responder.incident.outlook import paged_anew_at
 from responder.incident.reach import Reach
 from responder.incident.state import Acknowledged
 
@@ -23,20 +24,22 @@ from responder.incident.state import Acknowledged
 def take(draft: Draft) -> None:
     """End a snooze, let an acknowledgement lapse, or remind who has it."""
     state = draft.incident.state
-    if not isinstance(state, Acknowledged):
-        return
-    if state.snoozed_until is not None:
+    if isinstance(state, Acknowledged) and state.snoozed_until is not None:
         _snoozed(draft, state.snoozed_until)
-        return
-    rules = draft.incident.promise.acknowledgement
-    if rules.lapse_after is not None:
-        at = state.quiet_since + rules.lapse_after
-        if draft.now >= at:
-            _lapse(draft, state, rules.lapse_after)
+        state = draft.incident.state
+    if isinstance(state, Acknowledged) and state.snoozed_until is None:
+        _stand_by(draft, state)
+
+
+def _stand_by(draft: Draft, state: Acknowledged) -> None:
+    lapses_at = paged_anew_at(draft.incident, state)
+    if lapses_at is not None:
+        if draft.now >= lapses_at:
+            _lapse(draft, state, lapses_at - state.quiet_since)
             return
-        draft.wake(at)
-    if rules.remind_after is not None:
-        _remind(draft, state, rules.remind_after)
+        draft.wake(lapses_at)
+    if (remind_after := draft.incident.promise.acknowledgement.remind_after) is not None:
+        _remind(draft, state, remind_after)
 
 
 def _snoozed(draft: Draft, until: datetime) -> None:

@@ -1,0 +1,61 @@
+"""One thread that draws: bounded in what waits for it and in time, so that no picture ever holds up a finding."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from responder.curves.picture import Picture
+from responder.secrets import Redactor
+from responder.text import one_line
+
+log = structlog.get_logger(__name__)
+
+WAITING = 16  # pictures asked for and not yet drawn
+PATIENCE = 5.0  # seconds; the first picture also loads matplotlib
+
+
+class Painter:
+    """Draws charts. What cannot be drawn in time is no picture, never an error."""
+
+    def __init__(self, redact: Callable[[str], str] | None = None) -> None:
+        """``redact`` takes secrets out of every text before it becomes pixels."""
+        self._redact = redact or Redactor()
+        self._seats = threading.BoundedSemaphore(WAITING)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="painter")
+
+    async def paint(self, picture: Picture, patience: float = PATIENCE) -> bytes | None:
+        """The picture as a PNG, or nothing where that fails or takes longer than ``patience`` seconds."""
+        if patience <= 0 or not self._seats.acquire(blocking=False):
+            log.warning("no picture: too many are waiting, or no time is left")
+            return None
+        try:
+            drawing = self._thread.submit(_drawn, picture.cleaned(self._redact))
+        except BaseException:
+            self._seats.release()
+            raise
+        # The seat is taken until the thread is done, however long ago we gave up waiting.
+        drawing.add_done_callback(lambda _: self._seats.release())
+        try:
+            async with asyncio.timeout(min(patience, PATIENCE)):
+                return await asyncio.wrap_future(drawing)
+        except TimeoutError:
+            log.warning("no picture: not drawn in time")
+        except Exception as error:  # noqa: BLE001 - a library's error in a picture must not cost the finding
+            log.warning("no picture: drawing failed", error=one_line(repr(error), 200))
+        return None
+
+    def close(self) -> None:
+        """Draw nothing more; what is being drawn is finished in its thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _drawn(picture: Picture) -> bytes:
+    """In the painter's thread. matplotlib is loaded by who draws, and by nobody else."""
+    from responder.curves.draw import png  # noqa: PLC0415 - half a second and 50 MB, for the first picture only
+
+    return png(picture)
