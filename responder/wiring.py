@@ -18,15 +18,18 @@ from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outbox import Performer
 from responder.engine.store_desk import StoreDesk
 from responder.hands import Actions, Diagnosis, HandParts
+from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
 from responder.incident.facts import Fact
 from responder.incident.state import Incident
 from responder.intake.alertmanager import Alertmanagers
 from responder.intake.doubts import DoubtSettler
+from responder.intake.heartbeats import Heartbeats
 from responder.intake.intake import Intake
 from responder.metrics import Metrics
 from responder.paging.base import Channel
 from responder.paging.delivery import Delivery, Links
+from responder.paging.null import NullChannel
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
@@ -37,7 +40,10 @@ from responder.store.reading import Reader
 from responder.store.store import Store, Taken
 from responder.targets.base import Toolbox
 from responder.triage.performer import TriagePerformer
+from responder.vigil.rounds import Round
+from responder.vigils import VigilParts, Vigils
 from responder.web import WebParts, application
+from responder.web.credentials import WebhookCredentials
 from responder.web.webhook import Webhook
 
 log = structlog.get_logger(__name__)
@@ -88,10 +94,38 @@ class Wiring:
         )
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
+        self._channels = {**parts.channels, NULL_CHANNEL: NullChannel()}
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
-        self._intake = Intake(self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics)
+        heartbeats = Heartbeats(parts.config.heartbeats)
+        self._intake = Intake(
+            self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics, heartbeats
+        )
+        self._credentials = WebhookCredentials(parts.config.auth.webhook)
+        self._vigils = self._watched(heartbeats)
+
+    def _watched(self, heartbeats: Heartbeats) -> Vigils:
+        parts = self._parts
+        return Vigils(
+            VigilParts(
+                config=parts.config,
+                rulebook=parts.rulebook,
+                metrics=parts.metrics,
+                clock=parts.clock,
+                store=parts.store,
+                reader=parts.reader,
+                session=parts.session,
+                engine=self.engine,
+                commits=self.commits,
+                heartbeats=heartbeats,
+                notices=self._intake.notices,
+            )
+        )
+
+    def rounds(self) -> tuple[Round, ...]:
+        """What is to be done at intervals, for ever, beside the engine."""
+        return self._vigils.rounds()
 
     async def close(self) -> None:
         """End what probes are still under way."""
@@ -105,7 +139,7 @@ class Wiring:
             store_up=metrics.store_up.set,
             dropped=self._dropped,
         )
-        queues = {name: channel.concurrency for name, channel in parts.channels.items()}
+        queues = {name: channel.concurrency for name, channel in self._channels.items()}
         queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2, RunAction.QUEUE: _ACTION_SEATS}
         return Engine(
             parts.store,
@@ -121,8 +155,11 @@ class Wiring:
 
     def _dropped(self, effect: Effect, why: str) -> None:
         if isinstance(effect, SendMessage):
-            outcome = "expired" if why == "out of date" else "dropped"
-            self._metrics.pages.labels(effect.channel, outcome).inc()
+            self._observe_message(effect.channel, "expired" if why == "out of date" else "dropped")
+
+    def _observe_message(self, channel: str, outcome: str) -> None:
+        if channel != NULL_CHANNEL:  # the canary's: nobody was told anything
+            self._metrics.pages.labels(channel, outcome).inc()
 
     def _performers(self) -> dict[type[Effect], Performer]:
         parts, config = self._parts, self._config
@@ -134,10 +171,10 @@ class Wiring:
             ),
         )
         delivery = Delivery(
-            parts.channels,
+            self._channels,
             lambda: self._rulebook.rules.contacts,
             links,
-            observe=lambda channel, outcome: self._metrics.pages.labels(channel, outcome).inc(),
+            observe=self._observe_message,
             chance=self._parts.chance,
         )
         peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
@@ -165,7 +202,7 @@ class Wiring:
 
     async def open(self) -> tuple[web.AppRunner, int]:
         """Listen; the runner and the port (which may have been 0 in the configuration)."""
-        webhook = Webhook(self._intake, self._metrics, self._config.auth.webhook, self._config.max_body_bytes)
+        webhook = Webhook(self._intake, self._metrics, self._credentials, self._config.max_body_bytes)
         app = application(self._web_parts(), webhook.handle)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         await runner.setup()
@@ -188,6 +225,8 @@ class Wiring:
             ready=self._is_ready,
             metrics=self._expose,
             slack=self._rulebook.slack_secrets(),
+            webhook=self._credentials,
+            beat=self._vigils.beat,
             chart=self._parts.charts.get,
         )
 
@@ -209,6 +248,7 @@ class Wiring:
         self._metrics.begin(rules.services, self._parts.channels, rules.actions)
         try:
             counts, depth = await self._parts.reader.gauges()
+            await self._vigils.show()
         except StoreError:
             self._metrics.store_up.set(False)
         else:

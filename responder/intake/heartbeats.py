@@ -105,5 +105,3 @@ def absence(
     own = msgspec.structs.replace(_own(config), text=text, starts_at=due_at)
     name, _, _, _, rank, key, opening, body = firing(own, rules)
     return (name, "M", to_ms(due_at), ms(repeat), rank, key, opening, body)
-
-

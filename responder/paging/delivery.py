@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from responder.engine.outbox import Done, back_off, failed
+from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageDelayed, MessageDelivered
 from responder.incident.message import Contact, Message, MessageKind, OfferBrief, Receipt
@@ -78,7 +79,7 @@ class Delivery:
         except ChannelError as error:
             return self._not_delivered(effect, attempt, error)
         self._observe(effect.channel, "delivered")
-        log.info(
+        (log.debug if effect.channel == NULL_CHANNEL else log.info)(
             "delivered",
             incident=effect.incident,
             kind=str(effect.kind),

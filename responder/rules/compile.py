@@ -17,6 +17,7 @@ from responder.incident.message import Contact
 from responder.incident.policy import AcknowledgementPolicy, ChannelStep, Policy, SeverityPolicy
 from responder.incident.severity import LEVELS, Level, Severity
 from responder.matchers import Matcher
+from responder.rules.drills import compiled_drills
 from responder.rules.files import ContactShape, DefaultShape, RuleShape, ServiceFromLabel, SeverityFromLabel
 from responder.rules.model import ActionDefinition, ProbeDefinition, Runbook, Verdict
 from responder.rules.raw import RawRules, levels_of, plan_of, row_of
@@ -140,9 +141,15 @@ class Compiled:
         fixed = {
             rule.shape.service for rule in (*self.rules, self.default) if isinstance(rule.shape.service, str)
         }
-        self.services = frozenset(self.rows) | fixed | {OWN_SERVICE} | frozenset(named.get("services", {}))
+        self.services = (
+            frozenset(self.rows)
+            | fixed
+            | {OWN_SERVICE, *(drill.service for drill in raw.drills)}
+            | frozenset(named.get("services", {}))
+        )
         self._default_service = _fixed_service(raw.default.service) or "platform"
         self._policies: dict[str, Policy] = {}
+        self.drills = compiled_drills(raw.drills)
 
     def candidates(self, labels: Mapping[str, str]) -> list[CompiledRule]:
         """The rules that may match, in file order, without the default rule."""

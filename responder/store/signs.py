@@ -62,14 +62,16 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
 class DrillRun(msgspec.Struct, frozen=True, kw_only=True):
     """The last run of a drill.
 
-    ``occurrence`` is the latest time of ``schedule`` that was looked at, begun or let pass. ``incident`` is there while
-    it is under way; ``met`` says, once it is judged, whether it was acknowledged in time, ``seconds`` after how long.
+    ``occurrence`` is the latest time of ``schedule`` that was begun or let pass. ``incident`` is there while it is under
+    way, ``judged`` once it can be said how it went; ``met`` and ``seconds`` are of the last one that was: whether it was
+    acknowledged in time, and after how long.
     """
 
     schedule: str
     occurrence: datetime
     began_at: datetime | None = None
     incident: str = ""
+    judged: bool = False
     met: bool | None = None
     seconds: float | None = None
 

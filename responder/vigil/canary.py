@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
-import msgspec
 import structlog
 
 from responder.alerts import fingerprint
@@ -21,12 +20,8 @@ from responder.incident.severity import Severity
 from responder.incident.state import Incident
 from responder.intake.notices import Own, firing, labels_of
 from responder.metrics import Metrics
-from responder.rules.model import RuleSet
 from responder.store.errors import StoreError
-from responder.store.group_commit import GroupCommit
-from responder.store.reading import Reader
-from responder.store.signs import Signs
-from responder.store.store import Store
+from responder.vigil.road import Road
 
 log = structlog.get_logger(__name__)
 
@@ -36,21 +31,10 @@ _ALERT = Own(
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25  # seconds between two looks how far it has come
 
 
-class CanaryRoad(msgspec.Struct, frozen=True, kw_only=True):
-    """What the canary goes through. ``look_at`` has an incident decided at once."""
-
-    commits: GroupCommit
-    store: Store
-    reader: Reader
-    signs: Signs
-    rules: Callable[[], RuleSet]
-    look_at: Callable[[str], None]
-
-
 class Canary:
     """One canary at a time, whatever the number of replicas."""
 
-    def __init__(self, config: CanaryConfig, road: CanaryRoad, metrics: Metrics) -> None:
+    def __init__(self, config: CanaryConfig, road: Road, metrics: Metrics) -> None:
         self._config = config
         self._road = road
         self._metrics = metrics
@@ -103,8 +87,12 @@ class Canary:
 
     async def _performed(self, lane: str) -> None:
         """Its last messages go out before it is taken away: nothing of it is left behind."""
-        while await self._road.signs.lane_waits(lane):
-            await asyncio.sleep(_LONGEST_PAUSE / 5)
+        pause = _FIRST_PAUSE
+        while True:
+            if not await self._road.signs.lane_waits(lane):
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _forget(self, key: str) -> None:
         await self._road.signs.forget(self._fingerprint, key, NULL_CHANNEL)

@@ -31,6 +31,8 @@ async def go_round(one: Round, clock: Clock) -> None:
             await one.once()
         except StoreError as error:
             log.warning("put off until the store answers", round=one.name, error=str(error))
-        except Exception:  # a mistake of ours in here must not take pages down with it; its own metric goes stale
+        except (
+            Exception
+        ):  # a mistake of ours in here must not take pages down with it; its own metric goes stale
             log.exception("a round failed", round=one.name)
         await clock.sleep(one.every.total_seconds())

@@ -350,7 +350,7 @@ async def test_l1_a_page_that_a_dead_replica_had_begun_is_not_kept_for_the_time_
             SendMessage: Performer(perform=send, limit=timedelta(seconds=10)),
             RunAction: Performer(perform=world.triage, limit=timedelta(seconds=100)),
         }
-        return Engine(store, lambda: OneRow(), performers, queues={"chat": 4})
+        return Engine(store, OneRow, performers, queues={"chat": 4})
 
     dying = asyncio.create_task(replica(hang).run())
     await hangs.wait()
