@@ -85,11 +85,11 @@ class _Reading:
         return self._made(node, kind, values, what) if good else msgspec.UNSET
 
     def _made(self, node: yaml.Node, kind: type[msgspec.Struct], values: dict[str, Any], what: str) -> Any:
-        """The struct; what its own check (``__post_init__``) says is a problem too."""
+        """The struct; its own ``__post_init__`` may refuse values that contradict each other."""
         try:
             return kind(**values)
         except ValueError as error:
-            return self._fail(node, f"{what}.{error}")
+            return self._fail(node, f"{what}: {error}")
 
     def _member(
         self, key: str, key_node: yaml.Node, value_node: yaml.Node, known: tuple[Any, ...], what: str
@@ -133,7 +133,12 @@ class _Reading:
         result, good = {}, True
         for key, key_node, value_node in self._document.items(node, what):
             name = key if key_kind is str else self._scalar(key_node, key_kind, what)
-            value = self.read(value_node, value_kind, f"{what}.{key}")
+            if value_kind is Secret and key.endswith("_file"):
+                name, value = key.removesuffix("_file"), self._secret_file(value_node, f"{what}.{key}")
+            else:
+                value = self.read(value_node, value_kind, f"{what}.{key}")
+            if name in result:
+                value = self._fail(key_node, f"{what}.{name}: give either the value or its _file form")
             good = good and name is not msgspec.UNSET and value is not msgspec.UNSET
             result[name] = value
         return result if good else msgspec.UNSET

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -12,10 +14,14 @@ import structlog
 from aiohttp import web
 
 from responder.actions.book import briefs
+from responder.calendars.fetch import fetch
+from responder.calendars.kept import Copies
 from responder.clock import Clock
 from responder.config import Config
+from responder.duty import Duty, DutyHooks, calendars_in
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outbox import Performer
+from responder.engine.outside import Elsewhere
 from responder.engine.store_desk import StoreDesk
 from responder.hands import Actions, Diagnosis, HandParts
 from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
@@ -26,15 +32,19 @@ from responder.intake.doubts import DoubtSettler
 from responder.intake.intake import Intake
 from responder.metrics import Metrics
 from responder.paging.base import Channel
-from responder.paging.delivery import Delivery, Links
+from responder.paging.delivery import Delivery, DeliveryHooks, Links
+from responder.paging.reach import reach_of
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
+from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
+from responder.store.overrides import Overrides
 from responder.store.reading import Reader
 from responder.store.store import Store, Taken
+from responder.store.verified import Verified
 from responder.targets.base import Toolbox
 from responder.targets.kubernetes import Clusters
 from responder.triage.performer import TriagePerformer
@@ -91,12 +101,31 @@ class Wiring:
             charts=parts.charts,
             metrics=parts.metrics,
         )
+        self.duty = self._duty()
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
         self._intake = Intake(self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics)
+
+    def _duty(self) -> Duty:
+        parts = self._parts
+        hooks = DutyHooks(
+            reach=lambda: reach_of(self._rulebook.rules, parts.channels),
+            ready=self._metrics.set_ready,
+            calendars=self._metrics.set_calendars,
+        )
+        return Duty(
+            lambda: self._rulebook.rules,
+            Overrides(parts.store),
+            partial(fetch, parts.session),
+            Copies(calendars_in(Path(self._config.data_dir))),
+            hooks,
+        )
+
+    def _who_now(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+        return self.duty.who(names, self._parts.clock.now())
 
     async def close(self) -> None:
         """End what probes are still under way, and let go of the clusters."""
@@ -110,6 +139,7 @@ class Wiring:
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._dropped,
+            elsewhere=Elsewhere(on_call=self.duty.who),
         )
         queues = {name: channel.concurrency for name, channel in parts.channels.items()}
         queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2, RunAction.QUEUE: _ACTION_SEATS}
@@ -130,8 +160,11 @@ class Wiring:
             outcome = "expired" if why == "out of date" else "dropped"
             self._metrics.pages.labels(effect.channel, outcome).inc()
 
+    def _page_outcome(self, channel: str, outcome: str) -> None:
+        self._metrics.pages.labels(channel, outcome).inc()
+
     def _performers(self) -> dict[type[Effect], Performer]:
-        parts, config = self._parts, self._config
+        parts, config, metrics = self._parts, self._config, self._metrics
         links = Links(
             external_url=config.external_url,
             acknowledge=self._ack_link,
@@ -143,7 +176,11 @@ class Wiring:
             parts.channels,
             lambda: self._rulebook.rules.contacts,
             links,
-            observe=lambda channel, outcome: self._metrics.pages.labels(channel, outcome).inc(),
+            hooks=DeliveryHooks(
+                observe=self._page_outcome,
+                up=lambda channel, up: metrics.channel_up.labels(channel).set(up),
+                redact=self._rulebook.redact,
+            ),
             chance=self._parts.chance,
         )
         peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
@@ -184,17 +221,23 @@ class Wiring:
         return WebParts(
             desk=self.desk,
             actions=self._actions.desk(self.desk),
+            duty=self.duty,
             auth=self._config.auth,
             clock=self._parts.clock,
             external_url=self._config.external_url,
             tokens=self._parts.tokens,
             rules=lambda: self._rulebook.rules,
-            explain=self._rulebook.explain,
+            explain=lambda labels: self._rulebook.explain(labels, self._who_now),
             reload=self._reload,
             ready=self._is_ready,
             metrics=self._expose,
             slack=self._rulebook.slack_secrets(),
             chart=self._parts.charts.get,
+            channels=self._parts.channels,
+            codes=Codes(self._parts.store),
+            verified=Verified(self._parts.store),
+            redact=self._rulebook.redact,
+            page_outcome=self._page_outcome,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:
