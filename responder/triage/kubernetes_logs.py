@@ -15,12 +15,13 @@ import msgspec
 
 from responder.durations import format_duration
 from responder.incident.finding import FindingStatus
+from responder.targets.kubernetes import Tail
 from responder.targets.kubernetes_calls import POD_LOGS, Ask, ClusterError
 from responder.targets.kubernetes_objects import ContainerStatus, Pod
 from responder.targets.kubernetes_selector import LabelSelector, checked_selector
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
 from responder.triage.kubernetes_common import KubernetesSettings, Scope, lines, pods_of, said, scope_of
-from responder.triage.kubernetes_log_lines import ERRORS, Digest, Line, digest, line_check, lines_of
+from responder.triage.kubernetes_log_lines import ERRORS, Digest, digest, line_check, lines_of
 
 POD_LIMIT = 10
 LOG_LIMIT = 20
@@ -78,11 +79,10 @@ class _Log(msgspec.Struct, frozen=True, kw_only=True):
 class _Read(msgspec.Struct):
     """What came of reading several logs: ``notes`` are trouble, ``remarks`` are not."""
 
-    lines: list[Line] = msgspec.field(default_factory=list)
+    tails: list[tuple[str, Tail]] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
     remarks: list[str] = msgspec.field(default_factory=list)
     failed: list[ClusterError] = msgspec.field(default_factory=list)
-    logs: int = 0
 
 
 @PROBES.register("kubernetes.logs")
@@ -115,11 +115,19 @@ class KubernetesLogs:
             read.remarks.append(
                 f"{len(chosen)} of {len(pods)} pods were read, those in trouble and the newest first"
             )
-        if read.failed and not read.logs:
+        if read.failed and not read.tails:
             raise read.failed[0]
         # Tens of thousands of lines take a good part of a second: not on the loop.
-        found = await asyncio.to_thread(digest, read.lines, self._filter, self._errors)
+        found = await asyncio.to_thread(self._digest, read.tails)
         return self._observation(f"{len(chosen)} pods in {scope}", found, read)
+
+    def _digest(self, tails: Sequence[tuple[str, Tail]]) -> Digest:
+        read = (
+            line
+            for source, tail in tails
+            for line in lines_of(tail.raw, source, whole=tail.size == len(tail.raw))
+        )
+        return digest(read, self._filter, self._errors)
 
     def _logs_of(self, pod: Pod, now: datetime) -> Iterator[_Log]:
         wanted = self._settings.containers
@@ -157,13 +165,11 @@ class KubernetesLogs:
         except TimeoutError:
             read.notes.append(f"{log}: no answer within {limit.total_seconds():.1f} s; is its node well?")
             return
-        read.logs += 1
         if tail.size >= _SENT:
             read.notes.append(
                 f"{log}: over {_SENT >> 20} MB for {self._settings.tail} lines; the newest are missing"
             )
-        source = log.pod + (" (before its restart)" if log.previous else "")
-        read.lines += lines_of(tail.raw, source, whole=tail.size == len(tail.raw))
+        read.tails.append((log.pod + (" (before its restart)" if log.previous else ""), tail))
 
     def _query(self, log: _Log) -> Mapping[str, str]:
         query = {
@@ -180,7 +186,7 @@ class KubernetesLogs:
         s = self._settings
         where = f"{scope}, last {format_duration(s.since)}"
         detail = "\n".join([*read.notes[:_SHOWN], lines(map(str, found.groups), _SHOWN), *read.remarks])
-        if not read.logs:
+        if not read.tails:
             headline = f"no log to read ({where}): {(read.notes or ['no container has started'])[0]}"
             return Observation(status=FindingStatus.WARNING, headline=headline, detail=detail)
         if found.errors:

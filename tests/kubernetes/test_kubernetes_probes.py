@@ -220,7 +220,8 @@ async def test_all_below_and_what_is_not_measured(cluster: FakeCluster, looking:
     cluster.add("metrics.k8s.io", "pods", usage("a", ago=timedelta(minutes=10), app=("1m", "3Mi")))
     finding = await top(looking)
     assert (finding.status, finding.headline) == (
-        FindingStatus.OK, "all of 1 pods in analytics below 80% of their limits",
+        FindingStatus.OK,
+        "1 pods in analytics below 80% of their limits; nearest: a: memory 3Mi of 1Gi (0%), asked for 512Mi",
     )  # fmt: skip
     assert "no metrics of 1 running pods: new" in finding.detail
     assert "the oldest metrics are 10m old" in finding.detail
