@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from responder.incident.severity import Severity
+from responder.parameters import ParameterError, kubernetes_namespace
 from responder.secrets import Secret
 
 
@@ -125,11 +126,28 @@ class PostgresTarget(_Target, frozen=True, kw_only=True):
 
 
 class KubernetesTarget(_Target, frozen=True, kw_only=True):
-    """A cluster: a context of a kubeconfig, or the one that we run in."""
+    """A cluster: a context of a kubeconfig, or the one that we run in.
+
+    ``namespaces`` are the others that probes and actions may reach, since a label may choose one; ``*`` is any.
+    """
 
     context: str | None = None
     kubeconfig: str | None = None
     namespace: str
+    namespaces: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no namespace."""
+        try:
+            kubernetes_namespace(self.namespace, "namespace")
+            for one in self.namespaces:
+                kubernetes_namespace("any" if one == "*" else one, "namespaces")
+        except ParameterError as error:
+            raise ValueError(str(error)) from None
+
+    def reaches(self, namespace: str) -> bool:
+        """Whether probes and actions may look there."""
+        return namespace == self.namespace or not {namespace, "*"}.isdisjoint(self.namespaces)
 
 
 class PrometheusTarget(_Target, frozen=True, kw_only=True):

@@ -29,7 +29,6 @@ ROLES = ("viewer", "responder", "admin")
 _NOT_YET = {
     "archive": "this version keeps history in the store only",
 }
-_TARGETS_NOT_YET = ("kubernetes",)
 
 
 class ConfigError(ProblemsError):
@@ -95,10 +94,17 @@ def with_a_channel(config: Config, catalogue: TypeCatalogue) -> Config:
 
 def _resolved(config: Config, folder: Path) -> Config:
     """Paths made relative to the file that names them."""
+    clusters = {
+        name: msgspec.structs.replace(one, kubeconfig=str(folder / Path(one.kubeconfig).expanduser()))
+        if one.kubeconfig
+        else one
+        for name, one in config.targets.kubernetes.items()
+    }
     return msgspec.structs.replace(
         config,
         rules=tuple(str(folder / one) + ("/" if one.endswith("/") else "") for one in config.rules),
         data_dir=str(folder / config.data_dir),
+        targets=msgspec.structs.replace(config.targets, kubernetes=clusters),
     )
 
 
@@ -173,10 +179,6 @@ class _Loading:
         for key, why in _NOT_YET.items():
             if key in self._places:
                 self._document.report(self._places[key], f"{key}: accepted, but {why}", "warning")
-        for kind in _TARGETS_NOT_YET:
-            if getattr(config.targets, kind):
-                text = f"targets.{kind}: accepted, but no probe of this version uses it"
-                self._document.report(self._places["targets"], text, "warning")
         for name, project in config.targets.supabase.items():
             if wrong := misconfigured(project):
                 text = f"targets.supabase.{name}.{wrong}"

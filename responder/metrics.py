@@ -102,6 +102,10 @@ class Metrics:
             "responder_pages_total", "Messages by channel and what became of them", ["channel", "outcome"],
             registry=registry,
         )  # fmt: skip
+        self.channel_up = Gauge(
+            "responder_channel_up", "Whether this replica's own sends over the channel get through", ["channel"],
+            registry=registry,
+        )  # fmt: skip
         self.actions = Counter(
             "responder_actions_total", "Actions by name and outcome", ["action", "outcome"], registry=registry
         )
@@ -137,6 +141,16 @@ class Metrics:
         )
         self.heartbeat_last_seen = Gauge(
             "responder_heartbeat_last_seen_timestamp_seconds", "When a heartbeat was last seen", ["name"],
+            registry=registry,
+        )  # fmt: skip
+        self.oncall_ready = Gauge(
+            "responder_oncall_ready",
+            "Whether in the coming 14 days somebody is on call at this level, can be reached, and is not everywhere",
+            ["service", "level"], registry=registry,
+        )  # fmt: skip
+        self.calendar_last_success = Gauge(
+            "responder_calendar_last_success_timestamp_seconds",
+            "When a schedule's calendar was last read or found unchanged; 0 for never", ["name"],
             registry=registry,
         )  # fmt: skip
         self._liveness(registry)
@@ -244,6 +258,18 @@ class Metrics:
         self.incidents_open.clear()
         for labels, count in counts.items():
             self.incidents_open.labels(*labels).set(count)
+
+    def set_ready(self, ready: Mapping[tuple[str, str], bool]) -> None:
+        """Show, for each service and level of the matrix, whether somebody will be there; rows that went are gone."""
+        self.oncall_ready.clear()
+        for labels, one in ready.items():
+            self.oncall_ready.labels(*labels).set(one)
+
+    def set_calendars(self, confirmed: Mapping[str, float]) -> None:
+        """Show when each calendar was last confirmed."""
+        self.calendar_last_success.clear()
+        for name, at in confirmed.items():
+            self.calendar_last_success.labels(name).set(at)
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """The text that the ``Accept`` header asks for, and its content type."""

@@ -15,7 +15,7 @@ from responder.config import Config
 from responder.config_load import configured_secrets
 from responder.documents import Problem
 from responder.rules.compile import Compiled, Timing
-from responder.rules.explain import Explanation, explain
+from responder.rules.explain import Explanation, Who, explain
 from responder.rules.load import LoadedRules, RulesError, Surroundings, load, rule_files
 from responder.secrets import Redactor, Secret
 
@@ -48,9 +48,9 @@ class Rulebook:
         self.warnings = loaded.problems
         self._lock = asyncio.Lock()
 
-    def explain(self, labels: Mapping[str, str]) -> Explanation:
+    def explain(self, labels: Mapping[str, str], who: Who) -> Explanation:
         """What happens to an alert with these labels."""
-        return explain(self.rules, labels)
+        return explain(self.rules, labels, who)
 
     def slack_secrets(self) -> dict[str, Secret]:
         """The signing secret of each slack channel."""

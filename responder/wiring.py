@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -12,10 +14,14 @@ import structlog
 from aiohttp import web
 
 from responder.actions.book import briefs
+from responder.calendars.fetch import fetch
+from responder.calendars.kept import Copies
 from responder.clock import Clock
 from responder.config import Config
+from responder.duty import Duty, DutyHooks, calendars_in
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outbox import Performer
+from responder.engine.outside import Elsewhere
 from responder.engine.store_desk import StoreDesk
 from responder.hands import Actions, Diagnosis, HandParts
 from responder.incident.canary import NULL_CHANNEL
@@ -28,17 +34,22 @@ from responder.intake.heartbeats import Heartbeats
 from responder.intake.intake import Intake
 from responder.metrics import Metrics
 from responder.paging.base import Channel
-from responder.paging.delivery import Delivery, Links
+from responder.paging.delivery import Delivery, DeliveryHooks, Links
 from responder.paging.null import NullChannel
+from responder.paging.reach import reach_of
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
+from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
+from responder.store.overrides import Overrides
 from responder.store.reading import Reader
 from responder.store.store import Store, Taken
+from responder.store.verified import Verified
 from responder.targets.base import Toolbox
+from responder.targets.kubernetes import Clusters
 from responder.triage.performer import TriagePerformer
 from responder.vigil.rounds import Round
 from responder.vigils import VigilParts, Vigils
@@ -84,17 +95,22 @@ class Wiring:
         self._config = parts.config
         self._metrics = parts.metrics
         self._rulebook = parts.rulebook
+        self._clusters = Clusters(parts.config.targets.kubernetes)
+        tools = Toolbox(
+            targets=parts.config.targets, session=parts.session, clusters=self._clusters, clock=parts.clock
+        )
         hands = HandParts(
-            tools=Toolbox(targets=parts.config.targets, session=parts.session, clock=parts.clock),
+            tools=tools,
             rulebook=parts.rulebook,
             store=parts.store,
             reader=parts.reader,
             charts=parts.charts,
             metrics=parts.metrics,
         )
+        self.duty = self._duty()
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
-        self._channels = {**parts.channels, NULL_CHANNEL: NullChannel()}
+        self._channels: dict[str, Channel] = {**parts.channels, NULL_CHANNEL: NullChannel()}
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
@@ -127,9 +143,28 @@ class Wiring:
         """What is to be done at intervals, for ever, beside the engine."""
         return self._vigils.rounds()
 
+    def _duty(self) -> Duty:
+        parts = self._parts
+        hooks = DutyHooks(
+            reach=lambda: reach_of(self._rulebook.rules, parts.channels),
+            ready=self._metrics.set_ready,
+            calendars=self._metrics.set_calendars,
+        )
+        return Duty(
+            lambda: self._rulebook.rules,
+            Overrides(parts.store),
+            partial(fetch, parts.session),
+            Copies(calendars_in(Path(self._config.data_dir))),
+            hooks,
+        )
+
+    def _who_now(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+        return self.duty.who(names, self._parts.clock.now())
+
     async def close(self) -> None:
-        """End what probes are still under way."""
+        """End what probes are still under way, and let go of the clusters."""
         await self._diagnosis.close()
+        await self._clusters.close()
 
     def _engine(self) -> Engine:
         metrics, parts = self._metrics, self._parts
@@ -138,6 +173,7 @@ class Wiring:
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._dropped,
+            elsewhere=Elsewhere(on_call=self.duty.who),
         )
         queues = {name: channel.concurrency for name, channel in self._channels.items()}
         queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2, RunAction.QUEUE: _ACTION_SEATS}
@@ -162,7 +198,7 @@ class Wiring:
             self._metrics.pages.labels(channel, outcome).inc()
 
     def _performers(self) -> dict[type[Effect], Performer]:
-        parts, config = self._parts, self._config
+        parts, config, metrics = self._parts, self._config, self._metrics
         links = Links(
             external_url=config.external_url,
             acknowledge=self._ack_link,
@@ -174,7 +210,11 @@ class Wiring:
             self._channels,
             lambda: self._rulebook.rules.contacts,
             links,
-            observe=self._observe_message,
+            hooks=DeliveryHooks(
+                observe=self._observe_message,
+                up=lambda channel, up: metrics.channel_up.labels(channel).set(up),
+                redact=self._rulebook.redact,
+            ),
             chance=self._parts.chance,
         )
         peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
@@ -215,12 +255,13 @@ class Wiring:
         return WebParts(
             desk=self.desk,
             actions=self._actions.desk(self.desk),
+            duty=self.duty,
             auth=self._config.auth,
             clock=self._parts.clock,
             external_url=self._config.external_url,
             tokens=self._parts.tokens,
             rules=lambda: self._rulebook.rules,
-            explain=self._rulebook.explain,
+            explain=lambda labels: self._rulebook.explain(labels, self._who_now),
             reload=self._reload,
             ready=self._is_ready,
             metrics=self._expose,
@@ -228,6 +269,11 @@ class Wiring:
             webhook=self._credentials,
             beat=self._vigils.beat,
             chart=self._parts.charts.get,
+            channels=self._parts.channels,
+            codes=Codes(self._parts.store),
+            verified=Verified(self._parts.store),
+            redact=self._rulebook.redact,
+            page_outcome=self._observe_message,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:

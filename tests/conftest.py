@@ -26,7 +26,7 @@ from responder.store.store import Store, StoreOptions
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
 
-pytest_plugins = ["action_fixtures"]
+pytest_plugins = ["action_fixtures", "kubernetes_fixtures", "postgres_fixtures"]
 
 FIXTURES = Path(__file__).parent / "fixtures" / "alertmanager"
 T = TypeVar("T")

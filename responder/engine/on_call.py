@@ -14,6 +14,7 @@ from responder.incident.severity import Severity
 from responder.incident.state import Incident
 from responder.rules.model import RuleSet
 from responder.store.loaded import Loaded
+from responder.text import one_line
 
 log = structlog.get_logger(__name__)
 
@@ -38,8 +39,10 @@ def on_call_at(who: WhoIsOnCall, rules: RuleSet, incident: Incident, loaded: Loa
             rules, incident, loaded
         )
         return OnCall(people=people, plans={name: _plans(rules, name) for name in reachable})
-    except Exception:  # whatever is wrong with the schedules, the matrix's own names are paged
-        log.exception("who is on call is not known; the matrix's names are paged", incident=incident.id)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the schedules, the matrix's own names are paged
+        # Said at every decision until it is mended, and so without a trace.
+        why = one_line(f"{type(error).__name__}: {error}", 300)
+        log.warning("who is on call is not known; names are paged", incident=incident.id, error=why)
         return OnCall()
 
 

@@ -13,7 +13,7 @@ from responder.incident.finding import FINDING_ORDER, Finding
 from responder.incident.message import IncidentBrief, Message, MessageKind, OfferBrief, Wanted
 from responder.incident.outlook import paged_anew_at
 from responder.incident.state import Acknowledged, Incident
-from responder.text import block
+from responder.text import block, one_line
 
 SUMMARY_LIMIT = 1_500
 FINDINGS_SHOWN = 20
@@ -75,6 +75,21 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
         runbook=incident.runbook,
         drill=incident.drill,
     )
+
+
+_LEADS = {
+    MessageKind.REMINDER: "STILL OPEN ",
+    MessageKind.UPDATE: "Update ",
+    MessageKind.ACKNOWLEDGED: "Acknowledged ",
+    MessageKind.RESOLVED: "Resolved ",
+}
+
+
+def headline(message: Message, limit: int) -> str:
+    """One line for a title or a lock screen: what has happened, severity, service and what is broken."""
+    incident = message.incident
+    lead = _LEADS.get(message.kind, "")
+    return one_line(f"{lead}{incident.severity} {incident.service}: {incident.title}", limit)
 
 
 def titled(incident: Incident) -> str:

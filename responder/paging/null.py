@@ -17,6 +17,7 @@ class NullChannel:
     """Reaches everybody, and tells nobody."""
 
     Settings: ClassVar[type[msgspec.Struct]] = NullSettings
+    address_kind: ClassVar[str] = ""
     concurrency: ClassVar[int] = 2
 
     def reaches(self, contact: Contact) -> bool:

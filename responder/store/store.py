@@ -18,7 +18,10 @@ Keys, all under ``{responder:NAME}``:
 ``:act:o:…``, ``:r:`` various  places, limits and outcomes of actions (``ledger.py``)          expire
 ``:act:kill``         string   the kill switch of actions                                      gone once released
 ``:audit``            list     what was done to targets, and the newest hash (``…:head``)      bounded
+``:overrides``        hash     overrides and swaps of schedules (``overrides.py``)             bounded, expires
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
+``:code:…``           string   a short code of a text message, and the page it stands for      expires
+``:verified:…``       string   when an address was last confirmed by its owner                 expires
 ``:beats…``, ``:turns`` zset   signs of life that are waited for, turns (``signs.py``)         a short list
 ``:canary``           string   when the canary last came through                               one
 ``:drill:NAME``       string   the last run of a drill (``signs.py``)                          expires
@@ -144,6 +147,7 @@ class Store:
         self._numbers = itertools.count()
         names = (
             "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
+            "override",
             "attend", "turn", "forget", "vitals", "watch", "mend", "recount",
         )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}

@@ -11,11 +11,14 @@ from aiohttp import web
 from responder.actions.desk import ActionDesk
 from responder.clock import Clock
 from responder.config import AuthConfig
+from responder.duty import Duty
 from responder.engine.desk import Desk
+from responder.paging.base import Channel, ReplyCodes
 from responder.rules.compile import Compiled
 from responder.rules.explain import Explanation
 from responder.secrets import Secret
 from responder.signing import AckTokens
+from responder.store.verified import Verified
 from responder.web.credentials import WebhookCredentials
 
 
@@ -28,6 +31,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
 
     desk: Desk
     actions: ActionDesk
+    duty: Duty
     auth: AuthConfig
     clock: Clock
     external_url: str
@@ -39,6 +43,12 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
     slack: Mapping[str, Secret]
     chart: Callable[[str], Awaitable[bytes | None]]
+    channels: Mapping[str, Channel]
+    codes: ReplyCodes
+    verified: Verified
+    redact: Callable[[str], str]
+    page_outcome: Callable[[str, str], None]
+    """Told the channel and what became of a message, where that is heard of only later."""
     webhook: WebhookCredentials
     beat: Callable[[str], Awaitable[datetime | None]]
 

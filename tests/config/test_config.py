@@ -169,3 +169,43 @@ def test_a_bomb_of_aliases_is_refused_and_not_unfolded(tmp_path: Path) -> None:
     text = "\n".join(layers)
     found: Any = problems(tmp_path, text + "\nrules: *a8")
     assert found
+
+
+def test_a_secret_among_named_ones_can_come_from_a_file_too(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from-a-file-key\n")
+    text = "channels: {phone: {type: pagerduty, routing_keys: {dbteam_file: key, platform: inline-key}}}"
+    config = loaded(tmp_path, text)
+    keys = config.channels["phone"].settings.routing_keys  # type: ignore[attr-defined]
+    assert {name: key.reveal() for name, key in keys.items()} == {
+        "dbteam": "from-a-file-key",
+        "platform": "inline-key",
+    }
+    assert "from-a-file-key" in configured_secrets(config)
+    twice = problems(tmp_path, text.replace("platform", "dbteam"))
+    assert twice == [
+        "responder.yaml:1:70: error: channels.phone.routing_keys.dbteam: give either the value or its _file form"
+    ]
+    gone = problems(tmp_path, text.replace("_file: key", "_file: gone"))
+    assert gone == [
+        "responder.yaml:1:65: error: channels.phone.routing_keys.dbteam_file: cannot read gone: No such file or directory"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ("{type: pagerduty}", "channels.x: give routing_key, or routing_keys by name"),
+        ("{type: twilio.sms, account_sid: AC1, auth_token: t, from: '+15005550006'}", "account_sid: expected AC and 32"),
+        ("{type: teams, url: nowhere}", "url: expected https://host/"),
+        ("{type: ntfy, topic: 'two words'}", "topic: expected 1 to 64 letters"),
+        ("{type: apprise, url: 'syslog://'}", "this machine only"),
+        ("{type: apprise, url: 'nosuch://host'}", "Apprise does not understand this nosuch:// address"),
+        ("{type: webhook, url: 'http://h/', template: '{{ nothing }}'}", "template: no value 'nothing'"),
+    ],
+)  # fmt: skip
+def test_settings_of_a_channel_that_could_not_work_are_told_with_their_place(
+    tmp_path: Path, section: str, says: str
+) -> None:
+    (problem,) = problems(tmp_path, f"channels:\n  x: {section}\n")
+    assert problem.startswith("responder.yaml:2:6: error: channels.x: ")
+    assert says in problem

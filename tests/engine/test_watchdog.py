@@ -93,7 +93,7 @@ async def test_an_open_incident_in_no_index_of_what_wakes_is_woken(walk: Walk) -
     assert walk.home.pages() == ["primary dbteam"]  # nobody would ever have been told again
     await walk.steps()
     said(walk, Kind.NO_WAKE)
-    assert walk.home.pages()[:2] == ["primary dbteam", "secondary platform"]
+    assert {"primary dbteam", "secondary platform"} <= set(walk.home.pages())
     titles = [one.title for one in await walk.replica.listed() if one.service == "responder"]
     assert len(titles) == 1
     assert "open incidents were in no index of what is to be woken" in titles[0]

@@ -38,7 +38,7 @@ def take(draft: Draft) -> None:
             _tell(draft, MessageKind.RESOLVED, _paged(draft), by=by, text=text)
         case Triggered() if answered := _answered(before, now):
             names, others = ", ".join(answered), ", ".join(everybody.waiting_for(now))
-            text = f"Acknowledged by {names}; {others or 'somebody'} has to as well."
+            text = f"Acknowledged by {names}; still to come: {others or 'others'}."
             _tell(draft, MessageKind.UPDATE, _paged_before(draft), by=names, text=text)
         case Triggered() | Acknowledged() if _new_findings(draft):
             _tell(draft, MessageKind.UPDATE, _paged_before(draft))
