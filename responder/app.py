@@ -36,6 +36,7 @@ from responder.store.group_commit import GroupCommit
 from responder.store.reading import Reader
 from responder.store.safety import check_durability, has_room
 from responder.store.store import Store, StoreOptions
+from responder.vigil.rounds import go_round
 from responder.wiring import Parts, Wiring
 
 log = structlog.get_logger(__name__)
@@ -156,6 +157,9 @@ class Daemon:
                 group.create_task(self._watch_memory(parts.reader, commits), name="memory watch"),
                 group.create_task(self.rulebook.watch(self.clock), name="rules watch"),
                 group.create_task(wiring.duty.watch(self.clock), name="who is on call"),
+            ]
+            background += [
+                group.create_task(go_round(one, self.clock), name=one.name) for one in wiring.rounds()
             ]
             runner, port = await wiring.open()
             self._open = True

@@ -24,15 +24,18 @@ from responder.engine.outbox import Performer
 from responder.engine.outside import Elsewhere
 from responder.engine.store_desk import StoreDesk
 from responder.hands import Actions, Diagnosis, HandParts
+from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
 from responder.incident.facts import Fact
 from responder.incident.state import Incident
 from responder.intake.alertmanager import Alertmanagers
 from responder.intake.doubts import DoubtSettler
+from responder.intake.heartbeats import Heartbeats
 from responder.intake.intake import Intake
 from responder.metrics import Metrics
 from responder.paging.base import Channel
 from responder.paging.delivery import Delivery, DeliveryHooks, Links
+from responder.paging.null import NullChannel
 from responder.paging.reach import reach_of
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
@@ -48,7 +51,10 @@ from responder.store.verified import Verified
 from responder.targets.base import Toolbox
 from responder.targets.kubernetes import Clusters
 from responder.triage.performer import TriagePerformer
+from responder.vigil.rounds import Round
+from responder.vigils import VigilParts, Vigils
 from responder.web import WebParts, application
+from responder.web.credentials import WebhookCredentials
 from responder.web.webhook import Webhook
 
 log = structlog.get_logger(__name__)
@@ -104,10 +110,38 @@ class Wiring:
         self.duty = self._duty()
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
+        self._channels: dict[str, Channel] = {**parts.channels, NULL_CHANNEL: NullChannel()}
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
-        self._intake = Intake(self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics)
+        heartbeats = Heartbeats(parts.config.heartbeats)
+        self._intake = Intake(
+            self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics, heartbeats
+        )
+        self._credentials = WebhookCredentials(parts.config.auth.webhook)
+        self._vigils = self._watched(heartbeats)
+
+    def _watched(self, heartbeats: Heartbeats) -> Vigils:
+        parts = self._parts
+        return Vigils(
+            VigilParts(
+                config=parts.config,
+                rulebook=parts.rulebook,
+                metrics=parts.metrics,
+                clock=parts.clock,
+                store=parts.store,
+                reader=parts.reader,
+                session=parts.session,
+                engine=self.engine,
+                commits=self.commits,
+                heartbeats=heartbeats,
+                notices=self._intake.notices,
+            )
+        )
+
+    def rounds(self) -> tuple[Round, ...]:
+        """What is to be done at intervals, for ever, beside the engine."""
+        return self._vigils.rounds()
 
     def _duty(self) -> Duty:
         parts = self._parts
@@ -141,7 +175,7 @@ class Wiring:
             dropped=self._dropped,
             elsewhere=Elsewhere(on_call=self.duty.who),
         )
-        queues = {name: channel.concurrency for name, channel in parts.channels.items()}
+        queues = {name: channel.concurrency for name, channel in self._channels.items()}
         queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2, RunAction.QUEUE: _ACTION_SEATS}
         return Engine(
             parts.store,
@@ -157,11 +191,11 @@ class Wiring:
 
     def _dropped(self, effect: Effect, why: str) -> None:
         if isinstance(effect, SendMessage):
-            outcome = "expired" if why == "out of date" else "dropped"
-            self._metrics.pages.labels(effect.channel, outcome).inc()
+            self._observe_message(effect.channel, "expired" if why == "out of date" else "dropped")
 
-    def _page_outcome(self, channel: str, outcome: str) -> None:
-        self._metrics.pages.labels(channel, outcome).inc()
+    def _observe_message(self, channel: str, outcome: str) -> None:
+        if channel != NULL_CHANNEL:  # the canary's: nobody was told anything
+            self._metrics.pages.labels(channel, outcome).inc()
 
     def _performers(self) -> dict[type[Effect], Performer]:
         parts, config, metrics = self._parts, self._config, self._metrics
@@ -173,11 +207,11 @@ class Wiring:
             ),
         )
         delivery = Delivery(
-            parts.channels,
+            self._channels,
             lambda: self._rulebook.rules.contacts,
             links,
             hooks=DeliveryHooks(
-                observe=self._page_outcome,
+                observe=self._observe_message,
                 up=lambda channel, up: metrics.channel_up.labels(channel).set(up),
                 redact=self._rulebook.redact,
             ),
@@ -208,7 +242,7 @@ class Wiring:
 
     async def open(self) -> tuple[web.AppRunner, int]:
         """Listen; the runner and the port (which may have been 0 in the configuration)."""
-        webhook = Webhook(self._intake, self._metrics, self._config.auth.webhook, self._config.max_body_bytes)
+        webhook = Webhook(self._intake, self._metrics, self._credentials, self._config.max_body_bytes)
         app = application(self._web_parts(), webhook.handle)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         await runner.setup()
@@ -232,12 +266,14 @@ class Wiring:
             ready=self._is_ready,
             metrics=self._expose,
             slack=self._rulebook.slack_secrets(),
+            webhook=self._credentials,
+            beat=self._vigils.beat,
             chart=self._parts.charts.get,
             channels=self._parts.channels,
             codes=Codes(self._parts.store),
             verified=Verified(self._parts.store),
             redact=self._rulebook.redact,
-            page_outcome=self._page_outcome,
+            page_outcome=self._observe_message,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:
@@ -258,6 +294,7 @@ class Wiring:
         self._metrics.begin(rules.services, self._parts.channels, rules.actions)
         try:
             counts, depth = await self._parts.reader.gauges()
+            await self._vigils.show()
         except StoreError:
             self._metrics.store_up.set(False)
         else:

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from responder.engine.outbox import Done, back_off, failed
+from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageDelayed, MessageDelivered
 from responder.incident.message import Contact, Message, MessageKind, OfferBrief, Receipt
@@ -105,7 +106,7 @@ class Delivery:
         except TimeoutError:
             raise ChannelError("no answer in time") from None
         self._is_up(effect.channel)
-        log.info(
+        (log.debug if effect.channel == NULL_CHANNEL else log.info)(
             "delivered",
             incident=effect.incident,
             kind=str(effect.kind),

@@ -17,6 +17,7 @@ from responder.incident.message import Contact
 from responder.incident.policy import AcknowledgementPolicy, ChannelStep, Policy, SeverityPolicy
 from responder.incident.severity import LEVELS, Level, Severity
 from responder.matchers import Matcher
+from responder.rules.drills import compiled_drills
 from responder.rules.files import ContactShape, DefaultShape, RuleShape, ServiceFromLabel, SeverityFromLabel
 from responder.rules.model import ActionDefinition, ProbeDefinition, Runbook, Verdict
 from responder.rules.raw import RawRules, levels_of, plan_of, row_of
@@ -26,6 +27,8 @@ from responder.text import one_line
 DEFAULT_RULE = "default"
 OTHER_SERVICE = "other"
 OWN_SERVICE = "responder"
+#: An alert that carries it as ``true`` is an exercise.
+DRILL_LABEL = "drill"
 _SERVICE_LIMIT = 100
 _GROUP_VALUE_LIMIT = 500
 
@@ -138,9 +141,15 @@ class Compiled:
         fixed = {
             rule.shape.service for rule in (*self.rules, self.default) if isinstance(rule.shape.service, str)
         }
-        self.services = frozenset(self.rows) | fixed | {OWN_SERVICE} | frozenset(named.get("services", {}))
+        self.services = (
+            frozenset(self.rows)
+            | fixed
+            | {OWN_SERVICE, *(drill.service for drill in raw.drills)}
+            | frozenset(named.get("services", {}))
+        )
         self._default_service = _fixed_service(raw.default.service) or "platform"
         self._policies: dict[str, Policy] = {}
+        self.drills = compiled_drills(raw.drills)
 
     def candidates(self, labels: Mapping[str, str]) -> list[CompiledRule]:
         """The rules that may match, in file order, without the default rule."""
@@ -159,14 +168,23 @@ class Compiled:
         rule = self.rule_for(labels)
         return self._verdict(rule, labels, self._service(rule.shape.service, labels))
 
-    def own(self, labels: Mapping[str, str]) -> Verdict:
-        """A notice of our own: service ``responder``, under the default rule whatever the files say."""
-        return self._verdict(self.default, labels, OWN_SERVICE)
+    def own(
+        self, labels: Mapping[str, str], *, service: str | None = None, severity: Severity | None = None
+    ) -> Verdict:
+        """A notice of our own: under the default rule whatever the files say, and an incident for each label set."""
+        names = tuple(name for name in labels if name != "service")
+        verdict = self._verdict(self.default, labels, service or OWN_SERVICE, names)
+        return msgspec.structs.replace(verdict, severity=severity) if severity else verdict
 
-    def _verdict(self, rule: CompiledRule, labels: Mapping[str, str], service: str) -> Verdict:
+    def _verdict(
+        self, rule: CompiledRule, labels: Mapping[str, str], service: str, names: tuple[str, ...] = ()
+    ) -> Verdict:
         shape = rule.shape
         severity, defaulted = _severity(shape.severity, labels)
-        names = shape.group_by or ("alertname",)
+        drill = is_drill(labels)
+        names = names or shape.group_by or ("alertname",)
+        if drill and DRILL_LABEL not in names:
+            names = (*names, DRILL_LABEL)  # an exercise never joins what is in earnest
         group = tuple([(name, labels[name][:_GROUP_VALUE_LIMIT]) for name in sorted(names) if name in labels])
         return Verdict(
             rule=rule.name,
@@ -178,6 +196,7 @@ class Compiled:
             runbook=shape.runbook,
             unmatched=rule is self.default,
             severity_defaulted=defaulted,
+            drill=drill,
         )
 
     def _service(self, wanted: ServiceFromLabel | str, labels: Mapping[str, str]) -> str:
@@ -231,6 +250,11 @@ class Compiled:
         shape = self.raw.named.get("escalation", {}).get(row)
         wanted = shape.everybody if shape is not None else False
         return (LEVELS if wanted else ()) if isinstance(wanted, bool) else wanted
+
+
+def is_drill(labels: Mapping[str, str]) -> bool:
+    """Whether an alert with these labels is an exercise."""
+    return labels.get(DRILL_LABEL) == "true"
 
 
 def _contact(name: str, shape: ContactShape) -> Contact:

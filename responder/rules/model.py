@@ -18,7 +18,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     ``key`` names the incident that it belongs to: a hex digest over the rule, the service and the labels of
     ``group`` (never over Alertmanager's grouping). ``service_label`` is the service as a metric label: one of the
-    closed set, ``other`` where a label chose a service that no file names.
+    closed set, ``other`` where a label chose a service that no file names. A ``drill`` never shares an incident with
+    alerts that are none.
     """
 
     rule: str
@@ -30,6 +31,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     runbook: str | None = None
     unmatched: bool = False
     severity_defaulted: bool = False
+    drill: bool = False
 
 
 class Runbook(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,8 +111,10 @@ class RuleSet(Protocol):
         """Which rule takes an alert with these labels, and what follows."""
         ...
 
-    def own(self, labels: Mapping[str, str]) -> Verdict:
-        """The verdict on a notice of our own."""
+    def own(
+        self, labels: Mapping[str, str], *, service: str | None = None, severity: Severity | None = None
+    ) -> Verdict:
+        """The verdict on a notice of our own, by default for our own service at the default rule's severity."""
         ...
 
     def policy(self, service: str) -> Policy:

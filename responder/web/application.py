@@ -18,6 +18,7 @@ from responder.web import (
     console_actions,
     contacts,
     health,
+    heartbeats,
     oncall,
     openapi,
     overrides,
@@ -55,6 +56,7 @@ def application(
     app.add_routes(oncall.routes())
     app.add_routes(overrides.routes())
     app.add_routes(health.routes())
+    app.add_routes(heartbeats.routes())
     app.add_routes(openapi.routes())
     app.add_routes(ack.routes())
     app.add_routes(charts.routes())

@@ -150,14 +150,14 @@ def test_where_the_name_is_no_contact_all_who_were_paged_are_reminded() -> None:
     assert later(play) == [(31, "reminder primary ana chat"), (31, "reminder primary ben chat")]
 
 
-def test_a_reminder_is_no_page_that_others_follow() -> None:
+def test_what_follows_goes_where_the_person_looked_last() -> None:
     play = taken()
     play.until(31)
     play.delivered()
     decision = play.at(32, by(facts.ResolvedBy, 32))
     assert kinds(decision.effects) == ["resolved primary dbteam chat"]
     assert isinstance(decision.effects[0], SendMessage)
-    assert decision.effects[0].page == play.incident.pages[0].id
+    assert decision.effects[0].page == play.incident.pages[1].id
 
 
 def test_a_reminders_channel_with_a_time_comes_at_it() -> None:

@@ -52,7 +52,7 @@ async def test_the_runbooks_errors_of_the_last_hour(cluster: FakeCluster, lookin
         (MINUTE, b"ERROR lately"),
     ]
     finding = await see(looking, selector={"app": "scout"}, filter="ERROR")
-    assert "1 errors in 2 lines" in finding.headline
+    assert "1 error in 2 lines" in finding.headline
     assert "lately" in finding.detail
     assert "long ago" not in finding.detail
     quiet = await see(looking, selector={"app": "scout"}, filter="re2: time.?out")
@@ -113,7 +113,7 @@ async def test_one_node_that_hangs_hides_no_other_pods_log(cluster: FakeCluster,
     cluster.logs["superset-2", "app", False] = [(MINUTE, b"ERROR here")]
     cluster.faults.append(hanging("superset-1/log"))
     finding = await see(looking, timeout=timedelta(seconds=3))
-    assert "1 errors in 1 lines" in finding.headline
+    assert "1 error in 1 line" in finding.headline
     assert re.search(r"superset-1/app: no answer within [01]\.\d s; is its node well\?", finding.detail)
 
 
@@ -124,7 +124,7 @@ async def test_ten_logs_that_hang_leave_time_for_the_others(cluster: FakeCluster
     cluster.faults.append(hanging("superset-1/log"))
     cluster.faults += [hanging(f"superset-{number}/log") for number in range(6)]
     finding = await see(looking, timeout=timedelta(seconds=4))
-    assert "1 errors in 1 lines" in finding.headline
+    assert "1 error in 1 line" in finding.headline
 
 
 async def test_at_most_ten_pods_are_read_and_those_in_trouble_first(
@@ -231,7 +231,7 @@ async def test_selector_values_may_come_from_labels_and_none_can_widen_it(
     cluster.pods(pod("superset-1"), pod("scout-1", labels={"app": "scout"}))
     selector = {"app": FromLabel(label="app")}
     assert (
-        "1 pods in analytics, app=scout" in (await see(looking, {"app": "scout"}, selector=selector)).headline
+        "1 pod in analytics, app=scout" in (await see(looking, {"app": "scout"}, selector=selector)).headline
     )
     before = len(cluster.asked)
     for hostile in ("scout,app!=x", "in (a,b)", "a=b", "", "x" * 64, "scout\n", "../x"):

@@ -221,9 +221,9 @@ async def test_all_below_and_what_is_not_measured(cluster: FakeCluster, looking:
     finding = await top(looking)
     assert (finding.status, finding.headline) == (
         FindingStatus.OK,
-        "1 pods in analytics below 80% of their limits; nearest: a: memory 3Mi of 1Gi (0%), asked for 512Mi",
+        "1 pod in analytics below 80% of their limits; nearest: a: memory 3Mi of 1Gi (0%), asked for 512Mi",
     )  # fmt: skip
-    assert "no metrics of 1 running pods: new" in finding.detail
+    assert "no metrics of 1 running pod: new" in finding.detail
     assert "the oldest metrics are 10m old" in finding.detail
 
 
@@ -350,7 +350,7 @@ async def test_a_change_long_before_or_after_the_alert_is_told_and_no_warning(
     later = await rollouts(looking, opened_ago=6 * HOUR)
     assert (later.status, "after the first alert" in later.headline) == (FindingStatus.OK, True)
     none = await rollouts(looking, since=HOUR)
-    assert none.headline == "nothing rolled out in the last 1h: 1 deployments in analytics"
+    assert none.headline == "nothing rolled out in the last 1h: 1 deployment in analytics"
 
 
 async def test_another_deployments_replica_sets_are_not_its_history(
@@ -378,7 +378,7 @@ async def test_a_rollback_is_dated_by_the_change_not_by_the_age_of_what_came_bac
     )
     finding = await rollouts(looking)
     assert finding.headline == (
-        "api-gateway: rolled back, image v13 -> v12, 4m before the first alert (1 more changes)"
+        "api-gateway: rolled back, image v13 -> v12, 4m before the first alert (1 more change)"
     )
     assert "api-gateway: image v12 -> v13, 2h before the first alert" in finding.detail
     assert "by kubectl-rollout" in finding.detail

@@ -111,7 +111,7 @@ async def test_from_an_alert_over_the_clusters_findings_to_a_restart_a_scale_and
                 "150 errors in 150 lines (3 pods in analytics, app=api-gateway, last 1h): 150x"
             )
             assert told["top"].startswith(
-                "1 pods in analytics, app in (api-gateway, other), none has a limit; most: api-gateway-0: "
+                "1 pod in analytics, app in (api-gateway, other), none has a limit; most: api-gateway-0: "
             )
             assert told["events"] == "no warning events in analytics about api-gateway, last 1h"
             assert told["rollouts"] == "api-gateway: image v1 -> v2, 7m before the first alert"

@@ -50,7 +50,9 @@ class OneRow:
     def match(self, labels: Mapping[str, str]) -> Verdict:
         raise NotImplementedError
 
-    def own(self, labels: Mapping[str, str]) -> Verdict:
+    def own(
+        self, labels: Mapping[str, str], *, service: str | None = None, severity: Severity | None = None
+    ) -> Verdict:
         raise NotImplementedError
 
     def policy(self, service: str) -> Policy:

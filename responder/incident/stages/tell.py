@@ -11,7 +11,7 @@ from responder.incident.draft import Draft
 from responder.incident.effects import SendMessage
 from responder.incident.escalation import everybody
 from responder.incident.ids import derive
-from responder.incident.message import MessageKind, Wanted
+from responder.incident.message import MessageKind
 from responder.incident.reach import is_by
 from responder.incident.state import Acknowledged, Incident, Monitoring, Page, Resolved, Triggered
 
@@ -51,14 +51,10 @@ def take(draft: Draft) -> None:
 
 
 def _paged(draft: Draft, *, this_episode: bool = False) -> list[Page]:
-    """The latest live page of each person and channel; reminders of an acknowledgement are nobody's page."""
+    """The latest live page (or reminder) of each person and channel: what follows goes where they looked last."""
     latest: dict[tuple[str, str], Page] = {}
     for page in draft.incident.pages:
-        if (
-            page.live
-            and page.wanted is Wanted.UNACKNOWLEDGED
-            and (not this_episode or page.episode == draft.incident.episode.number)
-        ):
+        if page.live and (not this_episode or page.episode == draft.incident.episode.number):
             latest[page.contact, page.channel] = page
     return list(latest.values())
 
