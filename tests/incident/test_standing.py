@@ -129,7 +129,9 @@ def test_an_activity_between_its_channels_ends_the_reminder() -> None:
     play.until(31)
     play.at(31.1, by(facts.NoteAdded, 31.1, note="here"))
     play.until(32)
-    assert later(play) == [(31, "reminder primary dbteam chat")]
+    assert later(play) == [
+        (31, "reminder primary dbteam chat"), (31.1, "acknowledged primary dbteam chat"),
+    ]  # fmt: skip
 
 
 def test_the_reminder_goes_to_who_acknowledged_of_a_team() -> None:
@@ -148,6 +150,18 @@ def test_where_the_name_is_no_contact_all_who_were_paged_are_reminded() -> None:
     play = taken("console", on_call=OnCall(people={"dbteam": ("ana", "ben")}))
     play.until(31)
     assert later(play) == [(31, "reminder primary ana chat"), (31, "reminder primary ben chat")]
+
+
+def test_who_was_reminded_and_is_heard_of_is_asked_no_longer_wherever_they_were_asked() -> None:
+    play = taken()
+    play.until(31)
+    play.delivered()
+    decision = play.at(32, by(facts.NoteAdded, 32, "ben", note="looking"))
+    assert kinds(decision.effects) == ["acknowledged primary dbteam chat"]
+    told = decision.effects[0]
+    assert isinstance(told, SendMessage)
+    assert (told.text, told.page) == ("ben is at work on it.", play.incident.pages[1].id)
+    assert play.at(33, by(facts.NoteAdded, 33, "ben", note="still")).effects == ()
 
 
 def test_what_follows_goes_where_the_person_looked_last() -> None:

@@ -11,7 +11,7 @@ from responder.incident.draft import Draft
 from responder.incident.effects import SendMessage
 from responder.incident.escalation import everybody
 from responder.incident.ids import derive
-from responder.incident.message import MessageKind
+from responder.incident.message import MessageKind, Wanted
 from responder.incident.reach import is_by
 from responder.incident.state import Acknowledged, Incident, Monitoring, Page, Resolved, Triggered
 
@@ -26,6 +26,7 @@ def take(draft: Draft) -> None:
     """Ask for the messages that follow from what this decision changed."""
     before, now = draft.before, draft.incident
     changed = type(before.state) is not type(now.state)
+    _tell_at_work(draft)
     match now.state:
         case Acknowledged(by=by, snoozed_until=until) if changed:
             text = f"Snoozed until {until:%Y-%m-%d %H:%M} UTC." if until else ""
@@ -48,6 +49,24 @@ def take(draft: Draft) -> None:
             pass
     for kind, text in draft.announcements:
         _tell(draft, kind, _paged(draft), text=text)
+
+
+def _tell_at_work(draft: Draft) -> None:
+    """Who was reminded and has been heard of since is asked no longer, wherever they were asked."""
+    before, now = draft.before.state, draft.incident.state
+    if not isinstance(before, Acknowledged) or not isinstance(now, Acknowledged):
+        return
+    reminder = now.reminder
+    if reminder is None or not before.quiet_since <= reminder.at < now.quiet_since:
+        return
+    heard = [one for one in draft.news.facts if fact.is_by_person(one)]
+    by = getattr(heard[-1], "by", now.by) if heard else now.by
+    asked = [
+        page
+        for page in _paged(draft, this_episode=True)
+        if page.wanted is Wanted.ACKNOWLEDGED and page.round == reminder.round
+    ]
+    _tell(draft, MessageKind.ACKNOWLEDGED, asked, by=now.by, text=f"{by} is at work on it.")
 
 
 def _paged(draft: Draft, *, this_episode: bool = False) -> list[Page]:
