@@ -285,8 +285,8 @@ async def test_s2_of_many_that_resolved_while_the_channel_was_down_nothing_is_se
     assert len(run.world.decisions) == before
 
 
-async def test_s2_of_what_still_matters_each_person_hears_once_for_each_incident(run: Running) -> None:
-    """S2: no flood of rounds; the last is sent, the others are dropped and counted."""
+async def test_s2_of_what_still_matters_each_person_hears_once_of_each_kind(run: Running) -> None:
+    """S2: no flood of rounds; the page and the last reminder are sent, the others are dropped and counted."""
     run.world.down = {"chat", "mail"}
     await fire_many(run, 25)
     for _ in range(12):
@@ -295,12 +295,12 @@ async def test_s2_of_what_still_matters_each_person_hears_once_for_each_incident
     for _ in range(4):
         await run.after(seconds=65)
     pages = Counter(
-        (s.effect.incident, s.effect.contact, s.effect.channel)
+        (s.effect.incident, s.effect.contact, s.effect.channel, s.effect.kind)
         for s in run.world.sent
         if s.effect.kind in {MessageKind.PAGE, MessageKind.REMINDER}
     )
-    assert len({incident for incident, _, _ in pages}) == 25
-    assert {contact for _, contact, _ in pages} == {"dbteam", "platform", "cto"}
+    assert len({incident for incident, *_ in pages}) == 25
+    assert {contact for _, contact, _, _ in pages} == {"dbteam", "platform", "cto"}
     assert set(pages.values()) == {1}
     assert Counter(why for _, why in run.world.dropped)["a later one takes its place"] >= 25
 
