@@ -27,6 +27,7 @@ from responder.hands import Actions, Diagnosis, HandParts
 from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
 from responder.incident.facts import Fact
+from responder.incident.message import Contact
 from responder.incident.state import Incident
 from responder.intake.alertmanager import Alertmanagers
 from responder.intake.doubts import DoubtSettler
@@ -197,6 +198,10 @@ class Wiring:
         if channel != NULL_CHANNEL:  # the canary's: nobody was told anything
             self._metrics.pages.labels(channel, outcome).inc()
 
+    def _contact(self, name: str, stands_for: str) -> Contact:
+        """By the rules in force when a message is sent."""
+        return self._rulebook.rules.contact(name, stands_for)
+
     def _performers(self) -> dict[type[Effect], Performer]:
         parts, config, metrics = self._parts, self._config, self._metrics
         links = Links(
@@ -208,7 +213,7 @@ class Wiring:
         )
         delivery = Delivery(
             self._channels,
-            lambda: self._rulebook.rules.contacts,
+            self._contact,
             links,
             hooks=DeliveryHooks(
                 observe=self._observe_message,

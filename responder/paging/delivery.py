@@ -58,14 +58,14 @@ class Delivery:
     def __init__(
         self,
         channels: Mapping[str, Channel],
-        contacts: Callable[[], Mapping[str, Contact]],
+        contact_of: Callable[[str, str], Contact],
         links: Links,
         *,
         hooks: DeliveryHooks,
         chance: random.Random,
     ) -> None:
         self._channels = channels
-        self._contacts = contacts
+        self._contact_of = contact_of
         self._links = links
         self._hooks = hooks
         self._chance = chance
@@ -79,7 +79,7 @@ class Delivery:
         if not isinstance(effect, SendMessage):
             raise TypeError(f"expected SendMessage, got {type(effect).__name__}")
         channel = self._channels.get(effect.channel)
-        contact = self._contacts().get(effect.contact, Contact(name=effect.contact))
+        contact = self._contact_of(effect.contact, _stands_for(effect, attempt.snapshot))
         if channel is None:
             return self._refused(effect, attempt, f"channel {effect.channel} is not configured")
         if not channel.reaches(contact):
@@ -190,6 +190,14 @@ class Delivery:
         return Done(
             facts=(_delayed(effect, attempt, reason, failover=went_down),) if told else (), retry_in=pause
         )
+
+
+def _stands_for(effect: SendMessage, incident: Incident | None) -> str:
+    """The name of the matrix that the person is paged for, where one is known."""
+    reached = incident.episode.reached if incident is not None else ()
+    return next(
+        (reach.contact for reach in reached if any(one.name == effect.contact for one in reach.people)), ""
+    )
 
 
 def _at(effect: SendMessage, attempt: Attempt) -> datetime:

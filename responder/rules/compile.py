@@ -240,10 +240,18 @@ class Compiled:
             stale_after=self._timing.stale_after,
         )
 
-    def channels_of(self, name: str, severity: Severity) -> tuple[ChannelStep, ...]:
-        """A person's own channels for a severity, else the severity's, else every configured one."""
-        own = self._contact_shapes[name].channels if name in self._contact_shapes else {}
-        return plan_of(own.get(severity) or self.raw.severities[severity].channels or self._timing.channels)
+    def channels_of(self, name: str, severity: Severity, stands_for: str = "") -> tuple[ChannelStep, ...]:
+        """A person's own channels for a severity, else those of the name they stand for, the severity's, every one."""
+        shapes = (self._contact_shapes.get(one) for one in (name, stands_for))
+        own = next(
+            (shape.channels[severity] for shape in shapes if shape and shape.channels.get(severity)), ()
+        )
+        return plan_of(own or self.raw.severities[severity].channels or self._timing.channels)
+
+    def contact(self, name: str, stands_for: str = "") -> Contact:
+        """Where somebody can be reached; who has no entry of their own, where the name they stand for can be."""
+        found = self.contacts.get(name) or self.contacts.get(stands_for) or Contact(name=name)
+        return msgspec.structs.replace(found, name=name)
 
     def _everybody(self, row: str) -> tuple[Level, ...]:
         """The levels of a row on which each person has to acknowledge."""

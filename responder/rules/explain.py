@@ -96,13 +96,13 @@ def _paged(rules: Compiled, verdict: Verdict, policy: Policy, who: Who) -> tuple
     escalate = policy.severities[verdict.severity].escalate
     behind = who(tuple(policy.contacts.values()))
 
-    def channels(name: str) -> tuple[str, ...]:
-        return tuple(str(step) for step in rules.channels_of(name, verdict.severity))
+    def channels(name: str, stands_for: str = "") -> tuple[str, ...]:
+        return tuple(str(step) for step in rules.channels_of(name, verdict.severity, stands_for))
 
     def people(contact: str) -> tuple[Person, ...] | None:
         if tuple(behind.get(contact, (contact,))) == (contact,):
             return None
-        return tuple(Person(name=name, channels=channels(name)) for name in behind[contact])
+        return tuple(Person(name=name, channels=channels(name, contact)) for name in behind[contact])
 
     return tuple(
         Paged(

@@ -121,6 +121,9 @@ class RuleSet(Protocol):
         """The service's row of the matrix (the default's where it has none) with every severity's promises."""
         ...
 
-    def channels_of(self, name: str, severity: Severity) -> tuple[ChannelStep, ...]:
-        """The plan of channels of a contact or a person, whether any file names them or not."""
+    def channels_of(self, name: str, severity: Severity, stands_for: str = "") -> tuple[ChannelStep, ...]:
+        """The plan of channels of a contact or a person, whether any file names them or not.
+
+        Who has none of their own is reached over those of the name that they stand for just now.
+        """
         ...

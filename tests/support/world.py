@@ -58,7 +58,7 @@ class OneRow:
     def policy(self, service: str) -> Policy:
         return self._policy
 
-    def channels_of(self, name: str, severity: Severity) -> tuple[ChannelStep, ...]:
+    def channels_of(self, name: str, severity: Severity, stands_for: str = "") -> tuple[ChannelStep, ...]:
         return self.plans.get(name, self._plan)
 
 
