@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import structlog
 from helm_chart import Helm
 from hypothesis import HealthCheck, settings
 
@@ -25,6 +26,14 @@ from responder.store.store import Store, StoreOptions
 # On two busy cores a slow draw says nothing about the code.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
+
+# The trace of a decision that is made to fail, drawn with every local, would take seconds.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 pytest_plugins = ["action_fixtures", "kubernetes_fixtures", "postgres_fixtures"]
 

@@ -20,7 +20,15 @@ from responder.targets.kubernetes_calls import POD_LOGS, Ask, ClusterError
 from responder.targets.kubernetes_objects import ContainerStatus, Pod
 from responder.targets.kubernetes_selector import LabelSelector, checked_selector
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
-from responder.triage.kubernetes_common import KubernetesSettings, Scope, lines, pods_of, said, scope_of
+from responder.triage.kubernetes_common import (
+    KubernetesSettings,
+    Scope,
+    counted,
+    lines,
+    pods_of,
+    said,
+    scope_of,
+)
 from responder.triage.kubernetes_log_lines import ERRORS, Digest, digest, line_check, lines_of
 
 POD_LIMIT = 10
@@ -119,7 +127,7 @@ class KubernetesLogs:
             raise read.failed[0]
         # Tens of thousands of lines take a good part of a second: not on the loop.
         found = await asyncio.to_thread(self._digest, read.tails)
-        return self._observation(f"{len(chosen)} pods in {scope}", found, read)
+        return self._observation(f"{counted(len(chosen), 'pod')} in {scope}", found, read)
 
     def _digest(self, tails: Sequence[tuple[str, Tail]]) -> Digest:
         read = (
@@ -184,18 +192,20 @@ class KubernetesLogs:
 
     def _observation(self, scope: str, found: Digest, read: _Read) -> Observation:
         s = self._settings
-        where = f"{scope}, last {format_duration(s.since)}"
+        where, read_lines = f"{scope}, last {format_duration(s.since)}", counted(found.read, "line")
         detail = "\n".join([*read.notes[:_SHOWN], lines(map(str, found.groups), _SHOWN), *read.remarks])
         if not read.tails:
             headline = f"no log to read ({where}): {(read.notes or ['no container has started'])[0]}"
             return Observation(status=FindingStatus.WARNING, headline=headline, detail=detail)
         if found.errors:
             top = found.groups[0]
-            headline = f"{found.errors} errors in {found.read} lines ({where}): {top.count}x {top.sample}"
+            headline = (
+                f"{counted(found.errors, 'error')} in {read_lines} ({where}): {top.count}x {top.sample}"
+            )
         elif s.filter and found.passed:
-            headline = f"{found.passed} of {found.read} lines have {s.filter!r}, none is an error ({where})"
+            headline = f"{found.passed} of {read_lines} have {s.filter!r}, none is an error ({where})"
         else:
-            headline = f"no error in {found.read} lines ({where})"
+            headline = f"no error in {read_lines} ({where})"
         if read.notes and not found.errors:
             headline += f"; {read.notes[0]}"
         return Observation(status=self._status(found, read), headline=headline, detail=detail)

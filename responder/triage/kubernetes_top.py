@@ -17,7 +17,15 @@ from responder.targets.kubernetes import Listing
 from responder.targets.kubernetes_calls import POD_METRICS, Ask, ClusterError
 from responder.targets.kubernetes_objects import Container, Pod, PodUsage
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
-from responder.triage.kubernetes_common import PODS_READ, Scope, SelectedPods, lines, pods_of, scope_of
+from responder.triage.kubernetes_common import (
+    PODS_READ,
+    Scope,
+    SelectedPods,
+    counted,
+    lines,
+    pods_of,
+    scope_of,
+)
 
 _OLD = timedelta(minutes=3)  # metrics are 15 to 60 seconds old where all is well
 _ABSENT = {
@@ -114,9 +122,9 @@ class KubernetesTop:
         if near:
             headline = f"{near[0]}; {len(near)} above {s.warning:.0%} of a limit in {scope}"
         elif uses[0].most:
-            headline = f"{len(metrics.items)} pods in {scope} below {s.warning:.0%} of their limits; nearest: {uses[0]}"
+            headline = f"{counted(len(metrics.items), 'pod')} in {scope} below {s.warning:.0%} of their limits; nearest: {uses[0]}"
         else:
-            headline = f"{len(metrics.items)} pods in {scope}, none has a limit; most: {uses[0]}"
+            headline = f"{counted(len(metrics.items), 'pod')} in {scope}, none has a limit; most: {uses[0]}"
         notes = list(_notes(pods, metrics, now))
         detail = "\n".join([lines(map(str, uses), max(s.limit, 1)), *notes])
         full = any(one.resource == "memory" and one.share >= s.critical for one in near)
@@ -146,7 +154,7 @@ def _notes(pods: Listing[Pod], metrics: Listing[PodUsage], now: datetime) -> Ite
         if pod.status.phase == "Running" and pod.metadata.name not in measured
     )
     if missing:
-        yield f"no metrics of {len(missing)} running pods: {', '.join(missing[:3])}"
+        yield f"no metrics of {counted(len(missing), 'running pod')}: {', '.join(missing[:3])}"
     oldest = min((one.timestamp for one in metrics.items if one.timestamp), default=now)
     if now - oldest > _OLD:
         yield f"the oldest metrics are {rough_duration(now - oldest)} old"

@@ -54,23 +54,21 @@ actions:
 """
 
 
-def populate(cluster: FakeCluster) -> None:
+def populate(kube: FakeCluster) -> None:
     made = deployment(revision=2, pods=template("api:v2"))
-    cluster.apps("deployments", made)
-    cluster.apps(
+    kube.apps("deployments", made)
+    kube.apps(
         "replicasets",
         replica_set(made, 1, timedelta(days=9), template("api:v1")),
         replica_set(made, 2, timedelta(minutes=7), template("api:v2")),
     )
     sick = container_running("api", restarts=3, lastState=ended("OOMKilled", 137))
-    cluster.pods(*(pod(f"api-gateway-{n}", sick, labels={"app": "api-gateway"}) for n in range(3)))
+    kube.pods(*(pod(f"api-gateway-{n}", sick, labels={"app": "api-gateway"}) for n in range(3)))
     for number in range(3):
-        cluster.logs[f"api-gateway-{number}", "api", False] = [
-            (timedelta(minutes=1), b"ERROR no upstream")
-        ] * 50
+        kube.logs[f"api-gateway-{number}", "api", False] = [(timedelta(minutes=1), b"ERROR no upstream")] * 50
     measured = usage("api-gateway-0", api=("100m", "100Mi"))
     measured["metadata"]["labels"] = {"app": "api-gateway"}
-    cluster.add("metrics.k8s.io", "pods", measured)
+    kube.add("metrics.k8s.io", "pods", measured)
 
 
 async def run(daemon: DaemonProcess, incident: str, name: str, **more: Any) -> str:
@@ -89,11 +87,11 @@ async def run(daemon: DaemonProcess, incident: str, name: str, **more: Any) -> s
 
 
 async def test_from_an_alert_over_the_clusters_findings_to_a_restart_a_scale_and_back(
-    cluster: FakeCluster, tmp_path: Path
+    kube: FakeCluster, tmp_path: Path
 ) -> None:
-    populate(cluster)
+    populate(kube)
     prod = {
-        "kubeconfig": str(kubeconfig(tmp_path, cluster.url)), "namespace": "analytics",
+        "kubeconfig": str(kubeconfig(tmp_path, kube.url)), "namespace": "analytics",
         "allow": ["deployment/api-gateway"],
     }  # fmt: skip
     async with receiver() as hook:
@@ -111,20 +109,20 @@ async def test_from_an_alert_over_the_clusters_findings_to_a_restart_a_scale_and
                 "150 errors in 150 lines (3 pods in analytics, app=api-gateway, last 1h): 150x"
             )
             assert told["top"].startswith(
-                "1 pods in analytics, app in (api-gateway, other), none has a limit; most: api-gateway-0: "
+                "1 pod in analytics, app in (api-gateway, other), none has a limit; most: api-gateway-0: "
             )
             assert told["events"] == "no warning events in analytics about api-gateway, last 1h"
             assert told["rollouts"] == "api-gateway: image v1 -> v2, 7m before the first alert"
             incident = page["incident"]["id"]
             assert "rehearsed: would restart 3 pods" in await run(daemon, incident, "restart", dry_run=True)
-            settle(cluster)
+            settle(kube)
             assert (await run(daemon, incident, "restart")).startswith("effective")
-            assert "responder/run" in cluster.deployment()["metadata"]["annotations"]
+            assert "responder/run" in kube.deployment()["metadata"]["annotations"]
             assert (await run(daemon, incident, "scale")).startswith("effective")
-            assert cluster.deployment()["spec"]["replicas"] == 5
+            assert kube.deployment()["spec"]["replicas"] == 5
             assert (await run(daemon, incident, "scale", undo=True)).startswith("effective")
-            assert cluster.deployment()["spec"]["replicas"] == 3
-            cluster.denied.add(("patch", "deployments"))
+            assert kube.deployment()["spec"]["replicas"] == 3
+            kube.denied.add(("patch", "deployments"))
             refused = await run(daemon, incident, "roll-back")
             assert refused.startswith("refused")
             assert 'its role needs apiGroups: ["apps"], resources: [deployments], verbs: [patch]' in refused
@@ -132,11 +130,11 @@ async def test_from_an_alert_over_the_clusters_findings_to_a_restart_a_scale_and
         assert "sa-token" not in daemon.log()
 
 
-def settle(cluster: FakeCluster) -> None:
+def settle(kube: FakeCluster) -> None:
     """From now on the controller does at once what is wanted."""
 
     async def controller(_request: Any) -> None:
-        found = cluster.deployment()
+        found = kube.deployment()
         count = found["spec"]["replicas"]
         counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
         found["status"] |= {
@@ -144,4 +142,4 @@ def settle(cluster: FakeCluster) -> None:
             **dict.fromkeys(counts, count),
         }
 
-    cluster.faults.append(controller)
+    kube.faults.append(controller)
