@@ -23,6 +23,7 @@ from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outbox import Performer
 from responder.engine.outside import Elsewhere
 from responder.engine.store_desk import StoreDesk
+from responder.exposition import Exposition
 from responder.hands import Actions, Diagnosis, HandParts
 from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
@@ -121,6 +122,9 @@ class Wiring:
         )
         self._credentials = WebhookCredentials(parts.config.auth.webhook)
         self._vigils = self._watched(heartbeats)
+        self._exposition = Exposition(
+            parts.metrics, parts.rulebook, parts.reader, self._vigils, channels=parts.channels
+        )
 
     def _watched(self, heartbeats: Heartbeats) -> Vigils:
         parts = self._parts
@@ -202,8 +206,12 @@ class Wiring:
         """By the rules in force when a message is sent."""
         return self._rulebook.rules.contact(name, stands_for)
 
+    def _observe_provider(self, channel: str, up: bool) -> None:  # noqa: FBT001 - a callback's form
+        if channel != NULL_CHANNEL:
+            self._metrics.channel_up.labels(channel).set(up)
+
     def _performers(self) -> dict[type[Effect], Performer]:
-        parts, config, metrics = self._parts, self._config, self._metrics
+        parts, config = self._parts, self._config
         links = Links(
             external_url=config.external_url,
             acknowledge=self._ack_link,
@@ -217,7 +225,7 @@ class Wiring:
             links,
             hooks=DeliveryHooks(
                 observe=self._observe_message,
-                up=lambda channel, up: metrics.channel_up.labels(channel).set(up),
+                up=self._observe_provider,
                 redact=self._rulebook.redact,
             ),
             chance=self._parts.chance,
@@ -269,7 +277,7 @@ class Wiring:
             explain=lambda labels: self._rulebook.explain(labels, self._who_now),
             reload=self._reload,
             ready=self._is_ready,
-            metrics=self._expose,
+            metrics=self._exposition.text,
             slack=self._rulebook.slack_secrets(),
             webhook=self._credentials,
             beat=self._vigils.beat,
@@ -291,21 +299,3 @@ class Wiring:
         except StoreError:
             return False
         return self._parts.open()
-
-    async def _expose(self, accept: str) -> tuple[bytes, str]:
-        """The metrics, with the store's counts as they are now (or as they last were, where it is away)."""
-        # A reload may have brought services: they too are shown at zero before their first incident.
-        rules = self._rulebook.rules
-        self._metrics.begin(rules.services, self._parts.channels, rules.actions)
-        try:
-            counts, depth = await self._parts.reader.gauges()
-            await self._vigils.show()
-        except StoreError:
-            self._metrics.store_up.set(False)
-        else:
-            self._metrics.store_up.set(True)
-            self._metrics.set_open(counts)
-            self._metrics.outbox_depth.set(depth)
-        self._metrics.reload_successful.set(self._rulebook.last_reload_ok)
-        self._metrics.reload_timestamp.set(self._rulebook.loaded_at.timestamp())
-        return self._metrics.expose(accept)
