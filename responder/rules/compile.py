@@ -12,14 +12,20 @@ from datetime import timedelta
 
 import msgspec
 
-from responder.incident.action import Approval
 from responder.incident.message import Contact
 from responder.incident.policy import AcknowledgementPolicy, ChannelStep, Policy, SeverityPolicy
 from responder.incident.severity import LEVELS, Level, Severity
 from responder.matchers import Matcher
 from responder.rules.drills import compiled_drills
-from responder.rules.files import ContactShape, DefaultShape, RuleShape, ServiceFromLabel, SeverityFromLabel
-from responder.rules.model import ActionDefinition, ProbeDefinition, Runbook, Verdict
+from responder.rules.files import (
+    ContactShape,
+    DefaultShape,
+    RuleShape,
+    ServiceFromLabel,
+    SeverityFromLabel,
+)
+from responder.rules.model import Verdict
+from responder.rules.plugins import Targets, actions_of, automatic_of, probes_of, runbooks_of
 from responder.rules.raw import RawRules, levels_of, plan_of, row_of
 from responder.rules.schedules import calendars_of, roster_of
 from responder.text import one_line
@@ -34,9 +40,10 @@ _GROUP_VALUE_LIMIT = 500
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """What the configuration adds to every policy."""
+    """What the configuration adds to every policy, and the names of its targets by section (``None``: not known)."""
 
     channels: tuple[str, ...] = ()
+    targets: Targets = None
     triage_wait: timedelta = timedelta(seconds=2)
     monitor_for: timedelta = timedelta(minutes=30)
     stale_after: timedelta = timedelta(hours=24)
@@ -117,23 +124,10 @@ class Compiled:
         self._contact_shapes: dict[str, ContactShape] = named.get("contacts", {})
         self.roster = roster_of(named)
         self.calendars = calendars_of(named)
-        self.runbooks = {
-            name: Runbook(name=name, summary=shape.summary, diagnose=shape.diagnose, offer=shape.offer)
-            for name, shape in named.get("runbooks", {}).items()
-        }
-        self.probes = {
-            name: ProbeDefinition(name=name, type=entry.type, settings=entry.settings)
-            for name, entry in named.get("probes", {}).items()
-        }
-        self.actions = {
-            name: ActionDefinition(name=name, type=entry.type, settings=entry.settings)
-            for name, entry in named.get("actions", {}).items()
-        }
-        self.automatic = frozenset(
-            name
-            for name, action in self.actions.items()
-            if getattr(action.settings, "approval", None) is Approval.AUTOMATIC
-        )
+        self.runbooks = runbooks_of(named, timing.targets)
+        self.probes = probes_of(named)
+        self.actions = actions_of(named)
+        self.automatic = automatic_of(self.actions)
         self.raises = {entry.shape.name: entry.shape.raises for entry in raw.rules if entry.shape.raises}
         self.dependencies: dict[str, tuple[str, ...]] = {
             name: shape.depends_on for name, shape in named.get("services", {}).items()

@@ -180,7 +180,7 @@ class _Merging:
     def _check_target(self, document: Document, node: yaml.Node, settings: msgspec.Struct, what: str) -> None:
         section, target = getattr(settings, "TARGET_KIND", ""), getattr(settings, "target", None)
         if target is not None and target not in self._around.targets.get(section, frozenset({target})):
-            text = f"{what}: target {target!r} is not configured under targets.{section}; it will say so when used"
+            text = f"{what}: target {target!r} is not configured under targets.{section}; it is left out of the diagnosis, and an action on it is refused"
             document.report(node, text, "warning")
 
     def _add_rule(self, document: Document, node: yaml.Node, what: str) -> None:

@@ -35,11 +35,15 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Runbook(msgspec.Struct, frozen=True, kw_only=True):
-    """A runbook of the rule files: what to look at and what to offer."""
+    """A runbook of the rule files: what to look at and what to offer.
+
+    ``left_out`` are probes that it names whose target is not configured.
+    """
 
     name: str
     summary: str = ""
     diagnose: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     offer: tuple[str, ...] = ()
 
 
