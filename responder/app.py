@@ -36,6 +36,7 @@ from responder.store.group_commit import GroupCommit
 from responder.store.reading import Reader
 from responder.store.safety import check_durability, has_room
 from responder.store.store import Store, StoreOptions
+from responder.vigil.rounds import go_round
 from responder.wiring import Parts, Wiring
 
 log = structlog.get_logger(__name__)
@@ -147,8 +148,8 @@ class Daemon:
     ) -> None:
         wiring = Wiring(parts)
         engine, commits = wiring.engine, wiring.commits
-        await wiring.duty.prepare(self.clock.now())
-        await wiring.keeper.look()
+        asked = wiring.circumstances
+        await asked.prepare()
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(embedded.run(), name="embedded store")] if embedded else []
             background += [
@@ -156,8 +157,11 @@ class Daemon:
                 group.create_task(engine.run(), name="engine"),
                 group.create_task(self._watch_memory(parts.reader, commits), name="memory watch"),
                 group.create_task(self.rulebook.watch(self.clock), name="rules watch"),
-                group.create_task(wiring.duty.watch(self.clock), name="who is on call"),
-                group.create_task(wiring.keeper.watch(self.clock), name="what holds pages back"),
+                group.create_task(asked.duty.watch(self.clock), name="who is on call"),
+                group.create_task(asked.keeper.watch(self.clock), name="what holds pages back"),
+            ]
+            background += [
+                group.create_task(go_round(one, self.clock), name=one.name) for one in wiring.rounds()
             ]
             runner, port = await wiring.open()
             self._open = True

@@ -11,7 +11,7 @@ import structlog
 
 from responder.catalogue import catalogue
 from responder.clock import Clock, SystemClock
-from responder.config import Config
+from responder.config import Config, Targets
 from responder.config_load import configured_secrets
 from responder.documents import Problem
 from responder.incident.policy import FlappingPolicy
@@ -104,6 +104,7 @@ def timing_of(config: Config) -> Timing:
     """What the configuration adds to every policy."""
     return Timing(
         channels=tuple(config.channels),
+        targets=target_names(config),
         triage_wait=config.triage_wait,
         monitor_for=config.monitor_for,
         stale_after=config.stale_after,
@@ -112,13 +113,17 @@ def timing_of(config: Config) -> Timing:
     )
 
 
+def target_names(config: Config) -> dict[str, frozenset[str]]:
+    """The names of the configured targets, by section."""
+    return {kind: frozenset(getattr(config.targets, kind)) for kind in Targets.__struct_fields__}
+
+
 def surroundings_of(config: Config) -> Surroundings:
     """What the rules may refer to."""
-    kinds = ("postgres", "http", "kubernetes", "prometheus", "superset", "supabase")
-    sections = {kind: getattr(config.targets, kind) for kind in kinds}
+    sections = {kind: getattr(config.targets, kind) for kind in Targets.__struct_fields__}
     return Surroundings(
         catalogue=catalogue(),
-        targets={kind: frozenset(section) for kind, section in sections.items()},
+        targets=target_names(config),
         allowed={
             (kind, name): one.allow for kind, section in sections.items() for name, one in section.items()
         },

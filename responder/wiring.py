@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -14,19 +13,16 @@ import structlog
 from aiohttp import web
 
 from responder.actions.book import briefs
-from responder.calendars.fetch import fetch
-from responder.calendars.kept import Copies
+from responder.circumstances import CircumstanceParts, Circumstances
 from responder.clock import Clock
 from responder.config import Config
-from responder.duty import Duty, DutyHooks, calendars_in
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outbox import Performer
-from responder.engine.outside import Elsewhere
 from responder.engine.passing import Passer
 from responder.engine.store_desk import StoreDesk
+from responder.exposition import Exposition
 from responder.hands import Actions, Diagnosis, HandParts
-from responder.holding.foretelling import foretelling
-from responder.holding.keeper import Keeper, KeeperHooks
+from responder.incident.canary import NULL_CHANNEL
 from responder.incident.decision import Decision
 from responder.incident.effects import (
     CheckAction,
@@ -40,29 +36,29 @@ from responder.incident.effects import (
 from responder.incident.facts import Fact
 from responder.intake.alertmanager import Alertmanagers
 from responder.intake.doubts import DoubtSettler
+from responder.intake.heartbeats import Heartbeats
 from responder.intake.intake import Intake
 from responder.metrics import Metrics
 from responder.paging.base import Channel
-from responder.paging.reach import reach_of
+from responder.paging.null import NullChannel
 from responder.rulebook import Rulebook
-from responder.rules.explain import Explanation
 from responder.signing import AckTokens
 from responder.store.charts import Charts
 from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
-from responder.store.overrides import Overrides
 from responder.store.reading import Reader
 from responder.store.store import Store, Taken
-from responder.store.surroundings import Surroundings
 from responder.store.verified import Verified
-from responder.store.windows import Windows
 from responder.targets.base import Toolbox
 from responder.targets.kubernetes import Clusters
 from responder.telling import PAGE_LIMIT, TellingParts, message_performers
 from responder.triage.performer import TriagePerformer
+from responder.vigil.rounds import Round
+from responder.vigils import VigilParts, Vigils
 from responder.web import WebParts, application
+from responder.web.credentials import WebhookCredentials
 from responder.web.webhook import Webhook
 
 log = structlog.get_logger(__name__)
@@ -113,50 +109,63 @@ class Wiring:
             charts=parts.charts,
             metrics=parts.metrics,
         )
-        self.duty = self._duty()
-        self.keeper = self._keeper()
+        self.circumstances = Circumstances(
+            CircumstanceParts(
+                data_dir=Path(parts.config.data_dir),
+                rulebook=parts.rulebook,
+                metrics=parts.metrics,
+                store=parts.store,
+                reader=parts.reader,
+                session=parts.session,
+                channels=parts.channels,
+                clock=parts.clock,
+                look_at=self._look_at,
+            )
+        )
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
+        self._channels: dict[str, Channel] = {**parts.channels, NULL_CHANNEL: NullChannel()}
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
-        self._intake = Intake(self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics)
+        heartbeats = Heartbeats(parts.config.heartbeats)
+        self._intake = Intake(
+            self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics, heartbeats
+        )
+        self._credentials = WebhookCredentials(parts.config.auth.webhook)
+        self._vigils = self._watched(heartbeats)
+        self._exposition = Exposition(
+            parts.metrics, parts.rulebook, parts.reader, self._vigils, channels=parts.channels
+        )
 
-    def _duty(self) -> Duty:
+    def _watched(self, heartbeats: Heartbeats) -> Vigils:
         parts = self._parts
-        hooks = DutyHooks(
-            reach=lambda: reach_of(self._rulebook.rules, parts.channels),
-            ready=self._metrics.set_ready,
-            calendars=self._metrics.set_calendars,
-        )
-        return Duty(
-            lambda: self._rulebook.rules,
-            Overrides(parts.store),
-            partial(fetch, parts.session),
-            Copies(calendars_in(Path(self._config.data_dir))),
-            hooks,
+        return Vigils(
+            VigilParts(
+                config=parts.config,
+                rulebook=parts.rulebook,
+                metrics=parts.metrics,
+                clock=parts.clock,
+                store=parts.store,
+                reader=parts.reader,
+                session=parts.session,
+                engine=self.engine,
+                commits=self.commits,
+                heartbeats=heartbeats,
+                notices=self._intake.notices,
+            )
         )
 
-    def _keeper(self) -> Keeper:
-        store, hooks = self._parts.store, KeeperHooks(who=self.duty.who, look_at=self._look_at)
-        return Keeper(
-            lambda: self._rulebook.rules, Surroundings(store), Windows(store), self._parts.reader, hooks
-        )
+    def rounds(self) -> tuple[Round, ...]:
+        """What is to be done at intervals, for ever, beside the engine."""
+        return self._vigils.rounds()
 
     def _look_at(self, incident: str, urgent: bool) -> None:  # noqa: FBT001 - a callback's form
         self.engine.look_at(incident, urgent=urgent)
 
     def _decided(self, decision: Decision) -> None:
         self._metrics.observe(decision)
-        self.keeper.heard(decision.incident)
-
-    def _explain(self, labels: Mapping[str, str]) -> Explanation:
-        windows, now = self.keeper.known.all, self._parts.clock.now()
-        holding = foretelling(self._rulebook.rules, windows, self._who_now, now)
-        return self._rulebook.explain(labels, self._who_now, holding)
-
-    def _who_now(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
-        return self.duty.who(names, self._parts.clock.now())
+        self.circumstances.keeper.heard(decision.incident)
 
     async def close(self) -> None:
         """End what probes are still under way, and let go of the clusters."""
@@ -170,9 +179,9 @@ class Wiring:
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._dropped,
-            elsewhere=Elsewhere(on_call=self.duty.who, holds=self.keeper.holds, around=self.keeper.around),
+            elsewhere=self.circumstances.elsewhere,
         )
-        queues = {name: channel.concurrency for name, channel in parts.channels.items()}
+        queues = {name: channel.concurrency for name, channel in self._channels.items()}
         queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, RunAction.QUEUE: _ACTION_SEATS}
         queues |= {SettleDoubts.QUEUE: 2, PassOn.QUEUE: 4}
         return Engine(
@@ -189,17 +198,21 @@ class Wiring:
 
     def _dropped(self, effect: Effect, why: str) -> None:
         if isinstance(effect, SendMessage):
-            outcome = "expired" if why == "out of date" else "dropped"
-            self._metrics.pages.labels(effect.channel, outcome).inc()
+            self._observe_message(effect.channel, "expired" if why == "out of date" else "dropped")
+
+    def _observe_message(self, channel: str, outcome: str) -> None:
+        if channel != NULL_CHANNEL:  # the canary's: nobody was told anything
+            self._metrics.page_outcome(channel, outcome)
 
     def _performers(self) -> dict[type[Effect], Performer]:
-        parts, config, metrics = self._parts, self._config, self._metrics
+        parts, config = self._parts, self._config
         telling = TellingParts(
             external_url=config.external_url,
             rulebook=self._rulebook,
-            metrics=metrics,
+            metrics=self._metrics,
+            observe=self._observe_message,
             reader=parts.reader,
-            channels=parts.channels,
+            channels=self._channels,
             tokens=parts.tokens,
             clock=parts.clock,
             chance=parts.chance,
@@ -229,7 +242,7 @@ class Wiring:
 
     async def open(self) -> tuple[web.AppRunner, int]:
         """Listen; the runner and the port (which may have been 0 in the configuration)."""
-        webhook = Webhook(self._intake, self._metrics, self._config.auth.webhook, self._config.max_body_bytes)
+        webhook = Webhook(self._intake, self._metrics, self._credentials, self._config.max_body_bytes)
         app = application(self._web_parts(), webhook.handle)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         await runner.setup()
@@ -242,24 +255,26 @@ class Wiring:
         return WebParts(
             desk=self.desk,
             actions=self._actions.desk(self.desk),
-            duty=self.duty,
-            keeper=self.keeper,
+            duty=self.circumstances.duty,
+            keeper=self.circumstances.keeper,
             auth=self._config.auth,
             clock=self._parts.clock,
             external_url=self._config.external_url,
             tokens=self._parts.tokens,
             rules=lambda: self._rulebook.rules,
-            explain=self._explain,
+            explain=self.circumstances.explain,
             reload=self._reload,
             ready=self._is_ready,
-            metrics=self._expose,
+            metrics=self._exposition.text,
             slack=self._rulebook.slack_secrets(),
+            webhook=self._credentials,
+            beat=self._vigils.beat,
             chart=self._parts.charts.get,
             channels=self._parts.channels,
             codes=Codes(self._parts.store),
             verified=Verified(self._parts.store),
             redact=self._rulebook.redact,
-            page_outcome=self._metrics.page_outcome,
+            page_outcome=self._observe_message,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:
@@ -272,20 +287,3 @@ class Wiring:
         except StoreError:
             return False
         return self._parts.open()
-
-    async def _expose(self, accept: str) -> tuple[bytes, str]:
-        """The metrics, with the store's counts as they are now (or as they last were, where it is away)."""
-        # A reload may have brought services: they too are shown at zero before their first incident.
-        rules = self._rulebook.rules
-        self._metrics.begin(rules.services, self._parts.channels, rules.actions)
-        try:
-            counts, depth = await self._parts.reader.gauges()
-        except StoreError:
-            self._metrics.store_up.set(False)
-        else:
-            self._metrics.store_up.set(True)
-            self._metrics.set_open(counts)
-            self._metrics.outbox_depth.set(depth)
-        self._metrics.reload_successful.set(self._rulebook.last_reload_ok)
-        self._metrics.reload_timestamp.set(self._rulebook.loaded_at.timestamp())
-        return self._metrics.expose(accept)

@@ -99,8 +99,8 @@ def _notices(
     occurrence: str, kind: str, of: tuple[MaintenanceWindow, Stretch], audience: Audience
 ) -> Iterator[SendNotice]:
     window, stretch = of
-    for person, services in list(_primaries(window, audience).items())[:PEOPLE_LIMIT]:
-        steps = audience.rules.channels_of(person, Severity.P4)
+    for (person, name), services in list(_primaries(window, audience).items())[:PEOPLE_LIMIT]:
+        steps = audience.rules.channels_of(person, Severity.P4, name)
         channels = tuple(dict.fromkeys(step.channel for step in steps))
         if not channels:
             continue
@@ -114,6 +114,7 @@ def _notices(
             requested_at=audience.now,
             expires_at=audience.now + USE,
             contact=person,
+            stands_for=name,
             channels=channels,
             service=services[0],
             title=_title(kind, window),
@@ -123,18 +124,19 @@ def _notices(
         )
 
 
-def _primaries(window: MaintenanceWindow, audience: Audience) -> dict[str, list[str]]:
-    """The people who are paged first for services that it may concern, each with these services."""
+def _primaries(window: MaintenanceWindow, audience: Audience) -> dict[tuple[str, str], list[str]]:
+    """Who is paged first for services that it may concern, the name they stand for, and these services; each once."""
     rows = {
         service: row[Level.PRIMARY]
         for service, row in sorted(audience.rules.rows.items())
         if Level.PRIMARY in row and window.may_concern(service)
     }
     people = audience.who(sorted(set(rows.values())), audience.now)
-    found: dict[str, list[str]] = {}
+    behind: dict[str, str] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for service, name in rows.items():
         for person in people.get(name, (name,)):
-            found.setdefault(person, []).append(service)
+            found.setdefault((person, behind.setdefault(person, name)), []).append(service)
     return found
 
 

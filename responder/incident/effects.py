@@ -31,7 +31,7 @@ class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag_field="effect"):
 class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
     """Tell one person over one channel; dropped where it is no longer ``wanted`` when its turn comes.
 
-    ``round`` is the round of a page: a later one to the same person over the same channel takes its place.
+    ``round`` is the round of a page: a later one to the same person over the same channel takes a reminder's place.
     ``listed_in`` is an incident whose own page to the person may tell of this one as well: then that suffices.
     """
 
@@ -95,10 +95,12 @@ class PassOn(_Effect, frozen=True, kw_only=True, tag="pass_on"):
 class SendNotice(_Effect, frozen=True, kw_only=True, tag="notice"):
     """Tell one person something that belongs to no incident; its own id stands in the incident's place.
 
+    ``stands_for`` is the name of the matrix behind which the person is.
     Each attempt takes the next of ``channels``, and after the last the first again, until one delivers.
     """
 
     contact: str
+    stands_for: str = ""
     channels: tuple[str, ...]
     service: str
     title: str

@@ -12,8 +12,11 @@ _TITLE_LIMIT = 120
 
 
 def outline_of(incident: Incident) -> Outline | None:
-    """What others need to know; ``None`` where nothing fires or it is over."""
-    if not isinstance(incident.state, (Triggered, Acknowledged)):
+    """What others need to know; ``None`` where nothing fires, it is over, or it is our own look at the road.
+
+    A drill carries nobody: what is broken in earnest is not attached to it.
+    """
+    if incident.canary or not isinstance(incident.state, (Triggered, Acknowledged)):
         return None
     holds = tuple(one for one in incident.holds if one.by != ARRIVAL)
     waited = incident.episode.waited if isinstance(incident.state, Triggered) else None
@@ -24,7 +27,7 @@ def outline_of(incident: Incident) -> Outline | None:
         severity=incident.severity,
         title=one_line(incident.title, _TITLE_LIMIT),
         opened_at=incident.opened_at,
-        pages=not holds,
+        pages=not holds and not incident.drill,
         morning=morning,
         only=morning is not None and all(one.kind is HoldKind.QUIET_HOURS for one in incident.holds),
         carrier=attached_to(holds) if len(holds) == 1 else "",

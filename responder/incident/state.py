@@ -183,6 +183,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is known of one incident and needed to decide.
 
     ``fires`` are the latest times at which it began to fire; ``flapping_since`` is set while these are too many.
+    A ``drill`` goes the whole way in earnest and counts in no report; the ``canary`` is seen by nobody.
     """
 
     id: str
@@ -204,6 +205,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     offers: tuple[str, ...] = ()
     automatic: tuple[str, ...] = ()
     raises: tuple[Raise, ...] = ()
+    drill: bool = False
+    canary: bool = False
     actions: tuple[ActionRun, ...] = ()
     actions_asked: int = 0
     muted: tuple[Hold, ...] = ()

@@ -41,7 +41,7 @@ class Told(Enum):
 class ListedPages:
     """Stands before the delivery of messages."""
 
-    def __init__(self, deliver: Perform, snapshot: Snapshot, observe: Callable[[str, str], None]) -> None:
+    def __init__(self, deliver: Perform, snapshot: Snapshot, observe: Callable[[str, str], object]) -> None:
         """``observe`` is told the channel's name and the outcome of a page that another one told of."""
         self._deliver = deliver
         self._snapshot = snapshot

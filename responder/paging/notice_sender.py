@@ -25,7 +25,7 @@ class NoticeSender:
     def __init__(
         self,
         channels: Mapping[str, Channel],
-        contacts: Callable[[], Mapping[str, Contact]],
+        contact_of: Callable[[str, str], Contact],
         external_url: str,
         *,
         observe: Callable[[str, str], object],
@@ -33,7 +33,7 @@ class NoticeSender:
     ) -> None:
         """``observe`` is told the channel's name and the outcome of each attempt."""
         self._channels = channels
-        self._contacts = contacts
+        self._contact_of = contact_of
         self._external_url = external_url
         self._observe = observe
         self._chance = chance
@@ -43,7 +43,7 @@ class NoticeSender:
         notice = attempt.effect
         if not isinstance(notice, SendNotice):
             raise TypeError(f"expected SendNotice, got {type(notice).__name__}")
-        contact = self._contacts().get(notice.contact, Contact(name=notice.contact))
+        contact = self._contact_of(notice.contact, notice.stands_for)
         usable = self._usable(notice.channels, contact) or self._usable(tuple(self._channels), contact)
         if not usable:
             log.warning("a notice reaches nobody", to=notice.contact, title=notice.title)

@@ -136,6 +136,6 @@ NAMED: dict[str, Any] = {
 }
 #: Keys whose entries are typed by the plug-in that their ``type`` names.
 TYPED = ("probes", "actions")
-LISTED = ("rules", "checklist", "maintenance")
+LISTED = ("rules", "checklist", "drills", "maintenance")
 SINGLE = ("default",)
 KEYS = (*NAMED, *LISTED, *SINGLE)

@@ -20,6 +20,7 @@ from responder.matchers import Matcher, MatcherError, parse_matcher
 from responder.registry import did_you_mean
 from responder.rules import files, schedule_checks
 from responder.rules.dependencies import dependency_problems
+from responder.rules.drills import DrillShape, drill_problems, read_drills
 from responder.rules.files import DefaultShape, RuleShape, SeverityShape
 from responder.rules.maintenance import read_windows
 from responder.rules.plugin_checks import plugin_problems
@@ -106,6 +107,7 @@ class _Merging:
         self._nodes: dict[tuple[str, str], tuple[Document, yaml.Node]] = {}
         self._rules: list[RuleEntry] = []
         self._maintenance: list[MaintenanceWindow] = []
+        self._drills: list[DrillShape] = []
         self._default: DefaultShape | None = None
         self._late: list[Problem] = []
 
@@ -127,6 +129,8 @@ class _Merging:
                 self._add_default(document, key_node, node)
             elif key == "maintenance":
                 self._maintenance += read_windows(document, node, self._claim)
+            elif key == "drills":
+                self._drills += read_drills(document, node, self._claim)
             elif key == "checklist":
                 document.elements(node, key)
             else:
@@ -183,7 +187,7 @@ class _Merging:
     def _check_target(self, document: Document, node: yaml.Node, settings: msgspec.Struct, what: str) -> None:
         section, target = getattr(settings, "TARGET_KIND", ""), getattr(settings, "target", None)
         if target is not None and target not in self._around.targets.get(section, frozenset({target})):
-            text = f"{what}: target {target!r} is not configured under targets.{section}; it will say so when used"
+            text = f"{what}: target {target!r} is not configured under targets.{section}; it is left out of the diagnosis, and an action on it is refused"
             document.report(node, text, "warning")
 
     def _add_rule(self, document: Document, node: yaml.Node, what: str) -> None:
@@ -229,6 +233,7 @@ class _Merging:
             rules=tuple(self._rules),
             default=default,
             maintenance=tuple(self._maintenance),
+            drills=tuple(self._drills),
             severities=severities,
             named=self._named,
             digest=digest,
@@ -249,6 +254,7 @@ class _Merging:
         yield from dependency_problems(services, rows, lambda name: self._place("services", name))
         for name, text, level in quiet_problems(raw.named):
             yield self._place("quiet_hours", name).problem(text, level)
+        yield from drill_problems(raw.drills, rows, lambda name: self._place("drills", name))
 
     def _place(self, key: str, name: str) -> Place:
         return self._places.get((key, name), Place("rules", 1, 1))

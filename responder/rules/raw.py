@@ -12,6 +12,7 @@ from responder.incident.maintenance import MaintenanceWindow
 from responder.incident.policy import ChannelStep
 from responder.incident.severity import Level, Severity
 from responder.matchers import Matcher
+from responder.rules.drills import DrillShape
 from responder.rules.files import DefaultShape, PlanShape, RowShape, RuleShape, SeverityShape
 
 
@@ -36,6 +37,7 @@ class RawRules(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[RuleEntry, ...] = ()
     default: DefaultShape = DefaultShape()
     maintenance: tuple[MaintenanceWindow, ...] = ()
+    drills: tuple[DrillShape, ...] = ()
     severities: dict[Severity, SeverityShape] = {}
     named: dict[str, dict[str, Any]] = {}
     digest: str = ""

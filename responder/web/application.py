@@ -18,6 +18,7 @@ from responder.web import (
     console_actions,
     contacts,
     health,
+    heartbeats,
     maintenance,
     oncall,
     openapi,
@@ -57,6 +58,7 @@ def application(
     app.add_routes(overrides.routes())
     app.add_routes(maintenance.routes())
     app.add_routes(health.routes())
+    app.add_routes(heartbeats.routes())
     app.add_routes(openapi.routes())
     app.add_routes(ack.routes())
     app.add_routes(charts.routes())

@@ -12,6 +12,7 @@ from responder.rules.explain import Explanation
 from responder.web.actions import ActionBody, AuditView, KillSwitchBody, KillSwitchView
 from responder.web.bodies import COMMANDS, ExplainBody
 from responder.web.contacts import ContactsView, VerifyBody, VerifyView
+from responder.web.heartbeats import BeatView
 from responder.web.maintenance import MaintenanceBody, MaintenanceListView
 from responder.web.oncall import OnCallView, ScheduleListView, ScheduleWeeksView
 from responder.web.overrides import ChangeListView, OverrideBody, SwapBody
@@ -70,6 +71,7 @@ def description() -> dict[str, Any]:
         ChangeListView,
         MaintenanceBody,
         MaintenanceListView,
+        BeatView,
         *(k for k, _ in COMMANDS.values()),
     ]
     _, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
@@ -141,6 +143,15 @@ def _paths() -> dict[str, Any]:
         },
         "/charts/{digest}.png": {
             "get": _call("A picture of a finding (PNG)", parameters=[_DIGEST], errors="401 404 503")
+        },
+        "/heartbeats/{name}": {
+            method: _call(
+                "A sign of life; 200 once it is on disk",
+                "BeatView",
+                parameters=[_NAME],
+                errors="401 403 404 503",
+            )
+            for method in ("get", "post")
         },
         "/-/healthy": {"get": _call("The process lives")},
         "/-/ready": {"get": _call("It takes alerts", errors="503")},

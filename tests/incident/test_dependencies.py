@@ -221,6 +221,14 @@ def test_what_goes_its_own_way_again_is_taken_off_the_list_and_noted() -> None:
     assert play.reasons()[-1] is Reason.DETACHED
 
 
+def test_nothing_is_attached_to_a_drill_or_to_the_canary() -> None:
+    incident = Play(Severity.P1).incident
+    drill = outline_of(msgspec.structs.replace(incident, drill=True))
+    assert drill is not None
+    assert not drill.pages
+    assert outline_of(msgspec.structs.replace(incident, canary=True)) is None
+
+
 def test_the_outline_says_that_it_pages_while_it_only_waits_for_the_order_of_arrival() -> None:
     """What stands on it attaches to it then, instead of racing with it."""
     waiting = outline_of(Play(Severity.P2, around=ALONE).incident)
