@@ -153,12 +153,9 @@ def check_cause(hold: Hold, incident: Incident, windows: tuple[Hold, ...], aroun
             raise AssertionError(hold)
 
 
-spans = st.tuples(st.integers(0, 300), st.integers(1, 90))
-
-
 def several(whats: list[str]) -> st.SearchStrategy[tuple[Span, ...]]:
     return st.lists(
-        st.builds(lambda at, what: Span(*at, what), spans, st.sampled_from(whats)), max_size=4
+        st.builds(Span, st.integers(0, 300), st.integers(1, 90), st.sampled_from(whats)), max_size=4
     ).map(tuple)
 
 
@@ -226,9 +223,11 @@ def test_the_properties_are_tried_on_every_kind_of_reason() -> None:
     sky = Sky(windows=(Span(0, 10, "known"),), nights=(Span(5, 30, "dbteam"),), beneath=(Span(60, 20, "P1"),))
     play = Watched(sky, Severity.P3)
     play.step(70)
-    play.clear().step(71)
+    play.clear()
+    play.step(71)
     play.step(90)
-    play.fire(Severity.P3).step(100)
+    play.fire(Severity.P3)
+    play.step(100)
     play.step(101)
     kinds = {entry.text.split("(")[1].split(")")[0] for one in play.decisions for entry in one.entries
              if entry.reason is Reason.HELD}  # fmt: skip
