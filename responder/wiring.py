@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from datetime import datetime, timedelta
 
 import aiohttp
 import msgspec
@@ -12,6 +12,9 @@ import structlog
 from aiohttp import web
 
 from responder.actions.book import briefs
+from responder.chat.desk import ChatDesk
+from responder.chat.parts import ChatParts, Silences
+from responder.chat.socket import SocketMode
 from responder.clock import Clock
 from responder.config import Config
 from responder.engine.engine import Engine, EngineHooks
@@ -27,6 +30,7 @@ from responder.intake.intake import Intake
 from responder.metrics import Metrics
 from responder.paging.base import Channel
 from responder.paging.delivery import Delivery, DeliveryHooks, Links
+from responder.paging.slack import SlackChannel
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
@@ -69,6 +73,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     session: aiohttp.ClientSession
     channels: Mapping[str, Channel]
     tokens: AckTokens
+    silences: Silences | None
     open: Callable[[], bool]
     """Whether the door is open: false while starting and stopping."""
 
@@ -98,7 +103,44 @@ class Wiring:
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
+        self.chat = self._chat()
         self._intake = Intake(self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics)
+
+    def _chat(self) -> ChatDesk:
+        parts = self._parts
+        people = ChatParts(
+            desk=self.desk,
+            actions=self._actions.desk(self.desk),
+            people=self._config.auth.people,
+            rules=lambda: self._rulebook.rules,
+            who=self._on_call,
+            clock=parts.clock,
+            session=parts.session,
+            external_url=self._config.external_url,
+            silences=parts.silences,
+        )
+        return ChatDesk(people, self._slack())
+
+    def _on_call(self, names: Collection[str], at: datetime) -> dict[str, tuple[str, ...]]:
+        roster = self._rulebook.rules.roster
+        return {name: roster.people(name, at) for name in names}
+
+    def _slack(self) -> dict[str, SlackChannel]:
+        return {name: one for name, one in self._parts.channels.items() if isinstance(one, SlackChannel)}
+
+    def sockets(self) -> Iterator[Coroutine[None, None, None]]:
+        """The connections of Socket Mode, each to be run for ever."""
+        for name, channel in self._slack().items():
+            if channel.settings.app_token is not None:
+                socket = SocketMode(
+                    channel,
+                    self.chat,
+                    self._parts.session,
+                    self._parts.clock,
+                    chance=self._parts.chance,
+                    connected=self._metrics.slack_socket_connected.labels(name).set,
+                )
+                yield socket.run(channel.settings.app_token)
 
     async def close(self) -> None:
         """End what probes are still under way, and let go of the clusters."""
@@ -202,7 +244,7 @@ class Wiring:
             reload=self._reload,
             ready=self._is_ready,
             metrics=self._expose,
-            slack=self._rulebook.slack_secrets(),
+            chat=self.chat,
             chart=self._parts.charts.get,
             channels=self._parts.channels,
             codes=Codes(self._parts.store),

@@ -11,7 +11,8 @@ from responder.incident.message import IncidentBrief, Message, MessageKind
 from responder.incident.severity import Level, Severity
 
 #: The states that such a message shows instead of an incident's: nothing in it is to be acknowledged.
-TEST, VERIFY = "test", "verify"
+TEST, VERIFY, NOTICE = "test", "verify", "notice"
+NOTICES = frozenset({TEST, VERIFY, NOTICE})
 
 
 class Occasion(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ Keys, all under ``{responder:NAME}``:
 ``:audit``            list     what was done to targets, and the newest hash (``…:head``)      bounded
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
 ``:code:…``           string   a short code of a text message, and the page it stands for      expires
+``:talk:…``           hash     an incident's message in a conversation, and its lock           expires
 ``:verified:…``       string   when an address was last confirmed by its owner                 expires
 ====================  =======  ==============================================================  ==================
 """
@@ -141,7 +142,7 @@ class Store:
         self._worker = worker
         self._numbers = itertools.count()
         names = (
-            "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
+            "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit", "talk",
         )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}
 

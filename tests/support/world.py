@@ -77,6 +77,8 @@ class World:
         effect = attempt.effect
         assert isinstance(effect, SendMessage)
         assert attempt.now is not None
+        if effect.aside:  # this channel keeps no conversation
+            return Done()
         if effect.channel in self.down:
             return Done(retry_in=timedelta(seconds=5))
         dice = self._chance.random()
