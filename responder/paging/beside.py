@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -13,7 +13,7 @@ from responder.text import one_line
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 8  # pieces of work under way; more are left out
-LIMIT = 30.0  # seconds for one
+LIMIT = 60.0  # seconds for one
 
 
 class Beside:
@@ -23,10 +23,9 @@ class Beside:
         self._what = what
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, name: str, work: Coroutine[None, None, None]) -> bool:
+    def begin(self, name: str, work: Callable[[], Awaitable[None]]) -> bool:
         """Start; whether there was room for it."""
         if len(self._tasks) >= AT_ONCE:
-            work.close()
             log.warning(self._what, reason="too many are under way")
             return False
         task = asyncio.create_task(self._safely(work), name=name)
@@ -41,10 +40,10 @@ class Beside:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _safely(self, work: Coroutine[None, None, None]) -> None:
+    async def _safely(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
             async with asyncio.timeout(LIMIT):
-                await work
+                await work()
         except (ChannelError, TimeoutError) as error:
             log.warning(self._what, reason=str(error) or "time-out")
         except Exception as error:  # noqa: BLE001 - an extra; nobody waits for this task

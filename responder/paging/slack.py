@@ -136,8 +136,8 @@ class SlackChannel:
             await self._ring(errand, on)  # whoever writes there now is not waited for
         async with on.alone(self._tools.clock, patient=asks):
             _adopt(errand, on)
-            await (self._page(errand, on) if asks else self._follow(errand, on))
-            await self._thread.found(message, on)
+            patient = await (self._page(errand, on) if asks else self._follow(errand, on))
+            await self._thread.found(message, on, patient=patient)
             return await self._receipt(errand, on)
 
     async def _receipt(self, errand: _Errand, on: Talk) -> Receipt:
@@ -150,14 +150,15 @@ class SlackChannel:
             await on.note(charts=receipt.reference["charts"])
         return receipt
 
-    async def _page(self, errand: _Errand, on: Talk) -> None:
-        """Post the message; where there is one, page in its thread and show it above."""
+    async def _page(self, errand: _Errand, on: Talk) -> bool:
+        """Post the message; where there is one, page in its thread and show it above. Nothing else makes it wait."""
         if on.message is not None:
             await self._ring(errand, on)
         if on.message is None:
             await self._post(errand, on)
         else:
             await self._show_beside(errand, on)
+        return False
 
     async def _ring(self, errand: _Errand, on: Talk) -> None:
         """Mention who is paged in the thread, once; an edited message rings nowhere."""
@@ -180,6 +181,7 @@ class SlackChannel:
         """Bring the message above the page up to date; the page is out, and waits for it no longer than that."""
         try:
             if on.known.get("shown") != digest(self._blocks(errand.message, on)):
+                self._pacer.spent(UPDATE, "", self._tools.clock.now())
                 await self._show(errand, on, limit=_UPDATE_BESIDE_PAGE)
         except ChannelError as error:
             if isinstance(error, SlackRefusedError) and error.code in _GONE:
@@ -194,11 +196,12 @@ class SlackChannel:
             wait = error.retry_after or timedelta(seconds=5)
             self._pacer.refused(POST, channel, self._tools.clock.now(), wait, page=True)
 
-    async def _follow(self, errand: _Errand, on: Talk) -> None:
-        """Bring the message up to date, and say in its thread what has happened."""
+    async def _follow(self, errand: _Errand, on: Talk) -> bool:
+        """Bring the message up to date, and say in its thread what has happened; whether it may come again for more."""
         message = errand.message
         if on.message is None:
-            return await self._post(errand, on)
+            await self._post(errand, on)
+            return False
         older = float(on.known.get("version", "0")) > message.sent_at.timestamp()
         if not older and on.known.get("shown") != digest(self._blocks(message, on)):
             self._thread.turn(message.id, UPDATE, "")
@@ -208,9 +211,10 @@ class SlackChannel:
                 if error.code not in _GONE:
                     raise
                 await on.gone()
-                return await self._post(errand, on)
+                await self._post(errand, on)
+                return False
         await self._thread.say(message, on)
-        return None
+        return True
 
     async def _post(self, errand: _Errand, on: Talk) -> None:
         message = errand.message
@@ -247,7 +251,7 @@ class SlackChannel:
             self._heed(error, errand.address)
             raise
         found = {"channel": str(answer["channel"]), "ts": str(answer["ts"])}
-        self._pacer.paged(found["channel"], self._tools.clock.now())
+        self._pacer.spent(POST, found["channel"], self._tools.clock.now())
         return found
 
     async def _show(self, errand: _Errand, on: Talk, *, limit: float = CALL_LIMIT) -> None:

@@ -130,8 +130,6 @@ def _more(message: Message) -> list[str]:
         lines.append(f"Paged anew: {incident.cause}")
     if incident.about:
         lines.append(f"Runbook {incident.runbook}: {one_line(incident.about, 500)}")
-    elif not incident.paged:
-        lines.append(f"Paged: {message.to} ({message.level})")
     return lines
 
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -48,7 +49,7 @@ class SlackCharts:
         new = [finding for finding in charted(message.findings) if finding.chart not in shared]
         if not new or not self._allowed or not {"channel", "ts"} <= page.reference.keys():
             return page
-        if not self._beside.begin(f"pictures of {message.id}", self._share(new, page.reference)):
+        if not self._beside.begin(f"pictures of {message.id}", partial(self._share, new, page.reference)):
             return page
         noted = ",".join([*shared, *(finding.chart for finding in new)])
         return Receipt({**page.reference, "charts": noted})

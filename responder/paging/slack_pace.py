@@ -27,7 +27,7 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 #: Below what Slack allows: the rest is for pages.
-RATES = {UPDATE: Rate(timedelta(seconds=1.5), 10), POST: Rate(timedelta(seconds=1.5), 3)}
+RATES = {UPDATE: Rate(timedelta(seconds=1.5), 5), POST: Rate(timedelta(seconds=2.5), 3)}
 
 
 class Pacer:
@@ -44,11 +44,11 @@ class Pacer:
         key = (method, channel)
         self._shut_until[key] = max(self._shut_until.get(key, until), until)
 
-    def paged(self, channel: str, now: datetime) -> None:
-        """A page went out: it took a turn, and whatever waited for it goes on."""
-        key = (POST, channel)
+    def spent(self, method: str, channel: str, now: datetime) -> None:
+        """A page made this call without asking: it took a turn, and whatever waited for it goes on."""
+        key = (method, channel)
         self._shut_until.pop(key, None)
-        self._next(key, RATES[POST], now)
+        self._next(key, RATES[method], now)
 
     def backlog(self, method: str, channel: str, now: datetime) -> timedelta:
         """How long something that asks now for the first time would wait."""

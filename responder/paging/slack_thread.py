@@ -7,6 +7,7 @@ say how it stands, and told together in one message.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -31,7 +32,7 @@ _TOGETHER = 20.0  # seconds in which what is left out is gathered
 _LINES = 20
 _GATHERED = 1_000
 _EXTRA_LIMIT = 3.0  # seconds
-_LONGEST_TURN = timedelta(seconds=10)
+_LONGEST_TURN = timedelta(minutes=1)
 
 
 class SlackThread:
@@ -53,7 +54,7 @@ class SlackThread:
         at = talk.message or {}
         more = {"reply_broadcast": True} if broadcast else {}
         await self._post(at, _paging(message, mention), name=message.id, **more)
-        self._pacer.paged(at["channel"], self._clock.now())
+        self._pacer.spent(POST, at["channel"], self._clock.now())
 
     async def say(self, message: Message, talk: Talk) -> None:
         """What has happened, once for a conversation however many were paged there."""
@@ -72,11 +73,11 @@ class SlackThread:
                 await self._post(at, escaped(text), name=message.id, blocks=[rich(text)])
         await talk.did(once)
 
-    async def found(self, message: Message, talk: Talk) -> None:
-        """All findings in one reply, which is kept true as more arrive; a page does not wait for it.
+    async def found(self, message: Message, talk: Talk, *, patient: bool) -> None:
+        """All findings in one reply, which is kept true as more arrive.
 
         Raises:
-            NotYetError: where an update is to come again with them.
+            NotYetError: where somebody ``patient`` is to come again with them.
         """
         at = talk.message
         now = digest([(one.probe, one.status, one.headline, one.detail) for one in message.findings])
@@ -91,7 +92,7 @@ class SlackThread:
             self.turn(f"{message.id} found", UPDATE if there else POST, "" if there else at["channel"])
             there = await self._write(message, at, there)
         except (ChannelError, NotYetError) as error:
-            if isinstance(error, NotYetError) and message.kind is MessageKind.UPDATE:
+            if isinstance(error, NotYetError) and patient:
                 raise
             log.info("findings not in the thread yet", incident=message.incident.id, reason=str(error))
             return
@@ -138,12 +139,14 @@ class SlackThread:
         if len(gathered) < _GATHERED:
             gathered.append(one_line(line, 200))
         if len(gathered) == 1 and not self._beside.begin(
-            f"notices of {channel}", self._tell_together(channel)
+            f"notices of {channel}", partial(self._tell_together, channel)
         ):
             self._gathered.pop(channel, None)
 
     async def _tell_together(self, channel: str) -> None:
         await self._clock.sleep(_TOGETHER)
+        while wait := self._pacer.turn("together", POST, channel, self._clock.now()):
+            await self._clock.sleep(min(wait, _LONGEST_TURN).total_seconds())
         lines = self._gathered.pop(channel, [])
         shown = "\n".join(f"• {line}" for line in lines[:_LINES])
         more = f"\n• and {len(lines) - _LINES} more" if len(lines) > _LINES else ""
