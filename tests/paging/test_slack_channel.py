@@ -47,7 +47,7 @@ def memory(store: Store) -> Conversations:
     return Conversations(store)
 
 
-def page(number: int = 1, to: str = "dbteam", level: Level = Level.PRIMARY, **more: object) -> Message:
+def page(number: int = 1, to: str = "dbteam", level: Level = Level.PRIMARY, **more: Any) -> Message:
     return message(id=f"{number:016x}", page_id=f"{number:016x}", to=to, level=level, **more)
 
 

@@ -369,6 +369,7 @@ def pressed(
     action: str, incident: str, *, user: str = "U0ANA01", team: str = TEAM, hooks: str = "", **more: Any
 ) -> dict[str, Any]:
     """A pressed button, as Slack sends it."""
+    at = more.pop("at", "1548426417.840180")
     return {
         "type": "block_actions",
         "user": {"id": user, "username": user[2:5].lower(), "team_id": team},
@@ -377,11 +378,11 @@ def pressed(
         "container": {"type": "message", "message_ts": "1.2", "channel_id": "C999"},
         "actions": [
             {
-                "action_id": action, "block_id": "b", "type": "button", "action_ts": more.pop("at", "1548426417.840180"),
+                "action_id": action, "block_id": "b", "type": "button", "action_ts": at,
                 "value": json.dumps({"incident": incident, "name": more.pop("name", "")}),
             }
         ],
-        "response_url": f"{hooks}actions/T1/1/x",
+        "response_url": f"{hooks}actions/T1/{at}/x",
         **more,
     }  # fmt: skip
 
