@@ -19,7 +19,6 @@ import aiohttp
 import msgspec
 import structlog
 
-from responder.chat.parts import Silences
 from responder.clock import Clock, SystemClock
 from responder.config import Config
 from responder.engine.engine import Engine
@@ -31,20 +30,19 @@ from responder.signing import AckTokens
 from responder.store.charts import Charts
 from responder.store.codes import Codes
 from responder.store.connection import Client, ask, close, connect
-from responder.store.conversations import Conversations
 from responder.store.embedded import EmbeddedServer
 from responder.store.errors import StoreError, UnsafeStoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.reading import Reader
 from responder.store.safety import check_durability, has_room
 from responder.store.store import Store, StoreOptions
+from responder.vigil.rounds import go_round
 from responder.wiring import Parts, Wiring
 
 log = structlog.get_logger(__name__)
 
 _STORE_PATIENCE = 30.0
 _MEMORY_EVERY = 1.0
-_CHAT_GRACE = 3.0  # seconds for what people have just pressed
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +70,6 @@ class Daemon:
         self.metrics = Metrics()
         self.clock = clock or SystemClock()
         self._shift = shift
-        self._silences: Silences | None = None
         self._open = False
 
     async def run(self, stop: asyncio.Event, started: Callable[[Running], object] = lambda _: None) -> None:
@@ -123,7 +120,6 @@ class Daemon:
             session=session,
             channels=channels,
             tokens=AckTokens(await _shared_key(client, store.base)),
-            silences=self._silences,
             open=lambda: self._open,
         )
 
@@ -136,9 +132,6 @@ class Daemon:
             external_url=self.config.external_url,
             chart=charts.get_soon,
             codes=Codes(store),
-            memory=Conversations(store),
-            user_ids={one.name: one.slack for one in self.config.auth.people},
-            silences=self._silences is not None,
         )
         channels: dict[str, Channel] = {}
         for name, section in self.config.channels.items():
@@ -155,6 +148,7 @@ class Daemon:
     ) -> None:
         wiring = Wiring(parts)
         engine, commits = wiring.engine, wiring.commits
+        await wiring.duty.prepare(self.clock.now())
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(embedded.run(), name="embedded store")] if embedded else []
             background += [
@@ -162,9 +156,11 @@ class Daemon:
                 group.create_task(engine.run(), name="engine"),
                 group.create_task(self._watch_memory(parts.reader, commits), name="memory watch"),
                 group.create_task(self.rulebook.watch(self.clock), name="rules watch"),
-                group.create_task(wiring.chat.run(), name="chat"),
+                group.create_task(wiring.duty.watch(self.clock), name="who is on call"),
             ]
-            sockets = [group.create_task(one, name="Socket Mode") for one in wiring.sockets()]
+            background += [
+                group.create_task(go_round(one, self.clock), name=one.name) for one in wiring.rounds()
+            ]
             runner, port = await wiring.open()
             self._open = True
             log.info("ready", listen=self.config.listen, port=port, rules=len(self.rulebook.rules.rules))
@@ -175,9 +171,6 @@ class Daemon:
             finally:
                 self._open = False
                 await runner.cleanup()
-                for task in sockets:
-                    task.cancel()
-                await wiring.chat.drain(_CHAT_GRACE)
                 if not await engine.drain(self.config.shutdown_grace):
                     log.warning("gave up waiting; what was held comes due again when its lease ends")
                 await wiring.close()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -12,25 +14,31 @@ import structlog
 from aiohttp import web
 
 from responder.actions.book import briefs
-from responder.chat.desk import ChatDesk
-from responder.chat.parts import ChatParts, Silences
-from responder.chat.socket import SocketMode
+from responder.calendars.fetch import fetch
+from responder.calendars.kept import Copies
 from responder.clock import Clock
 from responder.config import Config
+from responder.duty import Duty, DutyHooks, calendars_in
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outbox import Performer
+from responder.engine.outside import Elsewhere
 from responder.engine.store_desk import StoreDesk
+from responder.exposition import Exposition
 from responder.hands import Actions, Diagnosis, HandParts
+from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
 from responder.incident.facts import Fact
+from responder.incident.message import Contact
 from responder.incident.state import Incident
 from responder.intake.alertmanager import Alertmanagers
 from responder.intake.doubts import DoubtSettler
+from responder.intake.heartbeats import Heartbeats
 from responder.intake.intake import Intake
 from responder.metrics import Metrics
 from responder.paging.base import Channel
 from responder.paging.delivery import Delivery, DeliveryHooks, Links
-from responder.paging.slack import SlackChannel
+from responder.paging.null import NullChannel
+from responder.paging.reach import reach_of
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
@@ -38,13 +46,17 @@ from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
+from responder.store.overrides import Overrides
 from responder.store.reading import Reader
 from responder.store.store import Store, Taken
 from responder.store.verified import Verified
 from responder.targets.base import Toolbox
 from responder.targets.kubernetes import Clusters
 from responder.triage.performer import TriagePerformer
+from responder.vigil.rounds import Round
+from responder.vigils import VigilParts, Vigils
 from responder.web import WebParts, application
+from responder.web.credentials import WebhookCredentials
 from responder.web.webhook import Webhook
 
 log = structlog.get_logger(__name__)
@@ -73,7 +85,6 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     session: aiohttp.ClientSession
     channels: Mapping[str, Channel]
     tokens: AckTokens
-    silences: Silences | None
     open: Callable[[], bool]
     """Whether the door is open: false while starting and stopping."""
 
@@ -98,49 +109,62 @@ class Wiring:
             charts=parts.charts,
             metrics=parts.metrics,
         )
+        self.duty = self._duty()
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
+        self._channels: dict[str, Channel] = {**parts.channels, NULL_CHANNEL: NullChannel()}
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
-        self.chat = self._chat()
-        self._intake = Intake(self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics)
-
-    def _chat(self) -> ChatDesk:
-        parts = self._parts
-        people = ChatParts(
-            desk=self.desk,
-            actions=self._actions.desk(self.desk),
-            people=self._config.auth.people,
-            rules=lambda: self._rulebook.rules,
-            who=self._on_call,
-            clock=parts.clock,
-            session=parts.session,
-            external_url=self._config.external_url,
-            silences=parts.silences,
+        heartbeats = Heartbeats(parts.config.heartbeats)
+        self._intake = Intake(
+            self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics, heartbeats
         )
-        return ChatDesk(people, self._slack())
+        self._credentials = WebhookCredentials(parts.config.auth.webhook)
+        self._vigils = self._watched(heartbeats)
+        self._exposition = Exposition(
+            parts.metrics, parts.rulebook, parts.reader, self._vigils, channels=parts.channels
+        )
 
-    def _on_call(self, names: Collection[str], at: datetime) -> dict[str, tuple[str, ...]]:
-        roster = self._rulebook.rules.roster
-        return {name: roster.people(name, at) for name in names}
+    def _watched(self, heartbeats: Heartbeats) -> Vigils:
+        parts = self._parts
+        return Vigils(
+            VigilParts(
+                config=parts.config,
+                rulebook=parts.rulebook,
+                metrics=parts.metrics,
+                clock=parts.clock,
+                store=parts.store,
+                reader=parts.reader,
+                session=parts.session,
+                engine=self.engine,
+                commits=self.commits,
+                heartbeats=heartbeats,
+                notices=self._intake.notices,
+            )
+        )
 
-    def _slack(self) -> dict[str, SlackChannel]:
-        return {name: one for name, one in self._parts.channels.items() if isinstance(one, SlackChannel)}
+    def rounds(self) -> tuple[Round, ...]:
+        """What is to be done at intervals, for ever, beside the engine."""
+        return self._vigils.rounds()
 
-    def sockets(self) -> Iterator[Coroutine[None, None, None]]:
-        """The connections of Socket Mode, each to be run for ever."""
-        for name, channel in self._slack().items():
-            if channel.settings.app_token is not None:
-                socket = SocketMode(
-                    channel,
-                    self.chat,
-                    self._parts.session,
-                    self._parts.clock,
-                    chance=self._parts.chance,
-                    connected=self._metrics.slack_socket_connected.labels(name).set,
-                )
-                yield socket.run(channel.settings.app_token)
+    def _duty(self) -> Duty:
+        parts = self._parts
+        hooks = DutyHooks(
+            reach=lambda: reach_of(self._rulebook.rules, parts.channels),
+            ready=self._metrics.set_ready,
+            calendars=self._metrics.set_calendars,
+        )
+        return Duty(
+            lambda: self._rulebook.rules,
+            Overrides(parts.store),
+            partial(fetch, parts.session),
+            Copies(calendars_in(Path(self._config.data_dir))),
+            hooks,
+        )
+
+    def _who_now(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+        return self.duty.who(names, self._parts.clock.now())
 
     async def close(self) -> None:
         """End what probes are still under way, and let go of the clusters."""
@@ -154,8 +178,9 @@ class Wiring:
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._dropped,
+            elsewhere=Elsewhere(on_call=self.duty.who),
         )
-        queues = {name: channel.concurrency for name, channel in parts.channels.items()}
+        queues = {name: channel.concurrency for name, channel in self._channels.items()}
         queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2, RunAction.QUEUE: _ACTION_SEATS}
         return Engine(
             parts.store,
@@ -171,14 +196,22 @@ class Wiring:
 
     def _dropped(self, effect: Effect, why: str) -> None:
         if isinstance(effect, SendMessage):
-            outcome = "expired" if why == "out of date" else "dropped"
-            self._metrics.pages.labels(effect.channel, outcome).inc()
+            self._observe_message(effect.channel, "expired" if why == "out of date" else "dropped")
 
-    def _page_outcome(self, channel: str, outcome: str) -> None:
-        self._metrics.pages.labels(channel, outcome).inc()
+    def _observe_message(self, channel: str, outcome: str) -> None:
+        if channel != NULL_CHANNEL:  # the canary's: nobody was told anything
+            self._metrics.pages.labels(channel, outcome).inc()
+
+    def _contact(self, name: str, stands_for: str) -> Contact:
+        """By the rules in force when a message is sent."""
+        return self._rulebook.rules.contact(name, stands_for)
+
+    def _observe_provider(self, channel: str, up: bool) -> None:  # noqa: FBT001 - a callback's form
+        if channel != NULL_CHANNEL:
+            self._metrics.channel_up.labels(channel).set(up)
 
     def _performers(self) -> dict[type[Effect], Performer]:
-        parts, config, metrics = self._parts, self._config, self._metrics
+        parts, config = self._parts, self._config
         links = Links(
             external_url=config.external_url,
             acknowledge=self._ack_link,
@@ -187,12 +220,12 @@ class Wiring:
             ),
         )
         delivery = Delivery(
-            parts.channels,
-            lambda: self._rulebook.rules.contacts,
+            self._channels,
+            self._contact,
             links,
             hooks=DeliveryHooks(
-                observe=self._page_outcome,
-                up=lambda channel, up: metrics.channel_up.labels(channel).set(up),
+                observe=self._observe_message,
+                up=self._observe_provider,
                 redact=self._rulebook.redact,
             ),
             chance=self._parts.chance,
@@ -222,7 +255,7 @@ class Wiring:
 
     async def open(self) -> tuple[web.AppRunner, int]:
         """Listen; the runner and the port (which may have been 0 in the configuration)."""
-        webhook = Webhook(self._intake, self._metrics, self._config.auth.webhook, self._config.max_body_bytes)
+        webhook = Webhook(self._intake, self._metrics, self._credentials, self._config.max_body_bytes)
         app = application(self._web_parts(), webhook.handle)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         await runner.setup()
@@ -235,22 +268,25 @@ class Wiring:
         return WebParts(
             desk=self.desk,
             actions=self._actions.desk(self.desk),
+            duty=self.duty,
             auth=self._config.auth,
             clock=self._parts.clock,
             external_url=self._config.external_url,
             tokens=self._parts.tokens,
             rules=lambda: self._rulebook.rules,
-            explain=self._rulebook.explain,
+            explain=lambda labels: self._rulebook.explain(labels, self._who_now),
             reload=self._reload,
             ready=self._is_ready,
-            metrics=self._expose,
-            chat=self.chat,
+            metrics=self._exposition.text,
+            slack=self._rulebook.slack_secrets(),
+            webhook=self._credentials,
+            beat=self._vigils.beat,
             chart=self._parts.charts.get,
             channels=self._parts.channels,
             codes=Codes(self._parts.store),
             verified=Verified(self._parts.store),
             redact=self._rulebook.redact,
-            page_outcome=self._page_outcome,
+            page_outcome=self._observe_message,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:
@@ -263,20 +299,3 @@ class Wiring:
         except StoreError:
             return False
         return self._parts.open()
-
-    async def _expose(self, accept: str) -> tuple[bytes, str]:
-        """The metrics, with the store's counts as they are now (or as they last were, where it is away)."""
-        # A reload may have brought services: they too are shown at zero before their first incident.
-        rules = self._rulebook.rules
-        self._metrics.begin(rules.services, self._parts.channels, rules.actions)
-        try:
-            counts, depth = await self._parts.reader.gauges()
-        except StoreError:
-            self._metrics.store_up.set(False)
-        else:
-            self._metrics.store_up.set(True)
-            self._metrics.set_open(counts)
-            self._metrics.outbox_depth.set(depth)
-        self._metrics.reload_successful.set(self._rulebook.last_reload_ok)
-        self._metrics.reload_timestamp.set(self._rulebook.loaded_at.timestamp())
-        return self._metrics.expose(accept)

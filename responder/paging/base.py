@@ -150,6 +150,13 @@ class Conversational(Protocol):
     keeps_conversation: ClassVar[bool]
 
 
+@runtime_checkable
+class Ringing(Protocol):
+    """A channel that rings whatever it carries: nothing is sent over it that can wait."""
+
+    rings: ClassVar[bool]
+
+
 CHANNELS: Registry[Channel] = Registry("channel")
 
 _PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})

@@ -19,7 +19,7 @@ from responder.paging.slack_blocks import Look, blocks, fallback_text
 from responder.paging.slack_charts import SlackCharts
 from responder.paging.slack_pace import POST, UPDATE, Pacer
 from responder.paging.slack_people import SlackPeople, is_user
-from responder.paging.slack_search import page_of, reply_of
+from responder.paging.slack_search import page_of, reply_of, topic
 from responder.paging.slack_talk import Talk, digest, recalled
 from responder.paging.slack_thread import SlackThread
 from responder.secrets import Secret
@@ -128,7 +128,7 @@ class SlackChannel:
 
     async def _sent(self, errand: _Errand) -> Receipt:
         message = errand.message
-        place = Place(channel=self.name, address=errand.address, incident=message.incident.id)
+        place = Place(channel=self.name, address=errand.address, incident=topic(message))
         asks = message.kind in _ASKS
         on = await recalled(self._tools.memory, place)
         _adopt(errand, on)
@@ -244,7 +244,7 @@ class SlackChannel:
                 unfurl_media=False,
                 metadata={
                     "event_type": "responder_page",
-                    "event_payload": {"id": message.id, "incident": message.incident.id},
+                    "event_payload": {"id": message.id, "incident": topic(message)},
                 },
             )
         except SlackRefusedError as error:

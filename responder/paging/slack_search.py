@@ -12,11 +12,17 @@ from typing import Any
 
 from responder.incident.message import Message
 from responder.paging.base import ChannelError
+from responder.paging.notices import NOTICES
 from responder.paging.slack_api import SlackApi
 from responder.paging.slack_people import is_user
 
 _LOOKED_AT = "100"  # the newest messages
 _BEFORE = timedelta(minutes=5)
+
+
+def topic(message: Message) -> str:
+    """What a message in Slack is about: an incident, or itself where it belongs to none."""
+    return message.page_id if message.incident.state in NOTICES else message.incident.id
 
 
 async def page_of(api: SlackApi, address: str, message: Message) -> dict[str, str] | None:
@@ -30,9 +36,7 @@ async def page_of(api: SlackApi, address: str, message: Message) -> dict[str, st
         answer = await api.form("conversations.history", fields)
     except ChannelError:
         return None
-    found = (
-        one for one in answer.get("messages", []) if _payload(one).get("incident") == message.incident.id
-    )
+    found = (one for one in answer.get("messages", []) if _payload(one).get("incident") == topic(message))
     return next(({"channel": where, "ts": str(one["ts"])} for one in found), None)
 
 

@@ -20,6 +20,7 @@ Keys, all under ``{responder:NAME}``:
 ``:audit``            list     what was done to targets, and the newest hash (``…:head``)      bounded
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
 ``:code:…``           string   a short code of a text message, and the page it stands for      expires
+``:once:…``           string   what is done once for all replicas                              expires
 ``:talk:…``           hash     an incident's message in a conversation, and its lock           expires
 ``:verified:…``       string   when an address was last confirmed by its owner                 expires
 ====================  =======  ==============================================================  ==================
