@@ -85,7 +85,7 @@ class _Reading:
         return self._made(node, kind, values, what) if good else msgspec.UNSET
 
     def _made(self, node: yaml.Node, kind: type[msgspec.Struct], values: dict[str, Any], what: str) -> Any:
-        """The struct; what its own check (``__post_init__``) says is a problem too."""
+        """The struct; its own ``__post_init__`` may refuse values that contradict each other."""
         try:
             return kind(**values)
         except ValueError as error:

@@ -12,6 +12,7 @@ from responder.cli import check as check_command
 from responder.cli import demo as demo_command
 from responder.cli import explain as explain_command
 from responder.cli import incidents as incidents_command
+from responder.cli import schedules as schedules_command
 from responder.cli import serve as serve_command
 
 
@@ -22,8 +23,15 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     modules = (
-        serve_command, demo_command, check_command, explain_command, incidents_command, actions_command, channels_command,
-    )  # fmt: skip
+        serve_command,
+        demo_command,
+        check_command,
+        explain_command,
+        incidents_command,
+        schedules_command,
+        actions_command,
+        channels_command,
+    )
     for module in modules:
         module.add_parser(commands)
     return top

@@ -163,5 +163,10 @@ _PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
 
 
 def asks(message: Message) -> bool:
-    """Whether the message asks somebody to acknowledge: a page, whose incident nobody has yet."""
-    return message.kind in _PAGES and message.incident.state == "triggered"
+    """Whether the message asks somebody to answer: a page that nobody has taken, or a reminder to who has."""
+    return message.kind in _PAGES and message.incident.state in ("triggered", "acknowledged")
+
+
+def asks_again(message: Message) -> bool:
+    """Whether it asks who has acknowledged whether they are still at work: acknowledging once more says so."""
+    return message.kind is MessageKind.REMINDER and message.incident.state == "acknowledged"

@@ -54,7 +54,7 @@ def bare(incident: Incident, effect: SendMessage, words: Words) -> Message:
         attempt=words.attempt,
         respond_by=incident.respond_by,
         sent_at=words.sent_at,
-        summary=f"{incident.severity} {incident.service}: {incident.title}",
+        summary=f"{incident.severity} {incident.service}: {titled(incident)}",
         ack_url=words.ack_url,
         by=effect.by,
         text=effect.text,
@@ -67,7 +67,7 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
     step = next_step(incident)
     return IncidentBrief(
         id=incident.id,
-        title=incident.title,
+        title=titled(incident),
         severity=incident.severity,
         service=incident.service,
         state=str(incident.state_name),
@@ -84,6 +84,7 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
         paged=_paged(incident),
         next_up=f"{step.contact} ({step.level})" if step is not None else "",
         next_at=step.at if step is not None else None,
+        drill=incident.drill,
     )
 
 
@@ -110,6 +111,11 @@ def headline(message: Message, limit: int) -> str:
     return one_line(f"{lead}{incident.severity} {incident.service}: {incident.title}", limit)
 
 
+def titled(incident: Incident) -> str:
+    """The title, which says first of all that a drill is one: every channel shows it."""
+    return f"DRILL: {incident.title}" if incident.drill else incident.title
+
+
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Findings with the worst first, bounded."""
     return tuple(sorted(findings, key=lambda one: (_RANK[one.status], one.probe))[:FINDINGS_SHOWN])
@@ -131,7 +137,7 @@ def chart_url(finding: Finding, external_url: str) -> str:
 
 def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str]:
     lines = [
-        f"{incident.severity} {incident.service}: {incident.title}",
+        f"{incident.severity} {incident.service}: {titled(incident)}",
         _since(incident, now),
         _next(incident, effect),
     ]
@@ -142,6 +148,8 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
             lines.insert(1, f"Paged anew: {incident.episode.cause}")
         if incident.summary:
             lines.append(f"Runbook {incident.runbook}: {incident.summary}")
+        if incident.drill:
+            lines.insert(1, "This is a DRILL: nothing is broken. Acknowledge it as you would in earnest.")
     return [line for line in lines if line]
 
 

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from responder.engine.outbox import Done, back_off, failed
+from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageDelayed, MessageDelivered
 from responder.incident.message import Contact, Message, MessageKind, OfferBrief, Receipt
@@ -57,14 +58,14 @@ class Delivery:
     def __init__(
         self,
         channels: Mapping[str, Channel],
-        contacts: Callable[[], Mapping[str, Contact]],
+        contact_of: Callable[[str, str], Contact],
         links: Links,
         *,
         hooks: DeliveryHooks,
         chance: random.Random,
     ) -> None:
         self._channels = channels
-        self._contacts = contacts
+        self._contact_of = contact_of
         self._links = links
         self._hooks = hooks
         self._chance = chance
@@ -78,7 +79,7 @@ class Delivery:
         if not isinstance(effect, SendMessage):
             raise TypeError(f"expected SendMessage, got {type(effect).__name__}")
         channel = self._channels.get(effect.channel)
-        contact = self._contacts().get(effect.contact, Contact(name=effect.contact))
+        contact = self._contact_of(effect.contact, _stands_for(effect, attempt.snapshot))
         if reason := _why_not(effect, channel, contact, attempt.snapshot):
             return self._refused(effect, attempt, reason)
         if channel is None or attempt.snapshot is None or _interrupts(effect, channel):
@@ -104,7 +105,7 @@ class Delivery:
         except TimeoutError:
             raise ChannelError("no answer in time") from None
         self._is_up(effect.channel)
-        log.info(
+        (log.debug if effect.channel == NULL_CHANNEL else log.info)(
             "delivered",
             incident=effect.incident,
             kind=str(effect.kind),
@@ -204,6 +205,14 @@ def _why_not(
 def _interrupts(effect: SendMessage, channel: Channel) -> bool:
     """Whether what is only said aside would interrupt people over this channel."""
     return effect.aside and not isinstance(channel, Conversational)
+
+
+def _stands_for(effect: SendMessage, incident: Incident | None) -> str:
+    """The name of the matrix that the person is paged for, where one is known."""
+    reached = incident.episode.reached if incident is not None else ()
+    return next(
+        (reach.contact for reach in reached if any(one.name == effect.contact for one in reach.people)), ""
+    )
 
 
 def _at(effect: SendMessage, attempt: Attempt) -> datetime:

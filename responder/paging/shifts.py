@@ -81,7 +81,7 @@ class Shifts:
 
     async def _told(self, roster: Roster, one: Takeover, now: datetime) -> bool:
         """Tell one person; whether that is over with."""
-        contact = self._parts.rules().contacts.get(one.person, Contact(name=one.person))
+        contact = self._parts.rules().contact(one.person, one.schedules[0])
         ways = list(self._ways(contact))
         if not ways:
             log.warning("nobody is told of the hand-over: there is no quiet channel", person=one.person)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from responder.incident.message import Message, OfferBrief
+from responder.paging.base import asks_again
 from responder.text import one_line
 
 VALUE_LIMIT = 2_000
@@ -33,6 +34,8 @@ def actions(message: Message, *, silences: bool) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if incident.state == "triggered":
         found.append({**_button(message, ACKNOWLEDGE, "Acknowledge"), "style": "primary"})
+    elif asks_again(message):
+        found.append({**_button(message, ACKNOWLEDGE, "Still at work on it"), "style": "primary"})
     if incident.state in _WAITING:
         found.append(_button(message, ESCALATE, "Escalate"))
     if incident.state in _OPEN:

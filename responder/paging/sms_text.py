@@ -10,7 +10,7 @@ import unicodedata
 from datetime import timedelta
 
 from responder.incident.message import Message, MessageKind
-from responder.paging.base import asks
+from responder.paging.base import asks, asks_again
 from responder.paging.compose import headline
 from responder.paging.notices import NOTICE, TEST, VERIFY
 from responder.text import one_line
@@ -110,6 +110,8 @@ _NOTICES = {TEST: "Nothing to do.", VERIFY: "Open this to confirm:", NOTICE: "Th
 def _answer(message: Message, code: str) -> str:
     if not asks(message):
         return f"It is {message.incident.state} now"
+    if asks_again(message):
+        return f"Still at work on it? Reply ACK {code}" if code else "Still at work on it? Say so:"
     until = f"{message.respond_by:%H:%M} UTC"
     return f"Reply ACK {code} by {until} (ESC {code}: next person)" if code else f"Acknowledge by {until}:"
 

@@ -120,6 +120,7 @@ def wire(message: Message, external_url: str) -> dict[str, Any]:
             "state": incident.state,
             "opened_at": rfc3339(incident.opened_at),
             "url": incident.url,
+            **({"drill": True} if incident.drill else {}),
         },
         "level": message.level,
         "to": message.to,

@@ -18,7 +18,10 @@ from responder.web import (
     console_actions,
     contacts,
     health,
+    heartbeats,
+    oncall,
     openapi,
+    overrides,
     pagerduty,
     slack,
     twilio,
@@ -50,7 +53,10 @@ def application(
     app[PARTS] = parts
     app.add_routes(api.routes())
     app.add_routes(actions.routes())
+    app.add_routes(oncall.routes())
+    app.add_routes(overrides.routes())
     app.add_routes(health.routes())
+    app.add_routes(heartbeats.routes())
     app.add_routes(openapi.routes())
     app.add_routes(ack.routes())
     app.add_routes(charts.routes())
