@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 #: What could not be told in this time is not told any more: who took over has looked by then.
 TOLD_WITHIN = timedelta(hours=1)
-_LOOK_EVERY = 15.0  # seconds
+_LOOK_EVERY = 5.0  # seconds
 _LEASE = timedelta(minutes=2)
 _KEPT = timedelta(days=2)
 _SEND_LIMIT = 9.0  # seconds
