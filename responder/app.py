@@ -19,6 +19,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from responder.chat.parts import Silences
 from responder.clock import Clock, SystemClock
 from responder.config import Config
 from responder.engine.engine import Engine
@@ -30,6 +31,7 @@ from responder.signing import AckTokens
 from responder.store.charts import Charts
 from responder.store.codes import Codes
 from responder.store.connection import Client, ask, close, connect
+from responder.store.conversations import Conversations
 from responder.store.embedded import EmbeddedServer
 from responder.store.errors import StoreError, UnsafeStoreError
 from responder.store.group_commit import GroupCommit
@@ -43,6 +45,7 @@ log = structlog.get_logger(__name__)
 
 _STORE_PATIENCE = 30.0
 _MEMORY_EVERY = 1.0
+_CHAT_GRACE = 3.0  # seconds for what people have just pressed
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +73,7 @@ class Daemon:
         self.metrics = Metrics()
         self.clock = clock or SystemClock()
         self._shift = shift
+        self._silences: Silences | None = None
         self._open = False
 
     async def run(self, stop: asyncio.Event, started: Callable[[Running], object] = lambda _: None) -> None:
@@ -120,6 +124,7 @@ class Daemon:
             session=session,
             channels=channels,
             tokens=AckTokens(await _shared_key(client, store.base)),
+            silences=self._silences,
             open=lambda: self._open,
         )
 
@@ -132,6 +137,9 @@ class Daemon:
             external_url=self.config.external_url,
             chart=charts.get_soon,
             codes=Codes(store),
+            memory=Conversations(store),
+            user_ids={one.name: one.slack for one in self.config.auth.people},
+            silences=self._silences is not None,
         )
         channels: dict[str, Channel] = {}
         for name, section in self.config.channels.items():
@@ -161,6 +169,8 @@ class Daemon:
             background += [
                 group.create_task(go_round(one, self.clock), name=one.name) for one in wiring.rounds()
             ]
+            background += [group.create_task(one, name="people") for one in wiring.people.work()]
+            sockets = [group.create_task(one, name="Socket Mode") for one in wiring.people.sockets()]
             runner, port = await wiring.open()
             self._open = True
             log.info("ready", listen=self.config.listen, port=port, rules=len(self.rulebook.rules.rules))
@@ -171,6 +181,9 @@ class Daemon:
             finally:
                 self._open = False
                 await runner.cleanup()
+                for task in sockets:
+                    task.cancel()
+                await wiring.people.chat.drain(_CHAT_GRACE)
                 if not await engine.drain(self.config.shutdown_grace):
                     log.warning("gave up waiting; what was held comes due again when its lease ends")
                 await wiring.close()

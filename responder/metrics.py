@@ -106,6 +106,10 @@ class Metrics:
             "responder_channel_up", "Whether this replica's own sends over the channel get through", ["channel"],
             registry=registry,
         )  # fmt: skip
+        self.slack_socket_connected = Gauge(
+            "responder_slack_socket_connected", "Whether this replica's Socket Mode connection is open", ["channel"],
+            registry=registry,
+        )  # fmt: skip
         self.actions = Counter(
             "responder_actions_total", "Actions by name and outcome", ["action", "outcome"], registry=registry
         )

@@ -17,7 +17,7 @@ from responder.documents import Problem
 from responder.rules.compile import Compiled, Timing
 from responder.rules.explain import Explanation, Who, explain
 from responder.rules.load import LoadedRules, RulesError, Surroundings, load, rule_files
-from responder.secrets import Redactor, Secret
+from responder.secrets import Redactor
 
 log = structlog.get_logger(__name__)
 
@@ -51,14 +51,6 @@ class Rulebook:
     def explain(self, labels: Mapping[str, str], who: Who) -> Explanation:
         """What happens to an alert with these labels."""
         return explain(self.rules, labels, who)
-
-    def slack_secrets(self) -> dict[str, Secret]:
-        """The signing secret of each slack channel."""
-        found = {
-            name: getattr(section.settings, "signing_secret", None)
-            for name, section in self._config.channels.items()
-        }
-        return {name: secret for name, secret in found.items() if isinstance(secret, Secret)}
 
     async def reload(self) -> ReloadOutcome:
         """Read the files anew; the rules in force stay where there is any error."""

@@ -16,6 +16,7 @@ from aiohttp import web
 from responder.actions.book import briefs
 from responder.calendars.fetch import fetch
 from responder.calendars.kept import Copies
+from responder.chat.parts import Silences
 from responder.clock import Clock
 from responder.config import Config
 from responder.duty import Duty, DutyHooks, calendars_in
@@ -39,6 +40,7 @@ from responder.paging.base import Channel
 from responder.paging.delivery import Delivery, DeliveryHooks, Links
 from responder.paging.null import NullChannel
 from responder.paging.reach import reach_of
+from responder.people import People, PeopleParts
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
@@ -85,6 +87,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     session: aiohttp.ClientSession
     channels: Mapping[str, Channel]
     tokens: AckTokens
+    silences: Silences | None
     open: Callable[[], bool]
     """Whether the door is open: false while starting and stopping."""
 
@@ -116,6 +119,7 @@ class Wiring:
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
+        self.people = self._people()
         heartbeats = Heartbeats(parts.config.heartbeats)
         self._intake = Intake(
             self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics, heartbeats
@@ -161,6 +165,25 @@ class Wiring:
             partial(fetch, parts.session),
             Copies(calendars_in(Path(self._config.data_dir))),
             hooks,
+        )
+
+    def _people(self) -> People:
+        parts = self._parts
+        return People(
+            PeopleParts(
+                config=parts.config,
+                rules=lambda: self._rulebook.rules,
+                duty=self.duty,
+                desk=self.desk,
+                actions=self._actions.desk(self.desk),
+                silences=parts.silences,
+                channels=parts.channels,
+                store=parts.store,
+                session=parts.session,
+                clock=parts.clock,
+                chance=parts.chance,
+                metrics=parts.metrics,
+            )
         )
 
     def _who_now(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
@@ -278,7 +301,7 @@ class Wiring:
             reload=self._reload,
             ready=self._is_ready,
             metrics=self._exposition.text,
-            slack=self._rulebook.slack_secrets(),
+            chat=self.people.chat,
             webhook=self._credentials,
             beat=self._vigils.beat,
             chart=self._parts.charts.get,

@@ -14,7 +14,6 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -407,41 +406,6 @@ async def test_sigterm_ends_in_order_within_the_grace_time(hook: Receiver, tmp_p
     assert await daemon.stop() == 0
     assert time.monotonic() - begun < 20
     assert "Traceback" not in daemon.log()
-
-
-def slack_request(secret: str, incident: str, user: str = "ana") -> tuple[bytes, dict[str, str]]:
-    value = json.dumps({"incident": incident, "contact": "dbteam"})
-    payload = {
-        "type": "block_actions", "user": {"id": "U1", "username": user},
-        "actions": [{"action_id": "acknowledge", "value": value}],
-    }  # fmt: skip
-    raw = urlencode({"payload": json.dumps(payload)}).encode()
-    stamp = str(int(time.time()))  # noqa: TID251 - Slack's clock
-    digest = hmac.new(secret.encode(), b"v0:" + stamp.encode() + b":" + raw, hashlib.sha256).hexdigest()
-    return raw, {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={digest}"}
-
-
-async def test_the_button_in_slack_acknowledges_only_with_slacks_signature(daemons: Any) -> None:
-    chat = {
-        "type": "slack",
-        "token": "xoxb-1",
-        "signing_secret": "slack-secret",
-        "api_url": "http://127.0.0.1:9/api/",
-    }
-    daemon = await daemons(channels={"log": {"type": "log"}, "chat": chat})
-    await daemon.alerts(webhook_body(alert()))
-    incident = (await until_listed(daemon, 1))[0]["id"]
-    raw, headers = slack_request("wrong-secret", incident)
-    assert (await daemon.post("/slack/interactions", raw, headers=headers))[0] == 401
-    assert (await daemon.post("/slack/interactions", raw))[0] == 401
-    raw, headers = slack_request("slack-secret", incident)
-    begun = time.monotonic()
-    assert (await daemon.post("/slack/interactions", raw, headers=headers))[0] == 200
-    assert time.monotonic() - begun < 3
-    one = (await daemon.incidents())[0]
-    assert (one["state"], one["acknowledged_by"]) == ("acknowledged", "slack:ana")
-    raw, headers = slack_request("slack-secret", incident)
-    assert (await daemon.post("/slack/interactions", raw, headers=headers))[0] == 200  # pressed twice
 
 
 async def test_an_acknowledge_link_that_is_not_ours_is_404_and_previews_change_nothing(
