@@ -66,8 +66,8 @@ log = structlog.get_logger(__name__)
 PAGE_LIMIT = timedelta(seconds=10)
 TRIAGE_LIMIT = timedelta(seconds=24)
 SETTLE_LIMIT = timedelta(seconds=15)
-#: The gates, the change (at most 30 s) and the looks before and after it.
-ACTION_LIMIT = timedelta(seconds=100)
+#: The gates (two questions of 10 s, two looks of a probe) and the change (at most 30 s). Whoever dies is missed after it.
+ACTION_LIMIT = timedelta(seconds=65)
 ACK_LINK_LIFETIME = timedelta(hours=48)
 _TRIAGE_SEATS = 64
 _ACTION_SEATS = 16

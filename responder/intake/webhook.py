@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from responder.alerts import Alert, AlertStatus
+from responder.intake.oversized import cut
 from responder.text import one_line
 
 _YEAR_ONE = 1970  # Alertmanager's zero time, and anything else before the epoch, is no time
@@ -63,13 +64,23 @@ def decode(raw: bytes) -> Decoded:
     bad: list[BadAlert] = []
     for index, one in enumerate(body.alerts):
         try:
-            good.append((_checked(_ALERT.decode(one)), str(one, "utf-8")))
+            good.append(_read(one))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
             path = f"alerts[{index}]"
             bad.append(BadAlert(path=path, reason=_reason(path, error), raw=bytes(one)))
     return Decoded(
         good=good, bad=bad, truncated=max(body.truncated, 0), receiver=one_line(body.receiver, 200)
     )
+
+
+def _read(one: msgspec.Raw) -> tuple[Alert, str]:
+    try:
+        return _checked(_ALERT.decode(one)), str(one, "utf-8")
+    except msgspec.ValidationError:
+        smaller = cut(one)
+        if smaller is None:
+            raise
+        return _checked(smaller[0]), smaller[1]
 
 
 def _envelope(raw: bytes) -> WebhookBody:
