@@ -61,14 +61,14 @@ class Pacer:
         """Nothing where the call may be made now; else how long to wait, after which ``who`` has the turn."""
         key = (method, channel)
         shut = self._shut_until.get(key, now)
-        at = self._turns.get(f"{method} {who}")
+        at = self._turns.get(f"{method} {channel} {who}")
         if at is None or now - at > _USED_WITHIN:
             at = max(self._next(key, RATES[method], max(now, shut)), shut)
         at = max(at, shut)
         if at <= now:
-            self._turns.pop(f"{method} {who}", None)
+            self._turns.pop(f"{method} {channel} {who}", None)
             return timedelta(0)
-        self._turns[f"{method} {who}"] = at
+        self._turns[f"{method} {channel} {who}"] = at
         while len(self._turns) > _TURNS_KEPT:
             self._turns.popitem(last=False)
         return at - now
