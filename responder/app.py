@@ -153,6 +153,10 @@ class Daemon:
                 group.create_task(self._watch_memory(parts.reader, commits), name="memory watch"),
                 group.create_task(self.rulebook.watch(self.clock), name="rules watch"),
             ]
+            if wiring.reconciler is not None:
+                background.append(
+                    group.create_task(wiring.reconciler.run(), name="comparing with Alertmanager")
+                )
             runner, port = await wiring.open()
             self._open = True
             log.info("ready", listen=self.config.listen, port=port, rules=len(self.rulebook.rules.rules))

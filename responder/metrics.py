@@ -25,6 +25,7 @@ _TO_RESOLVE = (300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 259200, 604800)
 _PROBE = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20)
 
 WEBHOOK_CODES = ("200", "400", "401", "413", "415", "503")
+RECONCILE_KINDS = ("missed_firing", "missed_resolve", "expired", "muted", "unmuted", "silence_returned")
 ACTION_OUTCOMES = (
     "refused", "rehearsed", "performed", "failed", "unknown", "effective", "ineffective",
 )  # fmt: skip
@@ -132,6 +133,15 @@ class Metrics:
             "responder_heartbeat_last_seen_timestamp_seconds", "When a heartbeat was last seen", ["name"],
             registry=registry,
         )  # fmt: skip
+        self.reconcile_success = Gauge(
+            "responder_reconcile_last_success_timestamp_seconds",
+            "When this replica last compared with Alertmanager, every peer answering",
+            registry=registry,
+        )
+        self.reconcile_changes = Counter(
+            "responder_reconcile_changes_total", "What comparing with Alertmanager has changed", ["kind"],
+            registry=registry,
+        )  # fmt: skip
         self.reload_successful = Gauge(
             "responder_config_last_reload_successful", "Whether the last load of the rules succeeded",
             registry=registry,
@@ -149,6 +159,8 @@ class Metrics:
             self.webhooks.labels(code)
         for status in ("firing", "resolved"):
             self.alerts_received.labels(status)
+        for kind in RECONCILE_KINDS:
+            self.reconcile_changes.labels(kind)
         for channel in channels:
             for outcome in PAGE_OUTCOMES:
                 self.pages.labels(channel, outcome)

@@ -16,12 +16,12 @@ from responder.clock import Clock
 from responder.config import Config
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outbox import Performer
+from responder.engine.outside import Elsewhere
 from responder.engine.store_desk import StoreDesk
 from responder.hands import Actions, Diagnosis, HandParts
 from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
 from responder.incident.facts import Fact
 from responder.incident.state import Incident
-from responder.intake.alertmanager import Alertmanagers
 from responder.intake.doubts import DoubtSettler
 from responder.intake.intake import Intake
 from responder.metrics import Metrics
@@ -37,6 +37,7 @@ from responder.store.reading import Reader
 from responder.store.store import Store, Taken
 from responder.targets.base import Toolbox
 from responder.triage.performer import TriagePerformer
+from responder.upstream import Upstream, UpstreamParts
 from responder.web import WebParts, application
 from responder.web.webhook import Webhook
 
@@ -88,14 +89,30 @@ class Wiring:
         )
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
+        self._upstream = Upstream(
+            UpstreamParts(
+                config=parts.config,
+                store=parts.store,
+                reader=parts.reader,
+                session=parts.session,
+                clock=parts.clock,
+                metrics=parts.metrics,
+                rules=lambda: self._rulebook.rules,
+            )
+        )
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
-        self._intake = Intake(self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics)
+        self._intake = Intake(
+            self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics, met=self._upstream.met
+        )
+        self.reconciler = self._upstream.reconciler(self._intake, self.engine)
 
     async def close(self) -> None:
-        """End what probes are still under way."""
+        """End what probes are still under way; let another replica compare."""
         await self._diagnosis.close()
+        if self.reconciler is not None:
+            await self.reconciler.stop()
 
     def _engine(self) -> Engine:
         metrics, parts = self._metrics, self._parts
@@ -104,6 +121,7 @@ class Wiring:
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._dropped,
+            elsewhere=Elsewhere(holds=self._upstream.holds),
         )
         queues = {name: channel.concurrency for name, channel in parts.channels.items()}
         queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2, RunAction.QUEUE: _ACTION_SEATS}
@@ -140,8 +158,7 @@ class Wiring:
             observe=lambda channel, outcome: self._metrics.pages.labels(channel, outcome).inc(),
             chance=self._parts.chance,
         )
-        peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
-        settler = DoubtSettler(parts.store, peers, self._took)
+        settler = DoubtSettler(parts.store, self._upstream.peers, self._took)
         triage = TriagePerformer(self._diagnosis.runner, self._record)
         return {
             SendMessage: Performer(perform=delivery.perform, limit=PAGE_LIMIT),
@@ -178,6 +195,7 @@ class Wiring:
         return WebParts(
             desk=self.desk,
             actions=self._actions.desk(self.desk),
+            silences=self._upstream.desk(self.desk),
             auth=self._config.auth,
             clock=self._parts.clock,
             external_url=self._config.external_url,

@@ -33,7 +33,7 @@ T = TypeVar("T")
 _numbers = itertools.count()
 
 #: Keys that stay for ever: a short list. Everything else belongs to an open incident or expires.
-PERMANENT = ("queues", "gauge", "x:", "w:", "q:", "ack_key", "audit", "act:kill")
+PERMANENT = ("queues", "gauge", "x:", "w:", "q:", "ack_key", "audit", "act:kill", "am:")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -10,6 +10,7 @@ import structlog
 
 from responder.alerts import Alert, AlertStatus, fingerprint
 from responder.incident.opening import Opening
+from responder.intake.senders import LISTED, signed
 from responder.intake.webhook import Decoded, ends_ms, starts_ms
 from responder.metrics import Metrics
 from responder.rules.model import RuleSet, Verdict
@@ -41,8 +42,16 @@ class Intake:
     """The road of an alert up to the disk."""
 
     def __init__(
-        self, commits: GroupCommit, reader: Reader, rules: Callable[[], RuleSet], metrics: Metrics
+        self,
+        commits: GroupCommit,
+        reader: Reader,
+        rules: Callable[[], RuleSet],
+        metrics: Metrics,
+        *,
+        met: Callable[[Decoded], None] = lambda _: None,
     ) -> None:
+        """``met`` hears of every body that was read."""
+        self._met = met
         self._commits = commits
         self._reader = reader
         self._rules = rules
@@ -56,8 +65,9 @@ class Intake:
         Raises:
             StoreError: where they could not be written; nothing is answered with 200 then.
         """
+        self._met(body)
         rules = self._rules()
-        writes = [self._write(alert, raw, rules) for alert, raw in body.good]
+        writes = [self._write(alert, signed(raw, body.sender), rules) for alert, raw in body.good]
         firing = sum(write[1] == "F" for write in writes)
         self._received[AlertStatus.FIRING].inc(firing)
         self._received[AlertStatus.RESOLVED].inc(len(writes) - firing)
@@ -78,6 +88,15 @@ class Intake:
             duplicate=duplicate,
             quarantined=len(quarantined),
         )
+
+    @property
+    def open(self) -> bool:
+        """Whether there is room for new alerts."""
+        return not self._commits.full
+
+    def found(self, alert: Alert, raw: str) -> AlertWrite:
+        """How an alert is written that was found in Alertmanager's list."""
+        return self._write(alert, signed(raw, LISTED), self._rules())
 
     async def quarantine(self, raw: bytes, reason: str) -> int:
         """Keep what could not be read, once per distinct content; how often it has been seen."""

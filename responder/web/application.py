@@ -9,7 +9,18 @@ import structlog
 from aiohttp import web
 
 from responder.store.errors import StoreError
-from responder.web import ack, actions, api, charts, console, console_actions, health, openapi, slack
+from responder.web import (
+    ack,
+    actions,
+    api,
+    charts,
+    console,
+    console_actions,
+    health,
+    openapi,
+    silences,
+    slack,
+)
 from responder.web.parts import PARTS, WebParts
 from responder.web.problems import ProblemError, problem
 
@@ -36,6 +47,7 @@ def application(
     app[PARTS] = parts
     app.add_routes(api.routes())
     app.add_routes(actions.routes())
+    app.add_routes(silences.routes())
     app.add_routes(health.routes())
     app.add_routes(openapi.routes())
     app.add_routes(ack.routes())

@@ -11,6 +11,7 @@ from responder.actions.desk import ActionDesk
 from responder.clock import Clock
 from responder.config import AuthConfig
 from responder.engine.desk import Desk
+from responder.intake.silence_desk import SilenceDesk
 from responder.rules.compile import Compiled
 from responder.rules.explain import Explanation
 from responder.secrets import Secret
@@ -25,6 +26,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
 
     desk: Desk
     actions: ActionDesk
+    silences: SilenceDesk
     auth: AuthConfig
     clock: Clock
     external_url: str
