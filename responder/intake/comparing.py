@@ -12,7 +12,6 @@ from enum import StrEnum
 
 import msgspec
 
-from responder.intake.alertmanager import ListedAlert
 from responder.intake.webhook import epoch_ms
 from responder.store.comparison import Record
 
@@ -41,17 +40,19 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         return (self.status, self.recorded) == (other.status, other.recorded)
 
 
-def unheard(alert: ListedAlert, record: Record | None, at: datetime) -> Found | None:
-    """Whether an alert that is listed and not muted is one that we do not know to fire. ``at``: before the listing."""
+def unheard(record: Record | None, at: datetime) -> Found | None:
+    """Whether an alert that is listed, and not muted, is one that we do not know to fire; ``at`` is before the listing.
+
+    One that fires in an open incident is known, whenever it has begun.
+    """
     if record is None:
         return Found(since=at)
     found = Found(since=at, status=record.status, recorded=record.recorded)
     match record.status:
-        case "F" if record.incident_open:
-            began = epoch_ms(alert.starts_at)
-            return found if began != record.starts and began > record.recorded else None
-        case "F" | "R":
+        case "R":
             return found if record.recorded < epoch_ms(at) else None
+        case "F":
+            return None if record.incident_open else found
         case _:  # a doubt is being settled
             return None
 

@@ -45,7 +45,9 @@ _NEGLECTED_AT_ONCE = 1_000
 _MEMBERS_AT_ONCE = 100_000
 #: Nothing was heard of an incident for so long: then being listed counts as being heard of.
 _QUIET_FOR = timedelta(hours=1)
-_LEASES = 2
+#: A replica that died is taken over when its lease ends: this, and the time that a look may take. Renewed at each turn.
+_LEASE = timedelta(seconds=15)
+_TURN = 5.0  # seconds
 #: Prometheus sends an alert again after a minute, and has Alertmanager keep it for four.
 _SENT_AGAIN_WITHIN = timedelta(minutes=2)
 #: Inhibitions that no look confirms are believed for at least so long.
@@ -97,27 +99,35 @@ class Reconciler:
     async def run(self) -> None:
         """For ever; cancelled at the end."""
         every = self._parts.config.reconcile_every.total_seconds()
+        clock, due_at = asyncio.get_running_loop().time, 0.0
         while True:
+            due = clock() >= due_at
+            if due:
+                due_at = clock() + every
             try:
-                await self.once()
+                await self.once(due=due)
             except StoreError as error:
                 log.warning("not compared with Alertmanager: the store does not answer", error=str(error))
             except Exception:  # a mistake of ours in here must not end the daemon: its metric goes stale
                 log.exception("comparing with Alertmanager failed")
-            await self._parts.clock.sleep(every)
+            await self._parts.clock.sleep(min(every, _TURN))
 
-    async def once(self) -> bool:
-        """One turn; whether it was this replica's to compare."""
+    async def once(self, *, due: bool = True) -> bool:
+        """One turn, with a look where it is ``due``; whether this replica is the one that compares.
+
+        Who takes over looks at once: nobody may have looked for a while.
+        """
         parts = self._parts
-        await parts.senders.exchange()
-        lease = parts.config.reconcile_every * _LEASES + parts.config.timeout * 3
-        leading = not self._stopped and await parts.book.lease(lease)
+        leading = not self._stopped and await parts.book.lease(_LEASE + parts.config.timeout * 3)
         if leading and not self._leading:
             self._forget()
+            due = True
         self._leading = leading
-        if leading:
-            await self._compare()
-        parts.hold_down.learn(await parts.book.now(), *await parts.book.last_compared())
+        if due:
+            await parts.senders.exchange()
+            if leading:
+                await self._compare()
+            parts.hold_down.learn(await parts.book.now(), *await parts.book.last_compared())
         return leading
 
     async def stop(self) -> None:
@@ -184,7 +194,7 @@ class Reconciler:
             self._parts.senders.confirm(record.sender)
             self._keep(look, alert, record)
         if not muted and (not ours or alert.receivers & ours):
-            found = unheard(alert, record, look.at)
+            found = unheard(record, look.at)
             if found is not None:
                 look.unheard[alert.fingerprint] = found
 
