@@ -35,14 +35,15 @@ class HoldDown:
         """The reason to wait, where there is one."""
         if incident.severity.urgent:
             return ()
-        until = self._until(incident)
+        until = self._until(incident, now)
         if until is None or now >= until:
             return ()
         return (Hold(kind=HoldKind.INHIBITION, by="last comparison", text=_UNCONFIRMED, until=until),)
 
-    def _until(self, incident: Incident) -> datetime | None:
-        if not self._compared and any(hold.kind is HoldKind.INHIBITION for hold in incident.muted):
-            return self._started + self._span if self._started is not None else None
+    def _until(self, incident: Incident, now: datetime) -> datetime | None:
+        if incident.muted:
+            inhibited = any(hold.kind is HoldKind.INHIBITION for hold in incident.muted)
+            return (self._started or now) + self._span if inhibited and not self._compared else None
         if self._inhibited and fingerprint(incident.labels) in self._inhibited:
             return incident.episode.began_at + self._span
         return None

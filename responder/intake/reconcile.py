@@ -124,11 +124,16 @@ class Reconciler:
             due = True
         self._leading = leading
         if due:
+            await self._learn()
             await parts.senders.exchange()
             if leading:
                 await self._compare()
-            parts.hold_down.learn(await parts.book.now(), *await parts.book.last_compared())
+                await self._learn()
         return leading
+
+    async def _learn(self) -> None:
+        book = self._parts.book
+        self._parts.hold_down.learn(await book.now(), *await book.last_compared())
 
     async def stop(self) -> None:
         """No further look is made here; another replica need not wait for the lease to end."""

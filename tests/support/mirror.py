@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,9 @@ class Turned(SystemClock):
 class Mirror:
     """One replica."""
 
-    def __init__(self, store: Store, turned: Any, rules: Compiled, config: Config, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, store: Store, turned: Any, rules: Compiled, config: Config, session: aiohttp.ClientSession
+    ) -> None:
         self.store, self.turned, self.rules, self.config = store, turned, rules, config
         self.reader = Reader(store)
         self.clock = Turned(turned)
@@ -105,11 +107,16 @@ class Mirror:
         await asyncio.sleep(0)
 
     async def stop(self) -> None:
+        """What is due is done first: a fact that waits has no expiry."""
+        if self._tasks and not self._tasks[0].done():
+            await settle(self.engine)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def webhook(self, *alerts: dict[str, Any], sender: str = SENDER, receiver: str = "responder") -> None:
+    async def webhook(
+        self, *alerts: dict[str, Any], sender: str = SENDER, receiver: str = "responder"
+    ) -> None:
         """What an Alertmanager posts; without a sender it is somebody's script."""
         body = {
             "version": "4", "groupKey": "{}:{}" if sender else "", "receiver": receiver, "externalURL": sender,
@@ -118,8 +125,16 @@ class Mirror:
         await self.intake.take(decode(json.dumps(body).encode()))
         await settle(self.engine)
 
-    def alert(self, *, resolved: bool = False, since: str | None = None, **labels: str) -> dict[str, Any]:
+    def alert(
+        self,
+        labels: Mapping[str, str] | None = None,
+        *,
+        resolved: bool = False,
+        since: str | None = None,
+        **more: str,
+    ) -> dict[str, Any]:
         """One alert of a webhook."""
+        labels = {**(labels or {}), **more}
         return {
             "status": "resolved" if resolved else "firing", "labels": labels, "annotations": {},
             "startsAt": since or rfc(self.clock.now()),
@@ -127,10 +142,11 @@ class Mirror:
             "generatorURL": "", "fingerprint": fingerprint(labels),
         }  # fmt: skip
 
-    async def told(self, peer: FakeAlertmanager, **labels: str) -> str:
+    async def told(self, peer: FakeAlertmanager, labels: Mapping[str, str] | None = None, **more: str) -> str:
         """An alert fires, and its webhook arrives."""
-        name = peer.fire(**labels)
-        await self.webhook(self.alert(since=peer.alerts[name]["startsAt"], **labels))
+        labels = {**(labels or {}), **more}
+        name = peer.fire(labels)
+        await self.webhook(self.alert(labels, since=peer.alerts[name]["startsAt"]))
         return name
 
     async def look(self, times: int = 1, *, apart: timedelta = MINUTE) -> None:
@@ -152,8 +168,7 @@ class Mirror:
     async def incidents(self) -> list[Incident]:
         """All of them, oldest first."""
         ids = await self.reader.ids("all", "+inf", 1_000)
-        found = await self.reader.snapshots([one for one, _ in reversed(ids)])
-        return [one for one in found if one is not None]
+        return await self.reader.snapshots([one for one, _ in reversed(ids)])
 
     async def incident(self) -> Incident:
         """The only one."""
@@ -211,4 +226,4 @@ async def mirrored(
 
 def moment(turned: Any) -> datetime:
     """The turned clock's now."""
-    return datetime.now(tz=UTC) + timedelta(milliseconds=turned.ms)
+    return SystemClock().now() + timedelta(milliseconds=turned.ms)
