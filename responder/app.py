@@ -25,9 +25,11 @@ from responder.engine.engine import Engine
 from responder.engine.store_desk import StoreDesk
 from responder.metrics import Metrics
 from responder.paging.base import CHANNELS, Channel, ChannelTools
+from responder.parts import Parts
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
+from responder.store.codes import Codes
 from responder.store.connection import Client, ask, close, connect
 from responder.store.embedded import EmbeddedServer
 from responder.store.errors import StoreError, UnsafeStoreError
@@ -35,7 +37,8 @@ from responder.store.group_commit import GroupCommit
 from responder.store.reading import Reader
 from responder.store.safety import check_durability, has_room
 from responder.store.store import Store, StoreOptions
-from responder.wiring import Parts, Wiring
+from responder.vigil.rounds import go_round
+from responder.wiring import Wiring
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +107,7 @@ class Daemon:
         worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         store = Store(client, config.name, options, worker=worker, shift=self._shift)
         charts = Charts(store)
-        channels = await self._channels(session, charts, stack)
+        channels = await self._channels(store, session, charts, stack)
         self.metrics.begin(self.rulebook.rules.services, channels, self.rulebook.rules.actions)
         return Parts(
             config=config,
@@ -122,13 +125,14 @@ class Daemon:
         )
 
     async def _channels(
-        self, session: aiohttp.ClientSession, charts: Charts, stack: contextlib.AsyncExitStack
+        self, store: Store, session: aiohttp.ClientSession, charts: Charts, stack: contextlib.AsyncExitStack
     ) -> dict[str, Channel]:
         tools = ChannelTools(
             session=session,
             clock=self.clock,
             external_url=self.config.external_url,
             chart=charts.get_soon,
+            codes=Codes(store),
         )
         channels: dict[str, Channel] = {}
         for name, section in self.config.channels.items():
@@ -145,6 +149,7 @@ class Daemon:
     ) -> None:
         wiring = Wiring(parts)
         engine, commits = wiring.engine, wiring.commits
+        await wiring.duty.prepare(self.clock.now())
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(embedded.run(), name="embedded store")] if embedded else []
             background += [
@@ -152,11 +157,11 @@ class Daemon:
                 group.create_task(engine.run(), name="engine"),
                 group.create_task(self._watch_memory(parts.reader, commits), name="memory watch"),
                 group.create_task(self.rulebook.watch(self.clock), name="rules watch"),
+                group.create_task(wiring.duty.watch(self.clock), name="who is on call"),
             ]
-            if wiring.reconciler is not None:
-                background.append(
-                    group.create_task(wiring.reconciler.run(), name="comparing with Alertmanager")
-                )
+            background += [
+                group.create_task(go_round(one, self.clock), name=one.name) for one in wiring.rounds()
+            ]
             runner, port = await wiring.open()
             self._open = True
             log.info("ready", listen=self.config.listen, port=port, rules=len(self.rulebook.rules.rules))

@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from responder.incident.severity import Severity
+from responder.parameters import ParameterError, kubernetes_namespace
 from responder.secrets import Secret
 
 
@@ -43,13 +44,33 @@ class AlertmanagerConfig(_Section, frozen=True, kw_only=True):
 
 
 class HeartbeatConfig(_Section, frozen=True, kw_only=True):
-    """A sign of life that is missed when it stops."""
+    """A sign of life that is missed when it stops.
+
+    An alert that ``match`` takes, or a request to ``/heartbeats/NAME``, must come within ``every`` and ``grace``; without
+    ``match`` only the request counts.
+    """
 
     name: str
     match: tuple[str, ...] = ()
     every: timedelta
+    grace: timedelta = timedelta(0)
     severity: Severity = Severity.P1
     service: str = "monitoring"
+
+
+class HeartbeatOutConfig(_Section, frozen=True, kw_only=True):
+    """Our own sign of life: a URL that is fetched while the daemon does its work."""
+
+    url: Secret
+    every: timedelta = timedelta(minutes=1)
+    timeout: timedelta = timedelta(seconds=5)
+
+
+class CanaryConfig(_Section, frozen=True, kw_only=True):
+    """How often an alert of our own takes the whole road (``0s``: never), and how long it may take."""
+
+    every: timedelta = timedelta(minutes=1)
+    timeout: timedelta = timedelta(seconds=30)
 
 
 class BasicAuth(_Section, frozen=True, kw_only=True):
@@ -109,11 +130,28 @@ class PostgresTarget(_Target, frozen=True, kw_only=True):
 
 
 class KubernetesTarget(_Target, frozen=True, kw_only=True):
-    """A cluster: a context of a kubeconfig, or the one that we run in."""
+    """A cluster: a context of a kubeconfig, or the one that we run in.
+
+    ``namespaces`` are the others that probes and actions may reach, since a label may choose one; ``*`` is any.
+    """
 
     context: str | None = None
     kubeconfig: str | None = None
     namespace: str
+    namespaces: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no namespace."""
+        try:
+            kubernetes_namespace(self.namespace, "namespace")
+            for one in self.namespaces:
+                kubernetes_namespace("any" if one == "*" else one, "namespaces")
+        except ParameterError as error:
+            raise ValueError(str(error)) from None
+
+    def reaches(self, namespace: str) -> bool:
+        """Whether probes and actions may look there."""
+        return namespace == self.namespace or not {namespace, "*"}.isdisjoint(self.namespaces)
 
 
 class PrometheusTarget(_Target, frozen=True, kw_only=True):
@@ -184,6 +222,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     archive: ArchiveConfig | None = None
     alertmanager: AlertmanagerConfig | None = None
     heartbeats: tuple[HeartbeatConfig, ...] = ()
+    heartbeat_out: HeartbeatOutConfig | None = None
+    canary: CanaryConfig = CanaryConfig()
     auth: AuthConfig = AuthConfig()
     channels: dict[str, ChannelSection] = {}
     targets: Targets = Targets()

@@ -37,6 +37,20 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(milliseconds=total)
 
 
+def rough_duration(duration: timedelta) -> str:
+    """A duration as a person says it, in its largest unit or two: ``40s``, ``7m``, ``2h10m``, ``3d``."""
+    seconds = max(int(duration.total_seconds()), 0)
+    if seconds < 120:
+        return f"{seconds}s" if seconds < 60 else "1m"
+    minutes = seconds // 60
+    if minutes < 60:
+        return f"{minutes}m"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h{minutes}m" if minutes and hours < 10 else f"{hours}h"
+    return f"{hours // 24}d"
+
+
 def format_duration(duration: timedelta) -> str:
     """Write a duration so that :func:`parse_duration` reads the same one; ``0s`` for none."""
     rest = round(duration / timedelta(milliseconds=1))

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-_PURPOSE = "ack"
 _LONGEST = 400  # characters; a link must fit into an SMS
 _MAC_BYTES = 16  # 128 bits
 
@@ -31,12 +30,17 @@ class ExpiredTokenError(BadTokenError):
 
 
 class AckClaim(msgspec.Struct, frozen=True, array_like=True):
-    """What a token says: this contact may acknowledge this incident until then (unix seconds)."""
+    """What a token says: this contact may acknowledge (or what else the purpose is) this until then (unix seconds)."""
 
     purpose: str
-    incident: str
+    subject: str
     contact: str
     expires: int
+
+    @property
+    def incident(self) -> str:
+        """The incident, where the purpose is to acknowledge it."""
+        return self.subject
 
 
 _ENCODE = msgspec.msgpack.Encoder()
@@ -44,15 +48,20 @@ _DECODE = msgspec.msgpack.Decoder(AckClaim)
 
 
 class AckTokens:
-    """Makes and reads the tokens of acknowledge links: signed, expiring, for one purpose and one person."""
+    """Makes and reads the tokens of links in messages: signed, expiring, for one purpose and one person."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, purpose: str = "ack") -> None:
         """``key``: 32 random bytes, the same on every replica."""
         self._key = key
+        self._purpose = purpose
 
-    def issue(self, incident: str, contact: str, now: datetime, lifetime: timedelta) -> str:
+    def for_purpose(self, purpose: str) -> AckTokens:
+        """Tokens for something else; none of one purpose is taken for another."""
+        return AckTokens(self._key, purpose)
+
+    def issue(self, subject: str, contact: str, now: datetime, lifetime: timedelta) -> str:
         """A token for a link, URL-safe."""
-        claim = AckClaim(_PURPOSE, incident, contact[:80], int((now + lifetime).timestamp()))
+        claim = AckClaim(self._purpose, subject, contact[:80], int((now + lifetime).timestamp()))
         payload = _ENCODE.encode(claim)
         return base64.urlsafe_b64encode(self._mac(payload) + payload).decode().rstrip("=")
 
@@ -76,7 +85,7 @@ class AckTokens:
             claim = _DECODE.decode(payload)
         except msgspec.DecodeError:
             raise BadTokenError("not a token of ours") from None
-        if claim.purpose != _PURPOSE:
+        if claim.purpose != self._purpose:
             raise BadTokenError("a token for something else")
         if now.timestamp() > claim.expires:
             raise ExpiredTokenError("its time is over")

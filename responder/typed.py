@@ -26,8 +26,8 @@ NODE_LIMIT = 500_000  # nodes visited in one value: aliases could make a small f
 def read(document: Document, node: yaml.Node, kind: Any, what: str) -> Any:
     """A node as a value of a type, or ``msgspec.UNSET`` after its problems were noted in the document.
 
-    Understood: structs, lists and tuples, dicts, optionals and unions of one struct, texts, numbers, booleans, enums,
-    durations, secrets, and types that read themselves from a text (``from_text``, which raises ``ValueError``).
+    Understood: structs, lists and tuples, dicts, optionals and unions of one struct or dict, texts, numbers, booleans,
+    enums, durations, secrets, and types that read themselves from a text (``from_text``, which raises ``ValueError``).
     """
     return _Reading(document).read(node, kind, what)
 
@@ -85,11 +85,11 @@ class _Reading:
         return self._made(node, kind, values, what) if good else msgspec.UNSET
 
     def _made(self, node: yaml.Node, kind: type[msgspec.Struct], values: dict[str, Any], what: str) -> Any:
-        """The struct; what its own check (``__post_init__``) says is a problem too."""
+        """The struct; its own ``__post_init__`` may refuse values that contradict each other."""
         try:
             return kind(**values)
         except ValueError as error:
-            return self._fail(node, f"{what}.{error}")
+            return self._fail(node, f"{what}: {error}")
 
     def _member(
         self, key: str, key_node: yaml.Node, value_node: yaml.Node, known: tuple[Any, ...], what: str
@@ -133,17 +133,22 @@ class _Reading:
         result, good = {}, True
         for key, key_node, value_node in self._document.items(node, what):
             name = key if key_kind is str else self._scalar(key_node, key_kind, what)
-            value = self.read(value_node, value_kind, f"{what}.{key}")
+            if value_kind is Secret and key.endswith("_file"):
+                name, value = key.removesuffix("_file"), self._secret_file(value_node, f"{what}.{key}")
+            else:
+                value = self.read(value_node, value_kind, f"{what}.{key}")
+            if name in result:
+                value = self._fail(key_node, f"{what}.{name}: give either the value or its _file form")
             good = good and name is not msgspec.UNSET and value is not msgspec.UNSET
             result[name] = value
         return result if good else msgspec.UNSET
 
     def _union(self, node: yaml.Node, kinds: tuple[Any, ...], what: str) -> Any:
-        """A scalar or a struct (or list), told apart by the form of the node."""
-        structs = [k for k in kinds if _is_struct(k)]
+        """A scalar, a struct or dict, or a list, told apart by the form of the node."""
+        mappings = [k for k in kinds if _is_struct(k) or (get_origin(k) or k) in (dict, Mapping)]
         lists = [k for k in kinds if (get_origin(k) or k) in (list, tuple)]
-        scalars = [k for k in kinds if k not in structs and k not in lists]
-        wanted = structs if isinstance(node, yaml.MappingNode) else (
+        scalars = [k for k in kinds if k not in mappings and k not in lists]
+        wanted = mappings if isinstance(node, yaml.MappingNode) else (
             lists if isinstance(node, yaml.SequenceNode) else scalars
         )  # fmt: skip
         if not wanted:

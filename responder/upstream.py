@@ -52,6 +52,8 @@ class Upstream:
         self._parts = parts
         self._book = Comparison(parts.store)
         section = parts.config.alertmanager
+        for change in Change:
+            parts.metrics.reconcile_changes.labels(str(change))
         self.peers = Alertmanagers(section, parts.session) if section else None
         self._silences = Silences(self.peers.peers) if self.peers else None
         self._senders = Senders(section, self._book) if section else None

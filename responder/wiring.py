@@ -2,43 +2,52 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Collection
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
-import aiohttp
-import msgspec
 import structlog
 from aiohttp import web
 
 from responder.actions.book import briefs
-from responder.clock import Clock
-from responder.config import Config
+from responder.calendars.fetch import fetch
+from responder.calendars.kept import Copies
+from responder.duty import Duty, DutyHooks, calendars_in
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outbox import Performer
 from responder.engine.outside import Elsewhere
 from responder.engine.store_desk import StoreDesk
+from responder.exposition import Exposition
 from responder.hands import Actions, Diagnosis, HandParts
+from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
 from responder.incident.facts import Fact
+from responder.incident.message import Contact
 from responder.incident.state import Incident
 from responder.intake.doubts import DoubtSettler
+from responder.intake.heartbeats import Heartbeats
 from responder.intake.intake import Intake
-from responder.metrics import Metrics
 from responder.paging.base import Channel
-from responder.paging.delivery import Delivery, Links
-from responder.rulebook import Rulebook
-from responder.signing import AckTokens
-from responder.store.charts import Charts
+from responder.paging.delivery import Delivery, DeliveryHooks, Links
+from responder.paging.null import NullChannel
+from responder.paging.reach import reach_of
+from responder.parts import Parts
+from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
-from responder.store.reading import Reader
-from responder.store.store import Store, Taken
+from responder.store.overrides import Overrides
+from responder.store.store import Taken
+from responder.store.verified import Verified
 from responder.targets.base import Toolbox
+from responder.targets.kubernetes import Clusters
 from responder.triage.performer import TriagePerformer
 from responder.upstream import Upstream, UpstreamParts
+from responder.vigil.rounds import Round
+from responder.vigils import VigilParts, Vigils
 from responder.web import WebParts, application
+from responder.web.credentials import WebhookCredentials
 from responder.web.webhook import Webhook
 
 log = structlog.get_logger(__name__)
@@ -53,24 +62,6 @@ _TRIAGE_SEATS = 64
 _ACTION_SEATS = 16
 
 
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is there before the engine: settings, rules, the store, the channels."""
-
-    config: Config
-    rulebook: Rulebook
-    metrics: Metrics
-    clock: Clock
-    chance: random.Random
-    store: Store
-    reader: Reader
-    charts: Charts
-    session: aiohttp.ClientSession
-    channels: Mapping[str, Channel]
-    tokens: AckTokens
-    open: Callable[[], bool]
-    """Whether the door is open: false while starting and stopping."""
-
-
 class Wiring:
     """The engine behind the webhook and the API, and the web server in front of it."""
 
@@ -79,40 +70,97 @@ class Wiring:
         self._config = parts.config
         self._metrics = parts.metrics
         self._rulebook = parts.rulebook
+        self._clusters = Clusters(parts.config.targets.kubernetes)
+        tools = Toolbox(
+            targets=parts.config.targets, session=parts.session, clusters=self._clusters, clock=parts.clock
+        )
         hands = HandParts(
-            tools=Toolbox(targets=parts.config.targets, session=parts.session, clock=parts.clock),
+            tools=tools,
             rulebook=parts.rulebook,
             store=parts.store,
             reader=parts.reader,
             charts=parts.charts,
             metrics=parts.metrics,
         )
+        self.duty = self._duty()
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
+        self._channels: dict[str, Channel] = {**parts.channels, NULL_CHANNEL: NullChannel()}
+        shared = ("config", "store", "reader", "session", "clock", "metrics")
         self._upstream = Upstream(
             UpstreamParts(
-                config=parts.config,
-                store=parts.store,
-                reader=parts.reader,
-                session=parts.session,
-                clock=parts.clock,
-                metrics=parts.metrics,
-                rules=lambda: self._rulebook.rules,
+                rules=lambda: self._rulebook.rules, **{name: getattr(parts, name) for name in shared}
             )
         )
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
+        heartbeats = Heartbeats(parts.config.heartbeats)
         self._intake = Intake(
-            self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics, met=self._upstream.met
+            self.commits,
+            parts.reader,
+            lambda: self._rulebook.rules,
+            self._metrics,
+            heartbeats,
+            met=self._upstream.met,
         )
-        self.reconciler = self._upstream.reconciler(self._intake, self.engine)
+        self._reconciler = self._upstream.reconciler(self._intake, self.engine)
+        self._credentials = WebhookCredentials(parts.config.auth.webhook)
+        self._vigils = self._watched(heartbeats)
+        self._exposition = Exposition(
+            parts.metrics, parts.rulebook, parts.reader, self._vigils, channels=parts.channels
+        )
+
+    def _watched(self, heartbeats: Heartbeats) -> Vigils:
+        parts = self._parts
+        return Vigils(
+            VigilParts(
+                config=parts.config,
+                rulebook=parts.rulebook,
+                metrics=parts.metrics,
+                clock=parts.clock,
+                store=parts.store,
+                reader=parts.reader,
+                session=parts.session,
+                engine=self.engine,
+                commits=self.commits,
+                heartbeats=heartbeats,
+                notices=self._intake.notices,
+            )
+        )
+
+    def rounds(self) -> tuple[Round, ...]:
+        """What is to be done at intervals, for ever, beside the engine."""
+        comparing = self._reconciler
+        if comparing is None:
+            return self._vigils.rounds()
+        own = Round(name="comparing with Alertmanager", every=comparing.pause, once=comparing.turn)
+        return (*self._vigils.rounds(), own)
+
+    def _duty(self) -> Duty:
+        parts = self._parts
+        hooks = DutyHooks(
+            reach=lambda: reach_of(self._rulebook.rules, parts.channels),
+            ready=self._metrics.set_ready,
+            calendars=self._metrics.set_calendars,
+        )
+        return Duty(
+            lambda: self._rulebook.rules,
+            Overrides(parts.store),
+            partial(fetch, parts.session),
+            Copies(calendars_in(Path(self._config.data_dir))),
+            hooks,
+        )
+
+    def _who_now(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+        return self.duty.who(names, self._parts.clock.now())
 
     async def close(self) -> None:
-        """End what probes are still under way; let another replica compare."""
+        """End what probes are still under way, let go of the clusters, and let another replica compare."""
+        if self._reconciler is not None:
+            await self._reconciler.stop()
         await self._diagnosis.close()
-        if self.reconciler is not None:
-            await self.reconciler.stop()
+        await self._clusters.close()
 
     def _engine(self) -> Engine:
         metrics, parts = self._metrics, self._parts
@@ -121,9 +169,9 @@ class Wiring:
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._dropped,
-            elsewhere=Elsewhere(holds=self._upstream.holds),
+            elsewhere=Elsewhere(on_call=self.duty.who, holds=self._upstream.holds),
         )
-        queues = {name: channel.concurrency for name, channel in parts.channels.items()}
+        queues = {name: channel.concurrency for name, channel in self._channels.items()}
         queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2, RunAction.QUEUE: _ACTION_SEATS}
         return Engine(
             parts.store,
@@ -139,8 +187,19 @@ class Wiring:
 
     def _dropped(self, effect: Effect, why: str) -> None:
         if isinstance(effect, SendMessage):
-            outcome = "expired" if why == "out of date" else "dropped"
-            self._metrics.pages.labels(effect.channel, outcome).inc()
+            self._observe_message(effect.channel, "expired" if why == "out of date" else "dropped")
+
+    def _observe_message(self, channel: str, outcome: str) -> None:
+        if channel != NULL_CHANNEL:  # the canary's: nobody was told anything
+            self._metrics.pages.labels(channel, outcome).inc()
+
+    def _contact(self, name: str, stands_for: str) -> Contact:
+        """By the rules in force when a message is sent."""
+        return self._rulebook.rules.contact(name, stands_for)
+
+    def _observe_provider(self, channel: str, up: bool) -> None:  # noqa: FBT001 - a callback's form
+        if channel != NULL_CHANNEL:
+            self._metrics.channel_up.labels(channel).set(up)
 
     def _performers(self) -> dict[type[Effect], Performer]:
         parts, config = self._parts, self._config
@@ -152,10 +211,14 @@ class Wiring:
             ),
         )
         delivery = Delivery(
-            parts.channels,
-            lambda: self._rulebook.rules.contacts,
+            self._channels,
+            self._contact,
             links,
-            observe=lambda channel, outcome: self._metrics.pages.labels(channel, outcome).inc(),
+            hooks=DeliveryHooks(
+                observe=self._observe_message,
+                up=self._observe_provider,
+                redact=self._rulebook.redact,
+            ),
             chance=self._parts.chance,
         )
         settler = DoubtSettler(parts.store, self._upstream.peers, self._took)
@@ -182,7 +245,7 @@ class Wiring:
 
     async def open(self) -> tuple[web.AppRunner, int]:
         """Listen; the runner and the port (which may have been 0 in the configuration)."""
-        webhook = Webhook(self._intake, self._metrics, self._config.auth.webhook, self._config.max_body_bytes)
+        webhook = Webhook(self._intake, self._metrics, self._credentials, self._config.max_body_bytes)
         app = application(self._web_parts(), webhook.handle)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         await runner.setup()
@@ -196,17 +259,25 @@ class Wiring:
             desk=self.desk,
             actions=self._actions.desk(self.desk),
             silences=self._upstream.desk(self.desk),
+            duty=self.duty,
             auth=self._config.auth,
             clock=self._parts.clock,
             external_url=self._config.external_url,
             tokens=self._parts.tokens,
             rules=lambda: self._rulebook.rules,
-            explain=self._rulebook.explain,
+            explain=lambda labels: self._rulebook.explain(labels, self._who_now),
             reload=self._reload,
             ready=self._is_ready,
-            metrics=self._expose,
+            metrics=self._exposition.text,
             slack=self._rulebook.slack_secrets(),
+            webhook=self._credentials,
+            beat=self._vigils.beat,
             chart=self._parts.charts.get,
+            channels=self._parts.channels,
+            codes=Codes(self._parts.store),
+            verified=Verified(self._parts.store),
+            redact=self._rulebook.redact,
+            page_outcome=self._observe_message,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:
@@ -219,20 +290,3 @@ class Wiring:
         except StoreError:
             return False
         return self._parts.open()
-
-    async def _expose(self, accept: str) -> tuple[bytes, str]:
-        """The metrics, with the store's counts as they are now (or as they last were, where it is away)."""
-        # A reload may have brought services: they too are shown at zero before their first incident.
-        rules = self._rulebook.rules
-        self._metrics.begin(rules.services, self._parts.channels, rules.actions)
-        try:
-            counts, depth = await self._parts.reader.gauges()
-        except StoreError:
-            self._metrics.store_up.set(False)
-        else:
-            self._metrics.store_up.set(True)
-            self._metrics.set_open(counts)
-            self._metrics.outbox_depth.set(depth)
-        self._metrics.reload_successful.set(self._rulebook.last_reload_ok)
-        self._metrics.reload_timestamp.set(self._rulebook.loaded_at.timestamp())
-        return self._metrics.expose(accept)

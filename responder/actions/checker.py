@@ -95,7 +95,7 @@ class ActionChecker:
         tools, effect, settings = self._tools, look.effect, look.known.settings
         ending: Ending = "effective" if helped else "ineffective"
         without = await tools.ledger.release(look.known.key(look.plan), effect.run, ending)
-        await tools.witness.write(effect, ending, look.now, f"{text} {after}".strip())
+        await tools.witness.write(effect, ending, look.now, f"{text} {after}".strip(), look)
         fact = ActionSettled(
             at=look.now, run=effect.run, effective=helped, text=text, after=after, without_effect=without,
             given_up=not helped and without >= settings.give_up_after,

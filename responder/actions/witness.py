@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Protocol
 
-from responder.actions.gates import Passage
+from responder.actions.base import Plan
+from responder.actions.book import Known
 from responder.incident.audit import AuditEntry
 from responder.incident.effects import CheckAction, RunAction
 from responder.store.audit import Audit
@@ -14,6 +16,20 @@ from responder.text import one_line
 _TEXT_LIMIT = 400
 #: What is no outcome of its own, but the note before one.
 _BEGINNING = "performing"
+
+
+class On(Protocol):
+    """What a run is on: an action, and the object that its plan names."""
+
+    @property
+    def known(self) -> Known:
+        """The action."""
+        ...
+
+    @property
+    def plan(self) -> Plan:
+        """What it does to what."""
+        ...
 
 
 class Witness:
@@ -32,19 +48,18 @@ class Witness:
         return one_line(self._redact(text), _TEXT_LIMIT)
 
     async def write(
-        self,
-        effect: RunAction | CheckAction,
-        event: str,
-        at: datetime,
-        text: str,
-        passage: Passage | None = None,
+        self, effect: RunAction | CheckAction, event: str, at: datetime, text: str, on: On | None = None
     ) -> None:
-        """An entry about a run. Raises ``StoreError``: what cannot be written down is not done."""
+        """An entry about a run, and the object that it is ``on``.
+
+        Raises:
+            StoreError: what cannot be written down is not done.
+        """
         entry = AuditEntry(
             number=0, at=at, event=event, by=effect.by if isinstance(effect, RunAction) else "",
             incident=effect.incident, run=effect.run, action=effect.name,
-            target=f"{passage.known.kind}/{passage.known.settings.target}" if passage is not None else "",
-            object=passage.plan.object if passage is not None else "", text=self.clean(text),
+            target=f"{on.known.kind}/{on.known.settings.target}" if on is not None else "",
+            object=on.plan.object if on is not None else "", text=self.clean(text),
         )  # fmt: skip
         await self._audit.append(entry)
         if event != _BEGINNING:

@@ -53,6 +53,17 @@ async def fetch(session: aiohttp.ClientSession, source: CalendarSource, known: V
         raise CalendarError(unreachable("the calendar", error)) from None
 
 
+async def fetch_offline(source: CalendarSource, known: Version) -> Fetched | None:
+    """A file; a feed is left to the daemon.
+
+    Raises:
+        CalendarError: for every feed, and for a file that cannot be read.
+    """
+    if source.file is None:
+        raise CalendarError("feeds are not fetched by this command; a daemon is asked with --url")
+    return await asyncio.to_thread(_from_file, Path(source.file), known)
+
+
 def _from_file(path: Path, known: Version) -> Fetched | None:
     try:
         found = path.stat()

@@ -84,3 +84,13 @@ class Copies:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+class LookedAt(Copies):
+    """The copies of a daemon as a command sees them: nothing is written or dropped."""
+
+    async def save(self, name: str, source: CalendarSource, copy: Copy) -> None:
+        """Not for us."""
+
+    async def prune(self, sources: Mapping[str, CalendarSource]) -> None:
+        """Not for us."""

@@ -1,4 +1,4 @@
-"""The command line: ``responder serve``, ``demo``, ``check``, ``explain``, and those that call a daemon."""
+"""The command line: one module of this folder for each command."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable, Sequence
 
 from responder.cli import actions as actions_command
+from responder.cli import channels as channels_command
 from responder.cli import check as check_command
 from responder.cli import demo as demo_command
 from responder.cli import explain as explain_command
 from responder.cli import incidents as incidents_command
+from responder.cli import schedules as schedules_command
 from responder.cli import serve as serve_command
 
 
@@ -20,14 +22,17 @@ def parser() -> argparse.ArgumentParser:
         prog="responder", description="Alertmanager's alerts in, enriched pages out."
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (
+    modules = (
         serve_command,
         demo_command,
         check_command,
         explain_command,
         incidents_command,
+        schedules_command,
         actions_command,
-    ):
+        channels_command,
+    )
+    for module in modules:
         module.add_parser(commands)
     return top
 

@@ -1,20 +1,29 @@
-"""``responder check``: configuration and rule files, offline; one line per finding."""
+"""``responder check``: configuration and rule files, offline; one line per finding. ``--schedules`` looks ahead."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from responder.catalogue import catalogue
+from responder.cli.client import clean
+from responder.cli.offline import Known, calendar_lines, judge, moment, now
 from responder.config import Config
 from responder.config_load import ConfigError, load_config, with_a_channel
 from responder.documents import Problem
-from responder.rulebook import surroundings_of
+from responder.duty import READY_FOR
+from responder.oncall.readiness import Trouble
+from responder.rulebook import surroundings_of, timing_of
+from responder.rules.compile import Compiled
 from responder.rules.load import Surroundings, load
+
+_USAGE = 2
 
 
 def add_parser(commands: Any) -> None:
@@ -24,21 +33,56 @@ def add_parser(commands: Any) -> None:
     command.add_argument(
         "rules", nargs="*", metavar="RULES", help="rule files or folders; else those of the config"
     )
+    command.add_argument(
+        "--schedules",
+        action="store_true",
+        help="whether somebody who can be reached is on call at every level",
+    )
+    command.add_argument(
+        "--days", type=_days, metavar="N", help="how far to look (with --schedules; default: 14)"
+    )
+    command.add_argument("--at", type=moment, metavar="TIME", help="from this time on (with --schedules)")
     command.set_defaults(run=run)
+
+
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:4]) <= 366:
+        raise argparse.ArgumentTypeError(f"expected 1 to 366 days, got {text!r}")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print every finding; 0 where there is no error."""
+    if not args.schedules and (args.days or args.at):
+        print("responder check: --days and --at go with --schedules", file=sys.stderr)
+        return _USAGE
     problems, config = _configuration(args.config)
     paths = tuple(args.rules) or (config.rules if config else ())
+    raw = None
     if paths:
-        problems += load(paths, _around(config, known=args.config is not None)).problems
+        loaded = load(paths, _around(config, known=args.config is not None))
+        problems, raw = problems + loaded.problems, loaded.raw
     for problem in problems:
         print(problem)
     errors = sum(problem.level == "error" for problem in problems)
     warnings = len(problems) - errors
+    if args.schedules and config and raw:
+        length = timedelta(days=args.days or READY_FOR.days)
+        known, found = judge(config, Compiled(raw, timing_of(config)), args.at or now(), length)
+        stale = [line for state in known.calendars for line in calendar_lines(state)]
+        for line in [*(_line(known, one) for one in found), *(f"schedules: warning: {one}" for one in stale)]:
+            print(clean(line))
+        errors, warnings = errors + len(found), warnings + len(stale)
     print(f"{errors} error(s), {warnings} warning(s)")
     return 1 if errors else 0
+
+
+def _line(known: Known, trouble: Trouble) -> str:
+    """One trouble by its dates, on the wall of the schedule that it is about."""
+    schedule = known.roster.schedules.get(trouble.name)
+    start, end = (at.astimezone(schedule.zone if schedule else UTC) for at in (trouble.start, trouble.end))
+    where = f"{trouble.service} {trouble.level}".strip()
+    return f"schedules: error: {start:%F %R %Z} to {end:%F %R %Z}: {where}: {trouble.text}"
 
 
 def _configuration(path: str | None) -> tuple[tuple[Problem, ...], Config | None]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from responder.cli.loading import configuration, rules_of
-from responder.rules.explain import as_text
+from responder.cli.offline import known, moment, now
+from responder.duty import people_behind
+from responder.rules.explain import as_text, explain
 
 _USAGE = 2
 
@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:
     command = commands.add_parser("explain", help="which rule takes an alert, who is paged when, and why")
     command.add_argument("--config", metavar="FILE", help="responder.yaml")
     command.add_argument(
-        "--at", metavar="TIME", help="as of this time (RFC 3339); contacts do not rotate yet"
+        "--at", type=moment, metavar="TIME", help="who is on call as of this time (RFC 3339)"
     )
     command.add_argument("--json", action="store_true", help="as JSON")
     command.add_argument("labels", nargs="+", metavar="label=value")
@@ -34,20 +34,11 @@ def run(args: argparse.Namespace) -> int:
     if bad:
         print(f"responder explain: expected label=value, got {bad[0]!r}", file=sys.stderr)
         return _USAGE
-    if args.at is not None and not _is_time(args.at):
-        print(f"responder explain: --at: expected an RFC 3339 time, got {args.at!r}", file=sys.stderr)
-        return _USAGE
-    config = configuration(args.config)
-    rules = rules_of(config) if config else None
-    if rules is None:
+    found = known(args.config, args.at)
+    if found is None:
         return 1
-    explanation = rules.explain({name: value for name, _, value in pairs})
+    labels = {name: value for name, _, value in pairs}
+    at = args.at or now()
+    explanation = explain(found.rules, labels, lambda names: people_behind(found.roster, names, at))
     print(msgspec.json.encode(explanation).decode() if args.json else as_text(explanation))
     return 0
-
-
-def _is_time(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        return False

@@ -132,6 +132,13 @@ def show(args: argparse.Namespace, client: Client) -> int:
     return tell(args, one, "\n".join(lines))
 
 
+def _run_line(run: Any) -> str:
+    gate = f" ({run['gate']})" if run["gate"] else ""
+    change = f": {run['before']} -> {run['after']}" if run["before"] and run["after"] else ""
+    what = f"{run['requested_at'][11:19]} {run['name']} ({run['kind']}) by {run['by']}: {run['status']}{gate}"
+    return f"  {what}: {run['text']}{change}"
+
+
 def _people(one: Any) -> list[str]:
     """Who was reached, level by level."""
     lines = []

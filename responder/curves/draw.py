@@ -22,7 +22,7 @@ from PIL import Image
 
 from responder.curves.picture import Picture
 from responder.curves.series import Series, Threshold, Window
-from responder.curves.words import with_unit
+from responder.curves.words import round_in, with_unit
 
 # A matplotlibrc in the working directory changes nothing here, and no text is ever read as a formula.
 mpl.rcdefaults()
@@ -44,7 +44,7 @@ _ROW = 0.118
 _TICKS = (
     60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600,
 )  # fmt: skip
-_TICKS_AT_MOST = 6
+_TICK_ROOM = 140  # pixels for a time under the curves
 _MISSING = "\u25a1"  # what stands for a character that the font does not have
 _HALO = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
 
@@ -77,10 +77,10 @@ def _compressed(canvas: Any) -> bytes:
 
 
 def _frame(axes: Axes, picture: Picture) -> None:
-    ticks, form = _times(picture.window, _TICKS_AT_MOST if len(picture.lines) < 2 else _TICKS_AT_MOST - 2)
+    width = axes.get_position().width * WIDTH
+    ticks, form = _times(picture.window, int(width // _TICK_ROOM), _TICK_ROOM / 2 / width)
     axes.set_xlim(picture.window.start, picture.window.end)
     axes.set_xticks(ticks, [_time(at, form, first=at == ticks[0]) for at in ticks])
-    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _value(_tidy(value), picture.unit)))
     axes.tick_params(labelsize=_MEDIUM, colors=_PALE, length=0)
     axes.grid(visible=True, color="#e3e6ea", linewidth=0.8)
@@ -95,12 +95,12 @@ def _tidy(value: float) -> float:
     return float(f"{value:.9g}")
 
 
-def _times(window: Window, most: int) -> tuple[list[float], str]:
-    """Round times in UTC, none of them at the edges, and how they are written."""
+def _times(window: Window, most: int, edge: float) -> tuple[list[float], str]:
+    """At most so many round times in UTC, none in that share at the edges, and how they are written."""
     length = window.end - window.start
     step = next((one for one in _TICKS if length / one <= most), _TICKS[-1])
-    first = math.ceil((window.start + 0.05 * length) / step) * step
-    last = window.end - 0.04 * length
+    first = math.ceil((window.start + edge * length) / step) * step
+    last = window.end - edge / 2 * length
     form = "%H:%M" if length <= 86_400 else "%d %b" if step >= 86_400 else "%a %H:%M"
     return [float(at) for at in range(first, math.floor(last) + 1, step)], form
 
@@ -156,7 +156,11 @@ def _heights(axes: Axes, picture: Picture) -> None:
     if 0 <= low < high / 2:
         low = 0.0
     room = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
-    axes.set_ylim(low if low == 0.0 and high > 0 else low - room, high + room)
+    bottom, top = low if low == 0.0 and high > 0 else low - room, high + room
+    axes.set_ylim(bottom, top)
+    grain = round_in(max(abs(bottom), abs(top)), picture.unit)
+    ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(bottom / grain, top / grain)
+    axes.set_yticks([tick * grain for tick in ticks if bottom <= tick * grain <= top])
 
 
 def _marks(axes: Axes, picture: Picture) -> None:

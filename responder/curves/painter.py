@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +56,12 @@ class Painter:
 
 
 def _drawn(picture: Picture) -> bytes:
-    """In the painter's thread. matplotlib is loaded by who draws, and by nobody else."""
+    """In the painter's thread. matplotlib is loaded by who draws, and by nobody else.
+
+    It keeps its list of fonts in the user's cache folder (``MPLCONFIGDIR``), or else in a temporary one; where neither
+    can be written to, as on a read-only disk, there are no pictures. That it looks for fonts is no news for our log.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     from responder.curves.draw import png  # noqa: PLC0415 - half a second and 50 MB, for the first picture only
 
     return png(picture)

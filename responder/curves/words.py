@@ -60,6 +60,16 @@ def with_unit(value: float, unit: str) -> str:
             return f"{number(value)} {unit}".rstrip()
 
 
+def round_in(size: float, unit: str) -> float:
+    """What values of that size are round numbers of: a GiB, an hour, or one."""
+    steps: Sequence[float] = ()
+    if unit == "bytes":
+        steps = [step for step, _ in _BINARY]
+    elif unit == "seconds" and size < _AGES:
+        steps = (86_400, 3_600, 60)
+    return next((step for step in steps if size >= 2 * step), 1.0)
+
+
 def _seconds(value: float) -> str:
     if abs(value) >= _AGES:
         return f"{number(value)} s"
@@ -92,9 +102,9 @@ def sparkline(series: Series, window: Window, width: int = _SPARKS) -> str:
 
 
 def _block(value: float, low: float, high: float) -> str:
-    if high <= low:
-        return _BLOCKS[0]
-    return _BLOCKS[min(int((value - low) / (high - low) * len(_BLOCKS)), len(_BLOCKS) - 1)]
+    height = high / 2 - low / 2  # by halves: the largest numbers are further apart than any number says
+    share = (value / 2 - low / 2) / height if height > 0 else 0.0
+    return _BLOCKS[min(int(share * len(_BLOCKS)), len(_BLOCKS) - 1)]
 
 
 def names(series: Sequence[Series]) -> list[str]:

@@ -30,7 +30,7 @@ class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag_field="effect"):
 class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
     """Tell one person over one channel; dropped where it is no longer ``wanted`` when its turn comes.
 
-    ``round`` is the round of a page: a later one to the same person over the same channel takes its place.
+    ``round`` is the round of a page: a later one to the same person over the same channel takes a reminder's place.
     """
 
     kind: MessageKind

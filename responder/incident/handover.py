@@ -101,7 +101,7 @@ def _standing(incident: Incident) -> str:
             reached = [f"{reach.level} {reach.contact}" for reach in incident.episode.reached]
             waiting = waiting_for(incident)
             paged = f"paged {', '.join(reached)}" if reached else "nobody paged yet"
-            each = f"; {', '.join(waiting)} have to acknowledge" if waiting else ""
+            each = f"; still to acknowledge: {', '.join(waiting)}" if waiting else ""
             return f"{paged}; respond by {_time(incident.respond_by)}{each}"
         case Acknowledged(by=by, at=at, snoozed_until=None):
             return f"acknowledged by {by} at {_time(at)}{_assigned(incident)}"

@@ -33,7 +33,10 @@ class Wanted(StrEnum):
 
 
 class IncidentBrief(msgspec.Struct, frozen=True, kw_only=True):
-    """The incident as a page shows it. All text is bounded and free of control characters, but not escaped."""
+    """The incident as a page shows it. All text is bounded and free of control characters, but not escaped.
+
+    The title of a ``drill`` says so.
+    """
 
     id: str
     title: str
@@ -46,6 +49,7 @@ class IncidentBrief(msgspec.Struct, frozen=True, kw_only=True):
     firing: int = 0
     labels: dict[str, str] = {}
     runbook: str | None = None
+    drill: bool = False
 
 
 class OfferBrief(msgspec.Struct, frozen=True, kw_only=True):

@@ -162,7 +162,10 @@ class TriageStatus(StrEnum):
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is known of one incident and needed to decide."""
+    """Everything that is known of one incident and needed to decide.
+
+    A ``drill`` goes the whole way in earnest and counts in no report; the ``canary`` is seen by nobody.
+    """
 
     id: str
     key: str
@@ -183,6 +186,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     offers: tuple[str, ...] = ()
     automatic: tuple[str, ...] = ()
     raises: tuple[Raise, ...] = ()
+    drill: bool = False
+    canary: bool = False
     actions: tuple[ActionRun, ...] = ()
     actions_asked: int = 0
     muted: tuple[Hold, ...] = ()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 import msgspec
 import structlog
 
 from responder.alerts import Alert, AlertStatus, fingerprint
-from responder.incident.opening import Opening
+from responder.intake.heartbeats import Heartbeats
+from responder.intake.notices import Notices, opening_of
 from responder.intake.senders import LISTED, signed
 from responder.intake.webhook import Decoded, ends_ms, starts_ms
 from responder.metrics import Metrics
 from responder.rules.model import RuleSet, Verdict
-from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.reading import Reader
 from responder.store.store import AlertWrite
@@ -22,11 +21,8 @@ from responder.store.store import AlertWrite
 log = structlog.get_logger(__name__)
 
 #: Outcomes of ``ingest.lua`` that changed something.
-CHANGES = frozenset("narq")
-_ENCODE = msgspec.json.Encoder()
+CHANGES = frozenset("narqb")
 _OPENINGS_KEPT = 10_000
-#: Our own notices have no beginning of their own; a fixed one makes a repeated notice a duplicate.
-_SINCE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +43,15 @@ class Intake:
         reader: Reader,
         rules: Callable[[], RuleSet],
         metrics: Metrics,
+        heartbeats: Heartbeats,
         *,
         met: Callable[[Decoded], None] = lambda _: None,
     ) -> None:
         """``met`` hears of every body that was read."""
         self._met = met
         self._commits = commits
+        self._beats_of = heartbeats.of if heartbeats.by_name else None
+        self.notices = Notices(commits, rules)
         self._reader = reader
         self._rules = rules
         self._metrics = metrics
@@ -67,16 +66,18 @@ class Intake:
         """
         self._met(body)
         rules = self._rules()
-        writes = [self._write(alert, signed(raw, body.sender), rules) for alert, raw in body.good]
-        firing = sum(write[1] == "F" for write in writes)
-        self._received[AlertStatus.FIRING].inc(firing)
-        self._received[AlertStatus.RESOLVED].inc(len(writes) - firing)
+        beats: dict[str, AlertWrite] = {}
+        writes = [self._write(alert, signed(raw, body.sender), rules, beats) for alert, raw in body.good]
+        resolved = sum(write[1] == "R" for write in writes)
+        self._received[AlertStatus.FIRING].inc(len(writes) - resolved)
+        self._received[AlertStatus.RESOLVED].inc(resolved)
+        writes += beats.values()
         quarantined = [await self.quarantine(bad.raw, bad.reason) for bad in body.bad]
         if body.truncated:
             self._metrics.alerts_truncated.inc(body.truncated)
-            writes.append(self._notice("ResponderAlertsTruncated", _truncated_text(body)))
+            writes.append(self.notices.write("ResponderAlertsTruncated", _truncated_text(body)))
         if body.bad:
-            writes.append(self._notice("ResponderAlertQuarantined", _quarantined_text(body)))
+            writes.append(self.notices.write("ResponderAlertQuarantined", _quarantined_text(body)))
         taken = await self._commits.submit(writes) if writes else None
         outcomes = taken.outcomes[: len(body.good)] if taken else ""
         changed = sum(letter in CHANGES for letter in outcomes)
@@ -94,9 +95,11 @@ class Intake:
         """Whether there is room for new alerts."""
         return not self._commits.full
 
-    def found(self, alert: Alert, raw: str) -> AlertWrite:
-        """How an alert is written that was found in Alertmanager's list."""
-        return self._write(alert, signed(raw, LISTED), self._rules())
+    def found(self, alert: Alert, raw: str) -> AlertWrite | None:
+        """How an alert is written that was found in Alertmanager's list; one that is a sign of life has to come."""
+        if self._beats_of is not None and self._beats_of(alert.labels):
+            return None
+        return self._write(alert, signed(raw, LISTED), self._rules(), {})
 
     async def quarantine(self, raw: bytes, reason: str) -> int:
         """Keep what could not be read, once per distinct content; how often it has been seen."""
@@ -106,17 +109,14 @@ class Intake:
             log.warning("quarantined", reason=reason, size=len(raw))
         return seen
 
-    async def refused(self, alertname: str, text: str) -> None:
-        """Something was refused as a whole: that is seen as an incident of our own, once."""
-        try:
-            await self._commits.submit([self._notice(alertname, text)])
-        except StoreError as error:
-            log.warning("refusal not recorded", alertname=alertname, error=str(error))
-
-    def _write(self, alert: Alert, raw: str, rules: RuleSet) -> AlertWrite:
+    def _write(self, alert: Alert, raw: str, rules: RuleSet, beats: dict[str, AlertWrite]) -> AlertWrite:
+        """What is written of an alert; where it is a sign of life, that goes into ``beats``."""
         name = alert.fingerprint or fingerprint(alert.labels)
         if alert.status is AlertStatus.RESOLVED:
             return (name, "R", starts_ms(alert), ends_ms(alert), 4, "", "", "")
+        if self._beats_of is not None and (watches := self._beats_of(alert.labels)):
+            beats.update((watch.key, watch.beat) for watch in watches)
+            return (name, "T", starts_ms(alert), 0, 4, "", "", "")
         verdict = rules.match(alert.labels)
         if verdict.unmatched:
             self._metrics.alerts_unmatched.inc()
@@ -130,31 +130,8 @@ class Intake:
         if known is None:
             if len(self._openings) >= _OPENINGS_KEPT:
                 self._openings.clear()
-            opening = Opening(
-                rule=verdict.rule,
-                service=verdict.service,
-                service_label=verdict.service_label,
-                severity=verdict.severity,
-                runbook=verdict.runbook,
-                group=verdict.group,
-            )
-            known = self._openings[verdict] = _ENCODE.encode(opening).decode()
+            known = self._openings[verdict] = opening_of(verdict)
         return known
-
-    def _notice(self, alertname: str, text: str) -> AlertWrite:
-        """An alert of our own; it goes the ordinary road, and the same notice again is a duplicate."""
-        labels = {"alertname": alertname, "service": "responder"}
-        alert = Alert(
-            fingerprint=fingerprint(labels),
-            status=AlertStatus.FIRING,
-            labels=labels,
-            annotations={"summary": text},
-            starts_at=_SINCE,
-        )
-        verdict = self._rules().own(labels)
-        raw = _ENCODE.encode(alert).decode()
-        rank = verdict.severity.rank
-        return (alert.fingerprint, "F", starts_ms(alert), 0, rank, verdict.key, self._opening(verdict), raw)
 
 
 def _truncated_text(body: Decoded) -> str:

@@ -47,7 +47,7 @@ _MEMBERS_AT_ONCE = 100_000
 _QUIET_FOR = timedelta(hours=1)
 #: A replica that died is taken over when its lease ends: this, and the time that a look may take. Renewed at each turn.
 _LEASE = timedelta(seconds=15)
-_TURN = 5.0  # seconds
+_TURN = timedelta(seconds=5)
 #: Prometheus sends an alert again after a minute, and has Alertmanager keep it for four.
 _SENT_AGAIN_WITHIN = timedelta(minutes=2)
 #: Inhibitions that no look confirms are believed for at least so long.
@@ -95,22 +95,20 @@ class Reconciler:
         self._last_at: datetime | None = None
         self._leading = False
         self._stopped = False
+        self._due_at = 0.0
 
-    async def run(self) -> None:
-        """For ever; cancelled at the end."""
-        every = self._parts.config.reconcile_every.total_seconds()
-        clock, due_at = asyncio.get_running_loop().time, 0.0
-        while True:
-            due = clock() >= due_at
-            if due:
-                due_at = clock() + every
-            try:
-                await self.once(due=due)
-            except StoreError as error:
-                log.warning("not compared with Alertmanager: the store does not answer", error=str(error))
-            except Exception:  # a mistake of ours in here must not end the daemon: its metric goes stale
-                log.exception("comparing with Alertmanager failed")
-            await self._parts.clock.sleep(min(every, _TURN))
+    @property
+    def pause(self) -> timedelta:
+        """How long after a turn the next one is."""
+        return min(self._parts.config.reconcile_every, _TURN)
+
+    async def turn(self) -> None:
+        """Renew the lease, or take it over; and look, where the time has come."""
+        now = asyncio.get_running_loop().time()
+        due = now >= self._due_at
+        if due:
+            self._due_at = now + self._parts.config.reconcile_every.total_seconds()
+        await self.once(due=due)
 
     async def once(self, *, due: bool = True) -> bool:
         """One turn, with a look where it is ``due``; whether this replica is the one that compares.

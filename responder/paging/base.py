@@ -10,8 +10,9 @@ import aiohttp
 import msgspec
 
 from responder.clock import Clock
-from responder.incident.message import Contact, Message, Receipt
+from responder.incident.message import Contact, Message, MessageKind, Receipt
 from responder.registry import Registry
+from responder.store.codes import CodedPage
 
 
 class ChannelError(Exception):
@@ -31,16 +32,29 @@ async def _no_chart(_digest: str) -> bytes | None:
     return None
 
 
-class ChannelTools(msgspec.Struct, frozen=True, kw_only=True):
-    """What every channel is given: one shared HTTP session (closed by its owner) and the clock.
+class ReplyCodes(Protocol):
+    """Short codes that a person can type: each is bound to one page and to the number it was sent to."""
 
-    ``chart`` answers the picture (PNG, at most 200 kB) of a finding by its digest, or ``None``, within a second; it
-    raises nothing.
+    async def issue(self, number: str, to: CodedPage) -> str:
+        """The code of a page for this number, the same whenever it is asked for. Raises ``StoreError``."""
+        ...
+
+    async def find(self, number: str, code: str) -> CodedPage | None:
+        """What a code from this number stands for; ``None`` for one that it was not given. Raises ``StoreError``."""
+        ...
+
+
+class ChannelTools(msgspec.Struct, frozen=True, kw_only=True):
+    """What every channel is given: one shared HTTP session (closed by its owner), the clock, our own address.
+
+    ``codes`` makes the short codes of text messages; ``None`` outside of the daemon. ``chart`` answers the picture (PNG,
+    at most 200 kB) of a finding by its digest, or ``None``, within a second; it raises nothing.
     """
 
     session: aiohttp.ClientSession
     clock: Clock
     external_url: str
+    codes: ReplyCodes | None = None
     chart: Callable[[str], Awaitable[bytes | None]] = _no_chart
 
 
@@ -54,6 +68,8 @@ class Channel(Protocol):
     Settings: ClassVar[type[msgspec.Struct]]
     #: Sends that may be under way at once over one channel.
     concurrency: ClassVar[int]
+    #: The kind of address in a contact that it uses (``email``, ``phone``); empty where it needs none.
+    address_kind: ClassVar[str]
 
     def __init__(self, name: str, settings: msgspec.Struct, tools: ChannelTools) -> None: ...
 
@@ -62,7 +78,9 @@ class Channel(Protocol):
         ...
 
     async def send(self, message: Message, contact: Contact, page: Receipt) -> Receipt:
-        """Deliver a message; ``page`` is the receipt of the page that it follows (empty for a page itself).
+        """Deliver a message; ``page`` is the receipt of the page that it follows.
+
+        For a page or a reminder that is the last page before it to this contact over this channel; empty for the first.
 
         Raises:
             ChannelError: where it was not delivered, or that is not known.
@@ -75,3 +93,15 @@ class Channel(Protocol):
 
 
 CHANNELS: Registry[Channel] = Registry("channel")
+
+_PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
+
+
+def asks(message: Message) -> bool:
+    """Whether the message asks somebody to answer: a page that nobody has taken, or a reminder to who has."""
+    return message.kind in _PAGES and message.incident.state in ("triggered", "acknowledged")
+
+
+def asks_again(message: Message) -> bool:
+    """Whether it asks who has acknowledged whether they are still at work: acknowledging once more says so."""
+    return message.kind is MessageKind.REMINDER and message.incident.state == "acknowledged"

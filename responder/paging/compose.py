@@ -13,7 +13,7 @@ from responder.incident.finding import FINDING_ORDER, Finding
 from responder.incident.message import IncidentBrief, Message, MessageKind, OfferBrief, Wanted
 from responder.incident.outlook import paged_anew_at
 from responder.incident.state import Acknowledged, Incident
-from responder.text import block
+from responder.text import block, one_line
 
 SUMMARY_LIMIT = 1_500
 FINDINGS_SHOWN = 20
@@ -53,7 +53,7 @@ def bare(incident: Incident, effect: SendMessage, words: Words) -> Message:
         attempt=words.attempt,
         respond_by=incident.respond_by,
         sent_at=words.sent_at,
-        summary=f"{incident.severity} {incident.service}: {incident.title}",
+        summary=f"{incident.severity} {incident.service}: {titled(incident)}",
         ack_url=words.ack_url,
         by=effect.by,
     )
@@ -63,7 +63,7 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
     """The incident as a page shows it."""
     return IncidentBrief(
         id=incident.id,
-        title=incident.title,
+        title=titled(incident),
         severity=incident.severity,
         service=incident.service,
         state=str(incident.state_name),
@@ -73,7 +73,28 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
         firing=incident.totals.firing_now,
         labels=incident.labels,
         runbook=incident.runbook,
+        drill=incident.drill,
     )
+
+
+_LEADS = {
+    MessageKind.REMINDER: "STILL OPEN ",
+    MessageKind.UPDATE: "Update ",
+    MessageKind.ACKNOWLEDGED: "Acknowledged ",
+    MessageKind.RESOLVED: "Resolved ",
+}
+
+
+def headline(message: Message, limit: int) -> str:
+    """One line for a title or a lock screen: what has happened, severity, service and what is broken."""
+    incident = message.incident
+    lead = _LEADS.get(message.kind, "")
+    return one_line(f"{lead}{incident.severity} {incident.service}: {incident.title}", limit)
+
+
+def titled(incident: Incident) -> str:
+    """The title, which says first of all that a drill is one: every channel shows it."""
+    return f"DRILL: {incident.title}" if incident.drill else incident.title
 
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -97,7 +118,7 @@ def chart_url(finding: Finding, external_url: str) -> str:
 
 def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str]:
     lines = [
-        f"{incident.severity} {incident.service}: {incident.title}",
+        f"{incident.severity} {incident.service}: {titled(incident)}",
         _since(incident, now),
         _next(incident, effect),
     ]
@@ -108,6 +129,8 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
             lines.insert(1, f"Paged anew: {incident.episode.cause}")
         if incident.summary:
             lines.append(f"Runbook {incident.runbook}: {incident.summary}")
+        if incident.drill:
+            lines.insert(1, "This is a DRILL: nothing is broken. Acknowledge it as you would in earnest.")
     return [line for line in lines if line]
 
 

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import structlog
 
 from responder.engine.outbox import Done, back_off, failed
+from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageDelayed, MessageDelivered
 from responder.incident.message import Contact, Message, MessageKind, OfferBrief, Receipt
 from responder.incident.state import Incident
 from responder.paging.base import Channel, ChannelError
 from responder.paging.compose import Words, bare, compose
+from responder.paging.health import Health
 from responder.store.loaded import Attempt
 from responder.text import one_line
 
 log = structlog.get_logger(__name__)
 
 LONGEST_WAIT = timedelta(minutes=1)
-_ASKS = frozenset({MessageKind.PAGE, MessageKind.REMINDER, MessageKind.UPDATE})
+SEND_LIMIT = 9.0  # seconds for all that a channel does for one message; the engine's limit is above it
+#: A channel that is known to be down is left aside for so long, and then tried.
+ASIDE = timedelta(seconds=1)
+_PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
+_ASKS = _PAGES | {MessageKind.UPDATE}
 
 
 class Links(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,24 +44,34 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
     offers: Callable[[Incident], tuple[OfferBrief, ...]] = lambda _: ()
 
 
+class DeliveryHooks(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is told of attempts: the channel and the outcome of each; whether it is up; and what blanks secrets."""
+
+    observe: Callable[[str, str], object]
+    up: Callable[[str, bool], object]
+    redact: Callable[[str], str]
+
+
 class Delivery:
     """The channels of this process and who can be reached over them."""
 
     def __init__(
         self,
         channels: Mapping[str, Channel],
-        contacts: Callable[[], Mapping[str, Contact]],
+        contact_of: Callable[[str, str], Contact],
         links: Links,
         *,
-        observe: Callable[[str, str], None],
+        hooks: DeliveryHooks,
         chance: random.Random,
     ) -> None:
-        """``observe`` is told the channel's name and the outcome of each attempt."""
         self._channels = channels
-        self._contacts = contacts
+        self._contact_of = contact_of
         self._links = links
-        self._observe = observe
+        self._hooks = hooks
         self._chance = chance
+        self._health = Health()
+        for name in channels:
+            hooks.up(name, True)
 
     async def perform(self, attempt: Attempt) -> Done:
         """One attempt at one message."""
@@ -62,7 +79,7 @@ class Delivery:
         if not isinstance(effect, SendMessage):
             raise TypeError(f"expected SendMessage, got {type(effect).__name__}")
         channel = self._channels.get(effect.channel)
-        contact = self._contacts().get(effect.contact, Contact(name=effect.contact))
+        contact = self._contact_of(effect.contact, _stands_for(effect, attempt.snapshot))
         if channel is None:
             return self._refused(effect, attempt, f"channel {effect.channel} is not configured")
         if not channel.reaches(contact):
@@ -71,14 +88,25 @@ class Delivery:
             )
         if attempt.snapshot is None:
             return self._refused(effect, attempt, "the incident is gone")
-        message = self._worded(attempt.snapshot, effect, attempt)
-        begun = time.monotonic()
+        if self._is_aside(effect, attempt):
+            return self._left_aside(effect, attempt)
         try:
-            receipt = await channel.send(message, contact, _receipt(attempt.snapshot, effect))
+            return await self._sent(channel, contact, effect, attempt, attempt.snapshot)
         except ChannelError as error:
             return self._not_delivered(effect, attempt, error)
-        self._observe(effect.channel, "delivered")
-        log.info(
+
+    async def _sent(
+        self, channel: Channel, contact: Contact, effect: SendMessage, attempt: Attempt, incident: Incident
+    ) -> Done:
+        message = self._worded(incident, effect, attempt)
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(SEND_LIMIT):
+                receipt = await channel.send(message, contact, _receipt(incident, effect))
+        except TimeoutError:
+            raise ChannelError("no answer in time") from None
+        self._is_up(effect.channel)
+        (log.debug if effect.channel == NULL_CHANNEL else log.info)(
             "delivered",
             incident=effect.incident,
             kind=str(effect.kind),
@@ -86,7 +114,7 @@ class Delivery:
             channel=effect.channel,
         )
         delivered = MessageDelivered(
-            at=(attempt.now or effect.requested_at) + timedelta(seconds=time.monotonic() - begun),
+            at=_at(effect, attempt) + timedelta(seconds=time.monotonic() - begun),
             effect=effect.id,
             page=effect.page,
             kind=effect.kind,
@@ -94,6 +122,28 @@ class Delivery:
             receipt=receipt,
         )
         return Done(facts=(delivered,))
+
+    def _is_up(self, channel: str) -> None:
+        self._hooks.observe(channel, "delivered")
+        if self._health.delivered(channel):
+            log.warning("channel is up again", channel=channel)
+        self._hooks.up(channel, True)
+
+    def _is_aside(self, effect: SendMessage, attempt: Attempt) -> bool:
+        """Whether the page is better tried elsewhere first: its channel is known to be down."""
+        known = self._health.down_since(effect.channel) is not None
+        return known and effect.kind in _PAGES and attempt.number == 1
+
+    def _left_aside(self, effect: SendMessage, attempt: Attempt) -> Done:
+        """A passing failure at once, without waiting for a provider that does not answer; the next attempt is real."""
+        self._hooks.observe(effect.channel, "retried")
+        return Done(
+            facts=(_delayed(effect, attempt, self._down(effect.channel), failover=True),), retry_in=ASIDE
+        )
+
+    def _down(self, channel: str) -> str:
+        since = self._health.down_since(channel)
+        return f"channel {channel} is down since {since:%H:%M:%S} UTC" if since else ""
 
     def _worded(self, incident: Incident, effect: SendMessage, attempt: Attempt) -> Message:
         words = Words(
@@ -109,8 +159,8 @@ class Delivery:
             log.exception("could not word the message; sending the bare facts", incident=incident.id)
             return bare(incident, effect, words)
 
-    def _refused(self, effect: SendMessage, attempt: Attempt, reason: str, outcome: str = "failed") -> Done:
-        self._observe(effect.channel, outcome)
+    def _refused(self, effect: SendMessage, attempt: Attempt, reason: str) -> Done:
+        self._hooks.observe(effect.channel, "failed")
         log.error(
             "not delivered",
             incident=effect.incident,
@@ -121,23 +171,60 @@ class Delivery:
         return failed(effect, attempt, reason)
 
     def _not_delivered(self, effect: SendMessage, attempt: Attempt, error: ChannelError) -> Done:
-        reason = one_line(str(error), 300)
+        reason = one_line(self._hooks.redact(str(error)), 300)
         if error.permanent:
             return self._refused(effect, attempt, reason)
-        self._observe(effect.channel, "retried")
+        self._hooks.observe(effect.channel, "retried")
+        went_down = self._health.failed(effect.channel, _at(effect, attempt))
         log.warning(
             "delivery failed for now", incident=effect.incident, channel=effect.channel, reason=reason
         )
+        if went_down:
+            self._hooks.up(effect.channel, False)
+            reason = f"{self._down(effect.channel)}: {reason}"
+            log.error("channel is down", channel=effect.channel, reason=reason)
         pause = back_off(attempt.number, self._chance)
         if error.retry_after is not None:
             pause = min(max(error.retry_after, pause), LONGEST_WAIT)
-        at = attempt.now or effect.requested_at
-        delayed = MessageDelayed(at=at, effect=effect.id, page=effect.page, kind=effect.kind, reason=reason)
-        return Done(facts=(delayed,) if attempt.number == 1 else (), retry_in=pause)
+        told = attempt.number == 1 or went_down
+        return Done(
+            facts=(_delayed(effect, attempt, reason, failover=went_down),) if told else (), retry_in=pause
+        )
+
+
+def _stands_for(effect: SendMessage, incident: Incident | None) -> str:
+    """The name of the matrix that the person is paged for, where one is known."""
+    reached = incident.episode.reached if incident is not None else ()
+    return next(
+        (reach.contact for reach in reached if any(one.name == effect.contact for one in reach.people)), ""
+    )
+
+
+def _at(effect: SendMessage, attempt: Attempt) -> datetime:
+    return attempt.now or effect.requested_at
+
+
+def _delayed(effect: SendMessage, attempt: Attempt, reason: str, *, failover: bool) -> MessageDelayed:
+    """``failover``: the next channel is better tried at once than after the usual patience."""
+    return MessageDelayed(
+        at=_at(effect, attempt),
+        effect=effect.id,
+        page=effect.page,
+        kind=effect.kind,
+        reason=reason,
+        failover=failover,
+    )
 
 
 def _receipt(incident: Incident, effect: SendMessage) -> Receipt:
-    """What is known of the page that this message follows."""
-    if effect.kind in (MessageKind.PAGE, MessageKind.REMINDER):
-        return Receipt()
-    return next((page.receipt for page in incident.pages if page.id == effect.page), Receipt())
+    """What is known of the page that this message follows: its own, or for a page the last one before it."""
+    if effect.kind not in _PAGES:
+        return next((page.receipt for page in incident.pages if page.id == effect.page), Receipt())
+    before = [
+        page.receipt
+        for page in incident.pages
+        if (page.contact, page.channel) == (effect.contact, effect.channel)
+        and page.id != effect.page
+        and page.receipt.reference
+    ]
+    return before[-1] if before else Receipt()

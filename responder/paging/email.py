@@ -20,11 +20,12 @@ import msgspec
 
 from responder.incident.message import Contact, Message, MessageKind, Receipt
 from responder.paging.base import CHANNELS, ChannelError, ChannelTools
-from responder.paging.compose import charted
+from responder.paging.compose import charted, headline
 from responder.secrets import Secret
 from responder.text import one_line
 
 SUBJECT_LIMIT = 150
+LOCK_SCREEN = 80
 _LIMIT = 8.0  # seconds for a command, and for the whole below the engine's limit
 _GREYLISTED = timedelta(minutes=1)
 _ADDRESS = re.compile(r"[^@\s<>\"',;:\\]{1,64}@[A-Za-z0-9.-]{1,253}")
@@ -56,6 +57,7 @@ class EmailChannel:
 
     Settings: ClassVar[type[msgspec.Struct]] = EmailSettings
     concurrency: ClassVar[int] = 4
+    address_kind: ClassVar[str] = "email"
 
     def __init__(self, name: str, settings: EmailSettings, tools: ChannelTools) -> None:
         self.name = name
@@ -112,7 +114,7 @@ class EmailChannel:
             mail["X-Priority"] = "1"
             mail["Importance"] = "high"
         cids = {digest: f"{digest}@charts" for digest in pictures}
-        values = {"message": message, "first": first_line(message), "cids": cids}
+        values = {"message": message, "first": headline(message, LOCK_SCREEN), "cids": cids}
         mail.set_content(_TEMPLATES.get_template("mail.txt").render(values))
         mail.add_alternative(_TEMPLATES.get_template("mail.html").render(values), subtype="html")
         html: Any = mail.get_payload(1)
@@ -168,18 +170,3 @@ def subject(message: Message) -> str:
     """One subject for the whole incident, so that its mails stay one thread."""
     incident = message.incident
     return one_line(f"[{incident.severity}] {incident.service}: {incident.title}", SUBJECT_LIMIT)
-
-
-_SAYS = {
-    MessageKind.PAGE: "",
-    MessageKind.REMINDER: "STILL OPEN ",
-    MessageKind.UPDATE: "Update ",
-    MessageKind.ACKNOWLEDGED: "Acknowledged ",
-    MessageKind.RESOLVED: "Resolved ",
-}
-
-
-def first_line(message: Message) -> str:
-    """What a lock screen shows: severity, service and what is broken within 80 characters."""
-    incident = message.incident
-    return one_line(f"{_SAYS[message.kind]}{incident.severity} {incident.service}: {incident.title}", 80)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import aiohttp
+import msgspec
 
 from responder.paging.base import ChannelError
 
@@ -14,20 +18,41 @@ SEND_LIMIT = 8.0  # seconds, below the engine's limit for an attempt
 _PASSING = frozenset({408, 425, 429})
 
 
-async def post(
-    session: aiohttp.ClientSession, url: str, body: bytes, headers: dict[str, str]
-) -> tuple[int, bytes]:
-    """POST once, without following redirects; the status and the beginning of the answer.
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's answer: its status, the beginning of its body, and how long it asks to wait."""
+
+    status: int
+    body: bytes = b""
+    retry_after: timedelta | None = None
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; an empty one where it is anything else (a broken answer, a proxy's page)."""
+        try:
+            found = msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+async def exchange(
+    session: aiohttp.ClientSession,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+) -> Answer:
+    """One request without following redirects, whatever the status of the answer.
 
     Raises:
-        ChannelError: for anything but 2xx; the text names neither the URL nor its secrets.
+        ChannelError: where no answer came; the text names neither the URL nor its secrets.
     """
     try:
         async with asyncio.timeout(SEND_LIMIT):
-            async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                answer = await response.content.read(ANSWER_LIMIT)
-                check(response.status, response.headers.get("Retry-After"))
-                return response.status, answer
+            async with session.request(
+                method, url, data=body, headers=dict(headers), allow_redirects=False
+            ) as response:
+                wait = _seconds(response.headers.get("Retry-After"))
+                return Answer(status=response.status, body=await _beginning(response), retry_after=wait)
     except TimeoutError:
         raise ChannelError("no answer in time") from None
     except aiohttp.InvalidURL:
@@ -36,14 +61,46 @@ async def post(
         raise ChannelError(f"not reachable: {type(error).__name__}") from None
 
 
-def check(status: int, retry_after: str | None) -> None:
-    """Raise :class:`ChannelError` for anything but 2xx."""
-    if 200 <= status < 300:
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """What came of the body, up to the limit; one that breaks off is as long as it got."""
+    found = b""
+    try:
+        while len(found) < ANSWER_LIMIT and (part := await response.content.read(ANSWER_LIMIT - len(found))):
+            found += part
+    except aiohttp.ClientPayloadError:
+        pass
+    return found
+
+
+async def post(session: aiohttp.ClientSession, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    """POST once, without following redirects.
+
+    Raises:
+        ChannelError: for anything but 2xx; the text names neither the URL nor its secrets.
+    """
+    answer = await exchange(session, "POST", url, headers, body)
+    check(answer)
+    return answer
+
+
+def check(answer: Answer, said: str = "") -> None:
+    """Raise :class:`ChannelError` for anything but 2xx; ``said`` is what the provider gave as the reason."""
+    if 200 <= answer.status < 300:
         return
-    wait = (
-        timedelta(seconds=int(retry_after))
-        if retry_after and retry_after.isdigit() and len(retry_after) < 6
-        else None
+    passing = answer.status >= 500 or answer.status in _PASSING
+    raise ChannelError(
+        f"answered {answer.status}{f': {said}' if said else ''}",
+        permanent=not passing,
+        retry_after=answer.retry_after if passing else None,
     )
-    passing = status >= 500 or status in _PASSING
-    raise ChannelError(f"answered {status}", permanent=not passing, retry_after=wait if passing else None)
+
+
+def _seconds(retry_after: str | None) -> timedelta | None:
+    if retry_after and retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 6:
+        return timedelta(seconds=int(retry_after))
+    return None
+
+
+def basic(user: str, password: str) -> str:
+    """The value of an ``Authorization`` header (RFC 7617, in UTF-8)."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"

@@ -23,6 +23,7 @@ class LogChannel:
 
     Settings: ClassVar[type[msgspec.Struct]] = LogSettings
     concurrency: ClassVar[int] = 8
+    address_kind: ClassVar[str] = ""
 
     def __init__(self, name: str, settings: msgspec.Struct, tools: ChannelTools) -> None:
         self.name = name

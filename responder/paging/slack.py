@@ -47,6 +47,7 @@ class SlackChannel:
 
     Settings: ClassVar[type[msgspec.Struct]] = SlackSettings
     concurrency: ClassVar[int] = 4
+    address_kind: ClassVar[str] = "slack"
 
     def __init__(self, name: str, settings: SlackSettings, tools: ChannelTools) -> None:
         self.name = name

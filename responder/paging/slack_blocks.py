@@ -8,6 +8,7 @@ import msgspec
 
 from responder.incident.finding import Finding, FindingStatus
 from responder.incident.message import Message, MessageKind, OfferBrief
+from responder.paging.base import asks_again
 from responder.text import one_line, truncate
 
 HEADER_LIMIT = 150
@@ -67,14 +68,18 @@ def blocks(message: Message) -> list[dict[str, Any]]:
 def _buttons(message: Message) -> list[dict[str, Any]]:
     incident = message.incident
     buttons: list[dict[str, Any]] = []
-    if incident.state == "triggered" and message.kind not in (MessageKind.ACKNOWLEDGED, MessageKind.RESOLVED):
+    takes_it = incident.state == "triggered" and message.kind not in (
+        MessageKind.ACKNOWLEDGED,
+        MessageKind.RESOLVED,
+    )
+    if takes_it or asks_again(message):
         value = msgspec.json.encode(ButtonValue(incident.id, message.to)).decode()
         buttons.append(
             {
                 "type": "button",
                 "action_id": ACKNOWLEDGE,
                 "style": "primary",
-                "text": _plain("Acknowledge"),
+                "text": _plain("Acknowledge" if takes_it else "Still at work on it"),
                 "value": value[:BUTTON_VALUE_LIMIT],
             }
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
 from responder.durations import format_duration
+from responder.incident.policy import Policy
 from responder.incident.severity import LEVELS, Level, Severity
 from responder.rules.compile import Compiled, CompiledRule
 from responder.rules.files import SeverityFromLabel
+from responder.rules.model import Verdict
 
 PASSED_LIMIT = 50
 
@@ -21,14 +23,25 @@ class Passed(msgspec.Struct, frozen=True, kw_only=True):
     because: str
 
 
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody behind a name of the matrix, and over which channels (``phone after 2m``)."""
+
+    name: str
+    channels: tuple[str, ...]
+
+
 class Paged(msgspec.Struct, frozen=True, kw_only=True):
-    """A level of the row: who, after how long, over which channels (``phone after 2m``), whether each has to answer."""
+    """A level of the row: who, after how long, over which channels (``phone after 2m``), whether each has to answer.
+
+    ``people`` are those on call at the time that was asked for, none in a gap; ``None`` where the name stands for itself.
+    """
 
     level: Level
     contact: str
     after: str
     channels: tuple[str, ...]
     everybody: bool = False
+    people: tuple[Person, ...] | None = None
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,12 +58,17 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     respond_within: str
     runbook: str | None = None
     probes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
     passed: tuple[Passed, ...] = ()
     passed_in_all: int = 0
 
 
-def explain(rules: Compiled, labels: Mapping[str, str]) -> Explanation:
+#: Names of the matrix -> the people on call behind each; a name that is left out stands for itself.
+Who = Callable[[Collection[str]], Mapping[str, Sequence[str]]]
+
+
+def explain(rules: Compiled, labels: Mapping[str, str], who: Who = lambda _: {}) -> Explanation:
     """Explain what happens to an alert with these labels."""
     verdict, taken = rules.match(labels), rules.rule_for(labels)
     policy = rules.policy(verdict.service)
@@ -65,25 +83,40 @@ def explain(rules: Compiled, labels: Mapping[str, str]) -> Explanation:
         row=policy.row,
         key=verdict.key,
         group=dict(verdict.group),
-        paged=tuple(
-            Paged(
-                level=level,
-                contact=policy.contacts[level],
-                after=format_duration(promise.escalate[level]) if level in promise.escalate else "0s",
-                channels=tuple(
-                    str(step) for step in rules.channels_of(policy.contacts[level], verdict.severity)
-                ),
-                everybody=level in policy.everybody,
-            )
-            for level in LEVELS
-            if level in policy.contacts
-        ),
+        paged=_paged(rules, verdict, policy, who),
         respond_within=format_duration(promise.respond_within),
         runbook=verdict.runbook,
         probes=runbook.diagnose if runbook else (),
+        left_out=runbook.left_out if runbook else (),
         offers=runbook.offer if runbook else (),
         passed=tuple(Passed(rule=r.name, because=_because(r, labels)) for r in earlier[:PASSED_LIMIT]),
         passed_in_all=len(earlier),
+    )
+
+
+def _paged(rules: Compiled, verdict: Verdict, policy: Policy, who: Who) -> tuple[Paged, ...]:
+    escalate = policy.severities[verdict.severity].escalate
+    behind = who(tuple(policy.contacts.values()))
+
+    def channels(name: str, stands_for: str = "") -> tuple[str, ...]:
+        return tuple(str(step) for step in rules.channels_of(name, verdict.severity, stands_for))
+
+    def people(contact: str) -> tuple[Person, ...] | None:
+        if tuple(behind.get(contact, (contact,))) == (contact,):
+            return None
+        return tuple(Person(name=name, channels=channels(name, contact)) for name in behind[contact])
+
+    return tuple(
+        Paged(
+            level=level,
+            contact=policy.contacts[level],
+            after=format_duration(escalate[level]) if level in escalate else "0s",
+            channels=channels(policy.contacts[level]),
+            everybody=level in policy.everybody,
+            people=people(policy.contacts[level]),
+        )
+        for level in LEVELS
+        if level in policy.contacts
     )
 
 
@@ -122,17 +155,30 @@ def as_text(explanation: Explanation) -> str:
         f"respond   within {explanation.respond_within}",
     ]
     for paged in explanation.paged:
-        over = ", ".join(paged.channels) or "no channel: unreachable"
         each = ", each has to acknowledge" if paged.everybody else ""
-        lines.append(f"  {paged.level:<10}{paged.contact} after {paged.after}, over {over}{each}")
+        lines.append(f"  {paged.level:<10}{paged.contact} after {paged.after}{_reached(paged)}{each}")
     if explanation.runbook:
         lines.append(f"runbook   {explanation.runbook}")
         lines.append(f"  probes  {', '.join(explanation.probes) or 'none'}")
+        if explanation.left_out:
+            lines.append(f"  without {', '.join(explanation.left_out)}: their targets are not configured")
         lines.append(f"  offers  {', '.join(explanation.offers) or 'none'}")
     if explanation.passed:
         lines.append(f"passed    {explanation.passed_in_all} earlier rule(s):")
         lines += [f"  {passed.rule}: {passed.because}" for passed in explanation.passed]
     return "\n".join(lines)
+
+
+def _reached(paged: Paged) -> str:
+    if paged.people is None:
+        return f", over {_over(paged.channels)}"
+    return ": " + (
+        ", ".join(f"{one.name} over {_over(one.channels)}" for one in paged.people) or "nobody is on call"
+    )
+
+
+def _over(channels: Sequence[str]) -> str:
+    return ", ".join(channels) or "no channel: unreachable"
 
 
 def _group(explanation: Explanation) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any
 
 import msgspec
 
@@ -15,6 +14,7 @@ from responder.incident.policy import ChannelStep
 from responder.incident.severity import LEVELS, Level, Severity
 from responder.rules.files import AcknowledgementShape, RowShape
 from responder.rules.raw import RawRules, levels_of, plan_of, row_of
+from responder.rules.schedules import roster_of
 
 #: Shorter silences than this would page people who are at work.
 SHORTEST_SILENCE = timedelta(minutes=1)
@@ -93,12 +93,14 @@ def _check_order(raw: RawRules, place_of: PlaceOf) -> Iterator[Problem]:
 def _check_delays(raw: RawRules, place_of: PlaceOf) -> Iterator[Problem]:
     """A person's later channel must come before the next level: else that level is paged instead of it."""
     tightest: dict[tuple[str, int], tuple[_Gap, _Plan]] = {}
+    roster = roster_of(raw.named)
     for name, row in raw.named.get("escalation", {}).items():
         levels = row_of(row)
+        people = {contact: {contact, *roster.everybody(contact)} for contact in levels.values()}
         for severity in raw.severities:
             for level, contact in levels.items():
                 gap = _gap(raw, name, levels, level, severity)
-                for plan in _plans_behind(raw, contact, severity):
+                for plan in _plans_behind(raw, people[contact], severity):
                     for number, step in enumerate(plan.steps):
                         if step.after is not None and step.after >= gap.length:
                             key = (plan.path, number)
@@ -125,25 +127,12 @@ def _gap(raw: RawRules, name: str, levels: Mapping[Level, str], level: Level, se
     return _Gap(length, f"row {name} pages its {following} {format_duration(length)} after its {level}")
 
 
-def _plans_behind(raw: RawRules, contact: str, severity: Severity) -> Iterator[_Plan]:
+def _plans_behind(raw: RawRules, people: Collection[str], severity: Severity) -> Iterator[_Plan]:
     """The plans of everybody whom a name of the matrix may stand for."""
     contacts = raw.named.get("contacts", {})
-    for name in {contact, *(_texts(raw.named.get("schedules", {}).get(contact)) & contacts.keys())}:
+    for name in people:
         own = contacts[name].channels.get(severity) if name in contacts else None
         if own:
             yield _Plan("contacts", name, severity, plan_of(own))
         else:
             yield _Plan("severities", severity, severity, plan_of(raw.severities[severity].channels))
-
-
-def _texts(value: Any) -> set[str]:
-    """Every text in a schedule: those that are contacts are the people who take turns in it."""
-    if isinstance(value, str):
-        return {value}
-    if isinstance(value, msgspec.Struct):
-        value = msgspec.structs.asdict(value)
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return {text for one in value for text in _texts(one)}
-    return set()

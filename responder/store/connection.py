@@ -142,3 +142,21 @@ async def ask(client: Client, command: str, *args: Any) -> Any:
         raise StoreError(f"{command}: {type(error).__name__}") from error
     finally:
         _heed_cancellation()
+
+
+async def scan(client: Client, base: str, cursor: int, pattern: str, count: int) -> tuple[int, list[bytes]]:
+    """Some of the keys that match a pattern, and the cursor to go on from (0 at the end).
+
+    In a cluster all keys of a name lie on the node of ``base``: only that one is asked.
+    """
+    options = {}
+    if isinstance(client, RedisCluster):
+        options = {"target_nodes": client.get_node_from_key(base)}
+    try:
+        async with asyncio.timeout(CALL_LIMIT):
+            following, keys = await client.scan(cursor, match=pattern, count=count, **options)
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StoreError(f"SCAN: {type(error).__name__}") from error
+    finally:
+        _heed_cancellation()
+    return next(iter(following.values())) if isinstance(following, dict) else int(following), list(keys)

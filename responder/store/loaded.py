@@ -143,6 +143,16 @@ def record_body(record: bytes) -> bytes:
     return record.split(b"|", 6)[6]
 
 
+def record_incident(record: bytes) -> str:
+    """The incident that an alert belongs to, from its record; empty where it belongs to none."""
+    return record.split(b"|", 6)[5].decode()
+
+
+def stored_effect_of(stored: bytes) -> Effect:
+    """An effect as it lies in its lane: behind what the last look needs. Raises ``msgspec.DecodeError``."""
+    return _EFFECT.decode(stored.split(b"|", 5)[5])
+
+
 class AlertRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The last state of a fingerprint. ``status``: F firing, R resolved, D doubtful."""
 

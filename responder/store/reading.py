@@ -12,6 +12,7 @@ import msgspec
 from redis.exceptions import RedisError
 
 from responder.alerts import Alert, AlertStatus
+from responder.incident.canary import NULL_CHANNEL
 from responder.incident.decision import Entry
 from responder.incident.state import Incident
 from responder.store.connection import CALL_LIMIT, ask
@@ -110,7 +111,8 @@ class Reader:
         counts, queues = await self._pipeline(
             [("HGETALL", f"{self._base}:gauge"), ("SMEMBERS", f"{self._base}:queues")]
         )
-        indexes = [f"{self._base}:q:{q.decode()}:{kind}" for q in queues for kind in "un"]
+        seen = (q.decode() for q in queues if q.decode() != NULL_CHANNEL)
+        indexes = [f"{self._base}:q:{queue}:{kind}" for queue in seen for kind in "un"]
         depths = await self._pipeline([("ZCARD", index) for index in indexes])
         by_labels = {}
         for field, count in _fields(counts).items():

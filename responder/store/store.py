@@ -18,8 +18,15 @@ Keys, all under ``{responder:NAME}``:
 ``:act:o:…``, ``:r:`` various  places, limits and outcomes of actions (``ledger.py``)          expire
 ``:act:kill``         string   the kill switch of actions                                      gone once released
 ``:audit``            list     what was done to targets, and the newest hash (``…:head``)      bounded
+``:overrides``        hash     overrides and swaps of schedules (``overrides.py``)             bounded, expires
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
 ``:am:…``             various  what is known of Alertmanager (``comparison.py``)               bounded, or expires
+``:code:…``           string   a short code of a text message, and the page it stands for      expires
+``:verified:…``       string   when an address was last confirmed by its owner                 expires
+``:beats…``, ``:turns`` zset   signs of life that are waited for, turns (``signs.py``)         a short list
+``:canary``           string   when the canary last came through                               one
+``:drill:NAME``       string   the last run of a drill (``signs.py``)                          expires
+``:watchdog``         hash     how far the watchdog has come (``mending.py``)                  one
 ====================  =======  ==============================================================  ==================
 """
 
@@ -142,6 +149,8 @@ class Store:
         names = (
             "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
             "records", "opens",
+            "override",
+            "attend", "turn", "forget", "vitals", "watch", "mend", "recount",
         )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}
 
@@ -184,7 +193,8 @@ class Store:
         ``hold``: facts that stay in the inbox do not wake the incident before its own time.
         """
         incident = decision.incident
-        gauge = f"{incident.service_label}|{incident.severity}|{incident.state_name}" if incident.open else ""
+        counted = incident.open and not incident.canary
+        gauge = f"{incident.service_label}|{incident.severity}|{incident.state_name}" if counted else ""
         head = (
             self.shift(), incident.id, loaded.token, loaded.revision, loaded.sequence, len(loaded.facts) + loaded.unread,
             msgspec.json.encode(incident).decode(), str(incident.state_name), gauge, incident.episode.number,

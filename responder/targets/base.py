@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import aiohttp
 import msgspec
 
 from responder.clock import Clock
 from responder.config import Targets
-
-T = TypeVar("T")
-
-
-class TargetError(Exception):
-    """A target cannot be used, or refused; the text is for people and holds no secret."""
+from responder.targets.errors import TargetError, configured
+from responder.targets.kubernetes import Clusters
 
 
 class TargetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,19 +26,12 @@ class TargetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Toolbox(msgspec.Struct, frozen=True, kw_only=True):
-    """The configured targets, one HTTP session (closed by its owner) and the clock."""
+    """The configured targets, one HTTP session and the clusters' clients (closed by their owner), and the clock."""
 
     targets: Targets
     session: aiohttp.ClientSession
+    clusters: Clusters = msgspec.field(default_factory=lambda: Clusters({}))
     clock: Clock
 
 
-def configured(section: Mapping[str, T], kind: str, name: str) -> T:
-    """The target of that name.
-
-    Raises:
-        TargetError: where the configuration has none.
-    """
-    if name not in section:
-        raise TargetError(f"target {name} is not configured under targets.{kind}")
-    return section[name]
+__all__ = ["TargetError", "TargetSettings", "Toolbox", "configured"]

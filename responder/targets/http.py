@@ -6,7 +6,6 @@ What becomes of a request is told apart by type, since it matters to whoever cha
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -17,7 +16,7 @@ import msgspec
 from yarl import URL
 
 from responder.incident.finding import FindingStatus
-from responder.targets.base import TargetError
+from responder.targets.errors import TargetError, os_reason
 
 BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
 CONNECT_LIMIT = 5.0  # seconds
@@ -146,8 +145,7 @@ def unreachable(name: str, error: aiohttp.ClientError | OSError) -> str:
             return f"cannot reach {name}: {words}"
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(cause, OSError):
-        reason = os.strerror(cause.errno) if cause.errno else type(cause).__name__
-        return f"cannot reach {name}: {reason}"
+        return f"cannot reach {name}: {os_reason(cause)}"
     return f"{name} broke off: {type(error).__name__}"
 
 

@@ -16,7 +16,7 @@ from responder.config import PrometheusTarget
 from responder.curves.series import Series, Window
 from responder.incident.finding import FindingStatus
 from responder.targets.base import TargetError
-from responder.targets.http import bounded, joined, unreachable
+from responder.targets.http import UnclearError, UnreachableError, answered, joined
 from responder.text import one_line
 
 ANSWER_LIMIT = 2 * 1024 * 1024  # bytes: a hundred series of 250 points are about one million
@@ -116,17 +116,15 @@ class Prometheus:
         headers = {name: value.reveal() for name, value in self._target.headers.items()}
         headers |= {"Accept": "application/json", "Accept-Encoding": "identity"}
         form |= {"timeout": f"{max(self._limit * 0.8, 0.1):.3f}"}
+        asking = self._session.post(url, data=form, headers=headers, allow_redirects=False)
         try:
-            async with self._session.post(url, data=form, headers=headers, allow_redirects=False) as response:
-                raw = await bounded(response.content, ANSWER_LIMIT + 1)
-                status = response.status
-        except (aiohttp.ClientError, OSError) as error:
-            raise PrometheusError(unreachable(self._name, error)) from None
-        if len(raw) > ANSWER_LIMIT:
-            raise TooMuchError(
-                f"{self._name} answers more than {ANSWER_LIMIT // 1024**2} MiB: narrow the query"
-            )
-        return self._judged(status, raw)
+            found = await answered(self._name, asking, ANSWER_LIMIT)
+        except (UnreachableError, UnclearError) as error:
+            raise PrometheusError(str(error)) from None
+        if not found.whole:
+            size = ANSWER_LIMIT // 1024**2
+            raise TooMuchError(f"{self._name} answers more than {size} MiB: narrow the query")
+        return self._judged(found.status, found.body)
 
     def _judged(self, status: int, raw: bytes) -> _Envelope:
         """An answer that succeeded; the error of one that did not."""

@@ -52,7 +52,7 @@ def grouped(lines: Iterable[str], limit: int) -> list[Group]:
     """
     counts: dict[str, int] = {}
     first: dict[str, str] = {}
-    for line in _without_keys(lines):
+    for line in without_keys(lines):
         kind = alike(line)
         if kind not in counts:
             if len(counts) >= _KINDS:
@@ -77,7 +77,7 @@ def shown(line: str) -> str:
     return f"{whole} …" if whole else "…"
 
 
-def _without_keys(lines: Iterable[str]) -> Iterator[str]:
+def without_keys(lines: Iterable[str]) -> Iterator[str]:
     """The lines that hold something, each on one line, without private keys."""
     inside = 0
     for raw in lines:

@@ -1,38 +1,92 @@
-"""Type ``postgres``: named queries on a configured database, which never make things worse.
+"""Type ``postgres``: a named query, or SQL of the rule file's own, on a configured database; it never makes things worse.
 
-One connection per target at a time, read-only, with a statement's time limit; it works through PgBouncer's
-transaction mode, where only ``application_name`` may be given at the start and only ``SET LOCAL`` stays one's own.
+One connection per target at a time, read-only, with a statement's time limit; it works through PgBouncer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import timedelta
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
-import asyncpg
-
 from responder.incident.finding import FindingStatus
-from responder.targets.base import TargetError, configured
-from responder.targets.postgres import connection, refusal
-from responder.text import one_line
+from responder.parameters import Parameter, bound_text, resolve
+from responder.targets.base import TargetError
+from responder.targets.postgres import RefusedError, connection, reading, told
+from responder.targets.postgres_role import role_of
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
-from responder.triage.postgres_queries import PRIVILEGE, QUERIES, Limits, Query
+from responder.triage.postgres_queries.base import Limits, NamedQuery, Query, Unit
+from responder.triage.postgres_queries.bounds import Amount, Bounds, seconds
+from responder.triage.postgres_queries.catalogue import QUERIES
+from responder.triage.postgres_queries.custom import Custom, ask
+from responder.triage.postgres_queries.sql_text import placeholders
+
+_ROWS = 100
+_OF_SQL = ("parameters", "value", "headline")
 
 
 class PostgresSettings(ProbeSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``warning`` and ``critical`` are shares of the connections that ordinary roles may use."""
+    """Either ``query``, with ``warning`` and ``critical`` in that query's unit, or ``sql``.
+
+    ``sql`` is one ``SELECT``; its ``$1``, ``$2`` … are the ``parameters``, bound as values. ``value`` is the column that
+    is compared with ``warning`` and ``critical`` (without it the number of rows is), ``headline`` may hold ``{column}``.
+    """
 
     TARGET_KIND: ClassVar[str] = "postgres"
 
     target: str
-    query: Query
-    warning: float = 0.8
-    critical: float = 0.95
+    query: Query | None = None
+    sql: str | None = None
+    parameters: tuple[Parameter, ...] = ()
+    value: str | None = None
+    headline: str | None = None
+    warning: Bounds | float | timedelta | None = None
+    critical: Bounds | float | timedelta | None = None
     idle_older_than: timedelta = timedelta(minutes=10)
     slow_after: timedelta = timedelta(minutes=1)
     limit: int = 10
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for settings that contradict each other."""
+        if (self.query is None) == (self.sql is None):
+            raise ValueError("give either query (one that has a name) or sql")
+        if not 1 <= self.limit <= _ROWS:
+            raise ValueError(f"limit: expected 1 to {_ROWS} rows, got {self.limit}")
+        for key in ("warning", "critical"):
+            bound = getattr(self, key)
+            if isinstance(bound, (int, float)) and not math.isfinite(bound):
+                raise ValueError(f"{key}: a bound is a finite number")
+        if self.sql is not None:
+            _check_sql(self, self.sql)
+        elif self.query is not None:
+            _check_named(self, self.query)
+
+
+def _check_sql(settings: PostgresSettings, sql: str) -> None:
+    if not sql.strip():
+        raise ValueError("sql: expected a SELECT, got an empty text")
+    used, given = placeholders(sql), len(settings.parameters)
+    if used != set(range(1, given + 1)):
+        names = ", ".join(f"${number}" for number in sorted(used)) or "no $n"
+        raise ValueError(f"sql uses {names}, and parameters has {given}: $1 is the first of them")
+
+
+def _check_named(settings: PostgresSettings, query: Query) -> None:
+    unit = QUERIES[query].unit
+    foreign = [key for key in _OF_SQL if getattr(settings, key)]
+    if foreign:
+        raise ValueError(f"{foreign[0]} goes with sql, not with query")
+    for key in ("warning", "critical"):
+        bound = getattr(settings, key)
+        if bound is None:
+            continue
+        if unit is None:
+            raise ValueError(f"{key}: query {query} takes no limits")
+        fits = isinstance(bound, timedelta) if unit is Unit.DURATION else isinstance(bound, (int, float))
+        if not fits or (unit is Unit.SHARE and not 0 <= bound <= 1):
+            raise ValueError(f"{key}: query {query} expects {unit}")
 
 
 _locks: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
@@ -40,7 +94,7 @@ _locks: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary
 
 @PROBES.register("postgres")
 class PostgresProbe:
-    """One named query."""
+    """One query."""
 
     Settings: ClassVar[type[ProbeSettings]] = PostgresSettings
     per_incident: ClassVar[bool] = False
@@ -53,35 +107,56 @@ class PostgresProbe:
 
     async def look(self, circumstances: Circumstances) -> Observation:
         """Ask; an error of the server's is an observation too."""
-        name = self._settings.target
-        target = configured(self._tools.targets.postgres, "postgres", name)
+        s = self._settings
+        arguments = [
+            resolve(one, circumstances.labels, f"parameters[{number}]", bound_text)
+            for number, one in enumerate(s.parameters)
+        ]
         try:
-            async with self._lock, connection(target.url.reveal(), self._settings.timeout) as connected:
-                return await self._asked(connected)
-        except (asyncpg.PostgresError, OSError) as error:
-            status, headline = refusal(name, error)
-            return Observation(status=status, headline=headline)
-        except asyncpg.InterfaceError as error:
-            raise TargetError(f"{name}: {one_line(str(error), 150)}") from None
+            async with self._lock, connection(self._tools.targets.postgres, s.target, s.timeout) as connected:
+                with told(s.target):
+                    async with reading(connected, s.timeout):
+                        return await self._asked(connected, arguments)
+        except RefusedError as error:
+            return Observation(status=error.status, headline=str(error))
 
-    async def _asked(self, connection: Any) -> Observation:
-        s, named = self._settings, QUERIES[self._settings.query]
-        limits = Limits(
-            warning=s.warning,
-            critical=s.critical,
-            idle_older_than=s.idle_older_than,
-            slow_after=s.slow_after,
-            rows=max(1, min(s.limit, 100)),
-        )
-        async with connection.transaction(readonly=True):
-            patience = max(int(s.timeout.total_seconds() * 900), 100)
-            await connection.execute(f"SET LOCAL statement_timeout = {patience}")
-            await connection.execute(f"SET LOCAL lock_timeout = {patience // 2}")
-            if named.needs_monitor:
-                privilege = await connection.fetchrow(PRIVILEGE)
-                if not privilege["sees_all"]:
-                    me = one_line(privilege["me"], 63)
-                    headline = f"may not see other sessions: GRANT pg_monitor TO {me}"
-                    return Observation(status=FindingStatus.DENIED, headline=headline)
-            rows = await connection.fetch(named.sql, *named.parameters(limits))
-        return named.meaning(rows, limits)
+    async def _asked(self, connected: Any, arguments: list[str]) -> Observation:
+        s = self._settings
+        if s.sql is not None:
+            return await ask(connected, _custom(s, s.sql), arguments)
+        if s.query is None:
+            raise TargetError("neither query nor sql is given")
+        named, role = QUERIES[s.query], await role_of(connected)
+        if named.needs_monitor and not role.sees_all:
+            return Observation(status=FindingStatus.DENIED, headline=role.blind)
+        return await named.ask(connected, role, _limits(s, named))
+
+
+def _limits(settings: PostgresSettings, named: NamedQuery) -> Limits:
+    return Limits(
+        warning=_limit(settings.warning, named.warning),
+        critical=_limit(settings.critical, named.critical),
+        below=named.below,
+        idle_older_than=settings.idle_older_than,
+        slow_after=settings.slow_after,
+        rows=settings.limit,
+    )
+
+
+def _limit(given: Bounds | Amount | None, otherwise: float | None) -> float | None:
+    return otherwise if given is None or isinstance(given, Bounds) else seconds(given)
+
+
+def _custom(settings: PostgresSettings, sql: str) -> Custom:
+    return Custom(
+        sql=sql,
+        value=settings.value,
+        headline=settings.headline,
+        warning=_bounds(settings.warning),
+        critical=_bounds(settings.critical),
+        rows=settings.limit,
+    )
+
+
+def _bounds(given: Bounds | Amount | None) -> Bounds | None:
+    return given if given is None or isinstance(given, Bounds) else Bounds(above=given)

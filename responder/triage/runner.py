@@ -172,7 +172,9 @@ class TriageRunner:
             return _with_suggestion(observation, settings)
         except TimeoutError:
             return Observation(status=FindingStatus.TIMEOUT, headline=f"no answer within {limit:g} s")
-        except (TargetError, ParameterError) as error:
+        except TargetError as error:
+            return Observation(status=error.status, headline=str(error))
+        except ParameterError as error:
             return Observation(status=FindingStatus.ERROR, headline=str(error))
         except (OSError, ConnectionError) as error:
             return Observation(status=FindingStatus.ERROR, headline=f"cannot reach it: {_short(error)}")

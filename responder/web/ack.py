@@ -44,16 +44,16 @@ def _claim(request: web.Request) -> AckClaim | web.Response:
     try:
         return parts.tokens.read(request.match_info["token"], parts.clock.now())
     except ExpiredTokenError:
-        return _private(
+        return private(
             page("message.html", 410, title="This link has expired", text="Open the incident instead.")
         )
     except BadTokenError:
-        return _private(page("message.html", 404, title="Not found", text="This is no link of ours."))
+        return private(page("message.html", 404, title="Not found", text="This is no link of ours."))
 
 
 def _page(request: web.Request, claim: AckClaim, detail: IncidentDetail | None) -> web.Response:
     if detail is None:
-        return _private(page("message.html", 404, title="Not found", text="The incident is no longer kept."))
+        return private(page("message.html", 404, title="Not found", text="The incident is no longer kept."))
     incident, parts = detail.incident, request.app[PARTS]
     # The link acknowledges; an action asks who is there, on a page of its own.
     values: dict[str, Any] = {
@@ -66,10 +66,10 @@ def _page(request: web.Request, claim: AckClaim, detail: IncidentDetail | None) 
         "offers": parts.actions.offers(incident) if incident.open else (),
         "token": request.match_info["token"],
     }
-    return _private(page("ack.html", **values))
+    return private(page("ack.html", **values))
 
 
-def _private(response: web.Response) -> web.Response:
+def private(response: web.Response) -> web.Response:
     """The address is a secret: nobody keeps it, indexes it or passes it on."""
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"

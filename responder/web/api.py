@@ -1,4 +1,4 @@
-"""``/api/v1``: incidents, the rules in force, who is paged, and the quarantine."""
+"""``/api/v1``: incidents, the rules in force, and the quarantine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiohttp import web
 from responder.engine.desk import Answer, IncidentFilter, Outcome
 from responder.incident import facts
 from responder.incident.facts import Fact
-from responder.incident.severity import LEVELS, Severity
+from responder.incident.severity import Severity
 from responder.incident.state import StateName
 from responder.text import one_line
 from responder.web.auth import CALLER, Role, requires
@@ -35,7 +35,6 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/v1/incidents", list_incidents),
         web.get(one, show_incident),
         web.get("/api/v1/rules", show_rules),
-        web.get("/api/v1/oncall", show_on_call),
         web.post("/api/v1/explain", explain),
         web.get("/api/v1/quarantine", list_quarantine),
         web.get("/api/v1/quarantine/{digest:[0-9a-f]{32}}", show_quarantined),
@@ -158,20 +157,6 @@ async def show_rules(request: web.Request) -> web.Response:
         for rule in (*rules.rules, rules.default)
     ]
     return answer({"digest": rules.digest, "rules": listed})
-
-
-@requires(Role.VIEWER)
-async def show_on_call(request: web.Request) -> web.Response:
-    """Who is paged for each service, level by level."""
-    rules = request.app[PARTS].rules()
-    listed = [
-        {
-            "service": service,
-            "levels": [{"level": level, "contact": row[level]} for level in LEVELS if level in row],
-        }
-        for service, row in sorted(rules.rows.items())
-    ]
-    return answer({"oncall": listed})
 
 
 @requires(Role.VIEWER)

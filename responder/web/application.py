@@ -16,10 +16,17 @@ from responder.web import (
     charts,
     console,
     console_actions,
+    contacts,
     health,
+    heartbeats,
+    oncall,
     openapi,
+    overrides,
+    pagerduty,
     silences,
     slack,
+    twilio,
+    verify,
 )
 from responder.web.parts import PARTS, WebParts
 from responder.web.problems import ProblemError, problem
@@ -48,11 +55,18 @@ def application(
     app.add_routes(api.routes())
     app.add_routes(actions.routes())
     app.add_routes(silences.routes())
+    app.add_routes(oncall.routes())
+    app.add_routes(overrides.routes())
     app.add_routes(health.routes())
+    app.add_routes(heartbeats.routes())
     app.add_routes(openapi.routes())
     app.add_routes(ack.routes())
     app.add_routes(charts.routes())
     app.add_routes(slack.routes())
+    app.add_routes(contacts.routes())
+    app.add_routes(verify.routes())
+    app.add_routes(pagerduty.routes())
+    app.add_routes(twilio.routes())
     app.add_routes(console.routes())
     app.add_routes(console_actions.routes())
     if webhook is not None:

@@ -11,6 +11,10 @@ from responder.intake.intake import Summary
 from responder.rules.explain import Explanation
 from responder.web.actions import ActionBody, AuditView, KillSwitchBody, KillSwitchView
 from responder.web.bodies import COMMANDS, ExplainBody
+from responder.web.contacts import ContactsView, VerifyBody, VerifyView
+from responder.web.heartbeats import BeatView
+from responder.web.oncall import OnCallView, ScheduleListView, ScheduleWeeksView
+from responder.web.overrides import ChangeListView, OverrideBody, SwapBody
 from responder.web.problems import answer
 from responder.web.silences import SilenceBody, UnsilenceBody
 from responder.web.views import DetailView, IncidentView, ListView
@@ -25,6 +29,7 @@ _DIGEST = {"name": "digest", "in": "path", "required": True, "schema": {"type": 
 _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 _AFTER = {"name": "after", "in": "query", "schema": {"type": "integer", "minimum": 0}}
 _KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 200}}
+_NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 _PROBLEM = {
     "description": "What is wrong (RFC 9457)",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -56,6 +61,16 @@ def description() -> dict[str, Any]:
         AuditView,
         SilenceBody,
         UnsilenceBody,
+        ContactsView,
+        VerifyBody,
+        VerifyView,
+        OnCallView,
+        ScheduleListView,
+        ScheduleWeeksView,
+        OverrideBody,
+        SwapBody,
+        ChangeListView,
+        BeatView,
         *(k for k, _ in COMMANDS.values()),
     ]
     _, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
@@ -96,7 +111,16 @@ def _paths() -> dict[str, Any]:
         "/api/v1/incidents": {"get": _call("List incidents, newest first", "ListView", parameters=filters)},
         one: {"get": _call("One incident", "DetailView", parameters=[_ID], errors="401 404 503")},
         "/api/v1/rules": {"get": _call("The rules in force")},
-        "/api/v1/oncall": {"get": _call("Who is paged, by service and level")},
+        "/api/v1/contacts": {"get": _call("Who can be reached over which channel", "ContactsView")},
+        "/api/v1/contacts/{name}/verify": {
+            "post": _call(
+                "Send a link to confirm an address with",
+                "VerifyView",
+                body="VerifyBody",
+                parameters=[_NAME],
+                errors="400 401 403 404 409 502 503",
+            )
+        },
         "/api/v1/explain": {"post": _call("What happens to an alert", "Explanation", body="ExplainBody")},
         "/api/v1/actions": {"get": _call("The actions of the rules in force")},
         "/api/v1/actions/kill-switch": {
@@ -119,12 +143,22 @@ def _paths() -> dict[str, Any]:
         "/charts/{digest}.png": {
             "get": _call("A picture of a finding (PNG)", parameters=[_DIGEST], errors="401 404 503")
         },
+        "/heartbeats/{name}": {
+            method: _call(
+                "A sign of life; 200 once it is on disk",
+                "BeatView",
+                parameters=[_NAME],
+                errors="401 403 404 503",
+            )
+            for method in ("get", "post")
+        },
         "/-/healthy": {"get": _call("The process lives")},
         "/-/ready": {"get": _call("It takes alerts", errors="503")},
         "/-/reload": {"post": _call("Read the rule files anew", errors="400 401 403")},
         "/metrics": {"get": _call("Metrics")},
         "/api/openapi.json": {"get": _call("This description")},
     }
+    paths |= _schedule_paths()
     for name, (body, _) in COMMANDS.items():
         call = _call(
             f"Record: {name}",
@@ -165,6 +199,52 @@ def _silencing(summary: str, body: str) -> dict[str, Any]:
     )
     call["responses"]["202"] = {"description": "Recorded; the decision is still to come"}
     return call
+
+
+def _schedule_paths() -> dict[str, Any]:
+    one = "/api/v1/schedules/{name}"
+    paths: dict[str, Any] = {
+        "/api/v1/oncall": {
+            "get": _call("Who is on call, by service and level", "OnCallView", parameters=[_time("at")])
+        },
+        "/api/v1/schedules": {
+            "get": _call(
+                "Every schedule, its calendar and its changes", "ScheduleListView", parameters=[_time("at")]
+            )
+        },
+        one: {
+            "get": _call(
+                "A schedule over the coming four weeks, or another stretch of at most a year",
+                "ScheduleWeeksView",
+                parameters=[_NAME, _time("from"), _time("to")],
+                errors="400 401 404",
+            )
+        },
+        f"{one}/overrides": {
+            "get": _call("What people changed", "ChangeListView", parameters=[_NAME], errors="401 404"),
+            "post": _change("Put somebody else on call for a while", "OverrideBody"),
+        },
+        f"{one}/swaps": {"post": _change("Let two people exchange their turns for a while", "SwapBody")},
+        f"{one}/overrides/{{id}}": {
+            "delete": _call(
+                "Take back an override or a swap", parameters=[_NAME, _ID], errors="401 403 404 503"
+            )
+        },
+    }
+    gone = paths[f"{one}/overrides/{{id}}"]["delete"]["responses"]
+    gone["204"] = {"description": gone.pop("200")["description"]}
+    return paths
+
+
+def _change(summary: str, body: str) -> dict[str, Any]:
+    call = _call(summary, "ChangeView", body=body, parameters=[_NAME], errors="400 401 403 404 409 503")
+    call["responses"]["201"] = {**call["responses"]["200"], "description": "Made"}
+    call["responses"]["200"] = {**call["responses"]["200"], "description": "It was made before"}
+    return call
+
+
+def _time(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": {"type": "string", "format": "date-time"}}
 
 
 def _call(

@@ -56,6 +56,7 @@ class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     assignee: str | None
     runbook: str | None
+    drill: bool
 
 
 class AlertView(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +191,7 @@ def _common(incident: Incident, external_url: str) -> dict[str, object]:
         "url": f"{external_url.rstrip('/')}/incidents/{incident.id}",
         "assignee": incident.assignee or None,
         "runbook": incident.runbook,
+        "drill": incident.drill,
     }
 
 

@@ -104,6 +104,13 @@ async def test_incidents_are_listed_shown_and_acted_on_from_a_terminal(daemon: D
     assert "page to dbteam (primary) over log" in out
     code, out, _ = await on_terminal(daemon, "incidents", "ack", incident, "--by", "ana", "--note", "on it")
     assert "acknowledged" in out
+    code, out, _ = await on_terminal(daemon, "incidents", "snooze", incident, "30m", "--by", "ana")
+    assert "acknowledged" in out
+    _, out, _ = await on_terminal(daemon, "incidents", "show", incident)
+    assert "snoozed until" in out
+    assert "dbteam over log: delivered" in out
+    code, _, error = await on_terminal(daemon, "incidents", "snooze", incident, "a-while")
+    assert (code, "body.for: expected a duration" in error) == (1, True)
     code, out, _ = await on_terminal(daemon, "incidents", "resolve", incident, "--by", "ana")
     assert "resolved" in out
     code, _, error = await on_terminal(daemon, "incidents", "ack", incident)

@@ -102,6 +102,20 @@ auth: {tokens: [{name: a, token: t, role: boss}]}
         ("- a", "expected a mapping"),
         ("listen: a:1\nlisten: b:2", "stands twice"),
         ("retention: 0s", "above zero"),
+        ("heartbeats: [{name: a, every: 5m}, {name: a, every: 1m}]", "name 'a' stands twice"),
+        ("heartbeats: [{name: a b, every: 5m}]", "heartbeats[0]: name: expected 1 to 64 letters"),
+        ("heartbeats: [{name: a, every: 10ms}]", "heartbeats[0]: every: expected at least 1s"),
+        ("heartbeats: [{name: a, every: 5m, match: ['a b']}]", "heartbeats[0]: match[0]"),
+        ("heartbeats: [{name: a, every: 5m, match: ['a!=\"b\"']}]", "would take every alert"),
+        ("heartbeats: [{name: a, every: 5m, match: ['a=~\".*\"']}]", "would take every alert"),
+        ("heartbeats: [{name: a, every: 5m, service: ['x']}]", "expected a text"),
+        ("heartbeat_out: {url: ftp://x}", "heartbeat_out.url: expected http://host"),
+        (
+            "heartbeat_out: {url: http://x, every: 2s}",
+            "timeout: expected at least 1s, and no more than every",
+        ),
+        ("heartbeat_out: {url: http://x}\ncanary: {every: 0s}", "canary.every: 0s switches off"),
+        ("canary: {every: 5s}", "canary: timeout: expected at least 1s, and no more than every"),
         ("redis: {url: '${NOT_SET}'}", "environment variable NOT_SET is not set"),
         ("auth: {webhook: {bearer_token_file: gone}}", "cannot read gone"),
         ("data_dir: &a [*a]", "expected a text"),
@@ -137,7 +151,16 @@ def test_what_this_version_does_not_act_on_is_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "responder.yaml"
     file.write_text("archive: {url: postgresql://h/x}\nheartbeats: [{name: p, every: 5m}]\n")
     warnings = load_config(file, {}, catalogue()).warnings
-    assert [one.level for one in warnings] == ["warning", "warning"]
+    assert [one.level for one in warnings] == ["warning"]
+
+
+def test_the_address_of_our_own_sign_of_life_is_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("https://monitor.example/ping/5f0c2d\n")
+    config = loaded(tmp_path, "heartbeat_out: {url_file: url, every: 30s}")
+    assert config.heartbeat_out is not None
+    assert config.heartbeat_out.url.reveal() == "https://monitor.example/ping/5f0c2d"
+    assert "5f0c2d" not in repr(config)
+    assert "https://monitor.example/ping/5f0c2d" in configured_secrets(config)
 
 
 def test_a_bomb_of_aliases_is_refused_and_not_unfolded(tmp_path: Path) -> None:
@@ -146,3 +169,43 @@ def test_a_bomb_of_aliases_is_refused_and_not_unfolded(tmp_path: Path) -> None:
     text = "\n".join(layers)
     found: Any = problems(tmp_path, text + "\nrules: *a8")
     assert found
+
+
+def test_a_secret_among_named_ones_can_come_from_a_file_too(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from-a-file-key\n")
+    text = "channels: {phone: {type: pagerduty, routing_keys: {dbteam_file: key, platform: inline-key}}}"
+    config = loaded(tmp_path, text)
+    keys = config.channels["phone"].settings.routing_keys  # type: ignore[attr-defined]
+    assert {name: key.reveal() for name, key in keys.items()} == {
+        "dbteam": "from-a-file-key",
+        "platform": "inline-key",
+    }
+    assert "from-a-file-key" in configured_secrets(config)
+    twice = problems(tmp_path, text.replace("platform", "dbteam"))
+    assert twice == [
+        "responder.yaml:1:70: error: channels.phone.routing_keys.dbteam: give either the value or its _file form"
+    ]
+    gone = problems(tmp_path, text.replace("_file: key", "_file: gone"))
+    assert gone == [
+        "responder.yaml:1:65: error: channels.phone.routing_keys.dbteam_file: cannot read gone: No such file or directory"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ("{type: pagerduty}", "channels.x: give routing_key, or routing_keys by name"),
+        ("{type: twilio.sms, account_sid: AC1, auth_token: t, from: '+15005550006'}", "account_sid: expected AC and 32"),
+        ("{type: teams, url: nowhere}", "url: expected https://host/"),
+        ("{type: ntfy, topic: 'two words'}", "topic: expected 1 to 64 letters"),
+        ("{type: apprise, url: 'syslog://'}", "this machine only"),
+        ("{type: apprise, url: 'nosuch://host'}", "Apprise does not understand this nosuch:// address"),
+        ("{type: webhook, url: 'http://h/', template: '{{ nothing }}'}", "template: no value 'nothing'"),
+    ],
+)  # fmt: skip
+def test_settings_of_a_channel_that_could_not_work_are_told_with_their_place(
+    tmp_path: Path, section: str, says: str
+) -> None:
+    (problem,) = problems(tmp_path, f"channels:\n  x: {section}\n")
+    assert problem.startswith("responder.yaml:2:6: error: channels.x: ")
+    assert says in problem

@@ -112,7 +112,7 @@ def test_every_range_has_a_few_times_under_it(hours: float) -> None:
     from responder.curves.draw import _times
 
     window = Window(END - hours * 3600, END, max(15.0, hours * 3600 / 250))
-    ticks, _ = _times(window, 6)
+    ticks, _ = _times(window, 6, 0.08)
     assert 1 <= len(ticks) <= 6
     opened(png(picture(line([1.0, 2.0]), window=window, fired_at=END - 7)))
 
@@ -174,6 +174,28 @@ async def test_a_drawing_that_fails_is_no_picture(monkeypatch: pytest.MonkeyPatc
 def test_only_who_draws_loads_matplotlib() -> None:
     code = "import sys, responder.app, responder.cli; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(("mkdtemp", "drawn"), [("tempfile.mkdtemp", "True"), ("None", "False")])
+def test_a_disk_that_is_read_only_costs_at_most_the_picture(mkdtemp: str, drawn: str) -> None:
+    code = (
+        "import asyncio, tempfile; from responder.curves.painter import Painter\n"
+        "from responder.curves.picture import *; from responder.curves.series import *\n"
+        f"tempfile.mkdtemp = {mkdtemp}\n"
+        "w = Window(0.0, 7200.0, 30.0); s = Series(times=[0.0, 3600.0], values=[1.0, 2.0])\n"
+        "made = Picture(title='t', subtitle='s', window=w, lines=(Line('', s),))\n"
+        "print(asyncio.run(Painter().paint(made)) is not None)"
+    )
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(Path(painting.__file__).parents[2]),
+        "MPLCONFIGDIR": "/dev/null/no",
+    }
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=env, check=True, timeout=60, capture_output=True, text=True
+    )
+    assert said.stdout.splitlines()[-1] == drawn
+    assert said.stderr == ""
 
 
 def test_a_matplotlibrc_in_the_working_directory_changes_nothing(tmp_path: Path) -> None:

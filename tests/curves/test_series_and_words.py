@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responder.curves.series import Series, Threshold, Trend, Window, held_for, trend
-from responder.curves.words import names, number, span, sparkline, with_unit
+from responder.curves.words import names, number, round_in, span, sparkline, with_unit
 
 STEP = 30.0
 WINDOW = Window(0.0, 7_200.0, STEP)
@@ -116,6 +116,14 @@ def test_spans_have_two_parts_at_most() -> None:
 
 def test_numbers_of_any_size_are_short() -> None:
     assert all(len(number(value)) <= 10 for value in (1e-300, 1e300, -1e300, 123456.789, 99.99, 999_999.9))
+
+
+def test_a_scale_is_round_in_what_its_values_are_written_in() -> None:
+    assert round_in(3 * 2**30, "bytes") == 2**30
+    assert round_in(90, "seconds") == 1
+    assert round_in(600, "seconds") == 60
+    assert round_in(1e12, "seconds") == 1
+    assert round_in(1e6, "") == 1
 
 
 def test_blocks_show_the_curve_and_its_holes() -> None:

@@ -132,7 +132,7 @@ async def test_from_a_prometheus_rule_to_an_acknowledged_page_and_the_resolve(
             "monitor_for": "2s",
             "auth": {"webhook": {"bearer_token": "s3cret"}},
         }
-        am_auth = {"authorization": {"type": "Bearer", "credentials": "s3cret"}}
+        am_auth: dict[str, Any] = {"authorization": {"type": "Bearer", "credentials": "s3cret"}}
         async with (
             running(tmp_path / "daemon", config, RULES) as daemon,
             alertmanager(tmp_path / "am", f"{daemon.url}/webhooks/alertmanager", **am_auth) as am,

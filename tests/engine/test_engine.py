@@ -3,73 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from conftest import eventually
+from running import Running, run
 from world import OneRow, World, firing, resolving, settle
 
 from responder.engine.desk import IncidentFilter, Outcome
 from responder.engine.engine import Engine
-from responder.engine.outbox import Done
-from responder.engine.store_desk import StoreDesk
-from responder.incident.effects import SendMessage
+from responder.engine.outbox import Done, Performer
+from responder.incident.effects import RunAction, SendMessage
 from responder.incident.facts import AcknowledgedBy, NoteAdded, ReopenedBy, ResolvedBy
 from responder.incident.message import MessageKind
 from responder.incident.severity import Level, Severity
 from responder.store.loaded import Attempt
-from responder.store.reading import Reader
 from responder.store.store import Store, to_ms
 
-
-class Running:
-    """An engine at work in a small world."""
-
-    def __init__(self, store: Store, world: World, engine: Engine, turned: Any) -> None:
-        self.store, self.world, self.engine, self.turned = store, world, engine, turned
-        self.reader = Reader(store)
-        self.desk = StoreDesk(store, self.reader, engine.decide_now)
-
-    async def fire(self, *numbers: int, severity: Severity = Severity.P1, key: str = "") -> None:
-        start = to_ms(await self.store.now())
-        self.engine.took(await self.store.ingest([firing(n, start, severity, key) for n in numbers]))
-        await settle(self.engine)
-
-    async def after(self, **time: float) -> None:
-        self.turned.turn(**time)
-        await settle(self.engine)
-
-    async def ids(self) -> list[str]:
-        return [i for i, _ in await self.reader.ids("all", "+inf", 100)]
-
-    async def finish(self) -> None:
-        """Close what is open, so that the store can be looked over for leaks."""
-        for incident_id in await self.ids():
-            now = await self.store.now()
-            await self.desk.record(incident_id, ResolvedBy(at=now, by="the test"))
-        await settle(self.engine)
-
-    def said(self) -> list[str]:
-        return [f"{sent.effect.kind} {sent.effect.level}" for sent in self.world.sent]
-
-
-@pytest.fixture
-async def run(store: Store, turned: Any) -> AsyncIterator[Running]:
-    world = World(random.Random(1))
-    engine = world.replica(store, OneRow(("chat", "mail")), ("chat", "mail"))
-    task = asyncio.create_task(engine.run())
-    await asyncio.sleep(0)
-    running = Running(store, world, engine, turned)
-    yield running
-    await running.finish()
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+__all__ = ["run"]
 
 
 async def test_l8_an_incident_on_which_our_own_code_fails_pages_by_the_fallback_and_hurts_no_other(
@@ -143,6 +96,7 @@ async def test_l1_a_job_whose_worker_died_is_taken_over_within_half_a_minute_and
 
 
 async def test_no_page_starts_once_an_acknowledgement_is_on_disk(run: Running) -> None:
+    """E2: an escalation went on after the acknowledgement."""
     run.world.down = {"chat", "mail"}
     await run.fire(1)
     [incident] = await run.ids()
@@ -176,6 +130,7 @@ async def test_a_channel_that_is_down_holds_up_no_other_channel(run: Running) ->
 
 
 async def test_d8_one_transition_is_one_line_of_the_time_line_however_many_are_told(run: Running) -> None:
+    """D8: two people on call once logged the escalation twice."""
     await run.fire(1)
     await run.after(minutes=5)
     [incident] = await run.ids()
@@ -240,6 +195,7 @@ async def test_a_resolved_incident_is_reopened_unless_another_has_taken_its_plac
 
 
 async def test_updates_that_help_nobody_any_more_are_dropped_and_counted(run: Running) -> None:
+    """S3: a restarted queue sent old mail again."""
     dropped: list[str] = []
     run.engine._outbox._on_dropped = lambda effect, why: dropped.append(why)
     await run.fire(1)
@@ -268,6 +224,7 @@ async def test_the_list_can_be_filtered_by_state_service_and_severity(run: Runni
 async def test_l7_l11_a_crash_between_deciding_sending_and_crossing_off_sends_the_same_id_again(
     store: Store, turned: Any
 ) -> None:
+    """D5: marked as sent before the call it is lost, after it it is doubled; so the double carries the same id."""
     world = World(random.Random(1))
     start = to_ms(await store.now())
     await store.ingest([firing(1, start)])
@@ -328,5 +285,40 @@ async def test_e11_what_came_due_while_nobody_ran_is_paged_at_once_when_somebody
     assert sorted(sent.effect.level for sent in world.sent) == sorted(Level)  # three lanes, side by side
     run = Running(store, world, engine, turned)
     await run.finish()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_l1_a_page_that_a_dead_replica_had_begun_is_not_kept_for_the_time_that_an_action_may_take(
+    store: Store, turned: Any
+) -> None:
+    world = World(random.Random(1))
+    await store.ingest([firing(1, to_ms(await store.now()))])
+    hangs = asyncio.Event()
+
+    async def hang(_: Attempt) -> Done:
+        hangs.set()
+        await asyncio.Event().wait()
+        return Done()
+
+    def replica(send: Any) -> Engine:
+        performers = {
+            **world.performers(store),
+            SendMessage: Performer(perform=send, limit=timedelta(seconds=10)),
+            RunAction: Performer(perform=world.triage, limit=timedelta(seconds=100)),
+        }
+        return Engine(store, OneRow, performers, queues={"chat": 4})
+
+    dying = asyncio.create_task(replica(hang).run())
+    await hangs.wait()
+    dying.cancel()
+    await asyncio.gather(dying, return_exceptions=True)
+    survivor = replica(world.send)
+    task = asyncio.create_task(survivor.run())
+    await asyncio.sleep(0)
+    turned.turn(seconds=16)
+    await settle(survivor)
+    assert [sent.effect.kind for sent in world.sent] == [MessageKind.PAGE]
+    await Running(store, world, survivor, turned).finish()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -5,35 +5,46 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
-from world import World, firing, resolving, settle
+from stage import after
+from world import OneRow, World, firing, resolving, settle
 
 from responder.engine.engine import Engine
-from responder.incident.facts import AcknowledgedBy
-from responder.incident.message import MessageKind
+from responder.incident.effects import SendMessage
+from responder.incident.facts import AcknowledgedBy, Fact, MessageFailed, SnoozedBy
+from responder.incident.message import Wanted
+from responder.incident.policy import AcknowledgementPolicy
 from responder.incident.severity import LEVELS, Level, Severity
 from responder.incident.state import Incident
 from responder.store.reading import Reader
 from responder.store.store import Store, to_ms
 
 TICK = timedelta(seconds=2)
-PAGES = {MessageKind.PAGE, MessageKind.REMINDER}
+
+
+def is_page(effect: SendMessage) -> bool:
+    """Whether it asks somebody to answer; what reminds who has answered is none."""
+    return effect.wanted is Wanted.UNACKNOWLEDGED
 
 
 class Replica:
     """An engine that can die without a word and come back."""
 
-    def __init__(self, store: Store, world: World, channels: tuple[str, ...]) -> None:
+    def __init__(
+        self, store: Store, world: World, channels: tuple[str, ...], rules: OneRow | None = None
+    ) -> None:
         self._store, self._world, self._channels = store, world, channels
-        self.engine: Engine = world.replica(store, channels=channels)
+        self._rules = rules or OneRow(channels)
+        self.engine: Engine = world.replica(store, self._rules, channels)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self.engine = self._world.replica(self._store, channels=self._channels)
+        self.engine = self._world.replica(self._store, self._rules, self._channels)
         self._task = asyncio.create_task(self.engine.run())
         await asyncio.sleep(0)
 
@@ -48,12 +59,14 @@ class Replica:
 class Simulation:
     """Drives alerts, people, crashes and the clock by one random source."""
 
-    def __init__(self, store: Store, turned: Any, seed: int, channels: tuple[str, ...]) -> None:
+    def __init__(
+        self, store: Store, turned: Any, seed: int, channels: tuple[str, ...], rules: OneRow | None = None
+    ) -> None:
         self.chance = random.Random(seed)
         self.store, self.turned = store, turned
         self.world = World(self.chance, trouble=0.1)
         self.reader = Reader(store)
-        self.replicas = [Replica(store, self.world, channels) for _ in range(2)]
+        self.replicas = [Replica(store, self.world, channels, rules) for _ in range(2)]
         self.firing_since: dict[int, int] = {}
         self.acknowledged: dict[tuple[str, int], datetime] = {}
         self.crashes = 0
@@ -80,9 +93,13 @@ class Simulation:
             return
         incident = self.chance.choice(waiting)
         now = await self.store.now()
-        recorded = await self.store.record(incident.id, AcknowledgedBy(at=now, by="ana"))
+        recorded = await self.store.record(incident.id, self.answer(now))
         if recorded.outcome == "ok":
             self.acknowledged.setdefault((incident.id, incident.episode.number), now)
+
+    def answer(self, now: datetime) -> Fact:
+        """How a person takes an incident."""
+        return AcknowledgedBy(at=now, by="ana")
 
     async def step(self) -> None:
         dice = self.chance.random()
@@ -124,6 +141,53 @@ class Simulation:
             await settle(*(replica.engine for replica in self.replicas))
 
 
+class SimulationOfPeople(Simulation):
+    """People who change, who snooze, who fall asleep; providers that go and come, and take back what they said."""
+
+    CHANNELS = ("chat", "mail", "phone")
+
+    def __init__(self, store: Store, turned: Any, seed: int) -> None:
+        standing = AcknowledgementPolicy(remind_after=timedelta(minutes=4), lapse_after=timedelta(minutes=7))
+        rules = OneRow(("chat", "mail", after(1, "phone")), standing=standing)
+        super().__init__(store, turned, seed, self.CHANNELS, rules)
+        self.world.on_call = self.on_call
+
+    def on_call(self, names: Collection[str], now: datetime) -> Mapping[str, Sequence[str]]:
+        """Every seven minutes somebody else, now and then nobody; and sometimes it cannot be said."""
+        shift = int(now.timestamp()) // 420
+        if shift % 11 == 5:
+            raise RuntimeError("the calendar does not answer")
+        turns: list[tuple[str, ...]] = [("ana",), ("ben", "cas"), (), ("cas", "ana", "dan")]
+        return {"dbteam": turns[shift % len(turns)], "platform": turns[(shift + 1) % 2]}
+
+    def answer(self, now: datetime) -> Fact:
+        if self.chance.random() < 0.3:
+            return SnoozedBy(at=now, by="ben", until=now + timedelta(minutes=self.chance.choice([2, 6])))
+        return AcknowledgedBy(at=now, by=self.chance.choice(["ana", "slack:cas", "somebody"]))
+
+    async def step(self) -> None:
+        dice = self.chance.random()
+        if dice < 0.1:
+            self.world.down = set(self.chance.sample(self.CHANNELS, self.chance.randrange(3)))
+        elif dice < 0.15:
+            self.world.known_down = set(self.chance.sample(self.CHANNELS, self.chance.randrange(2)))
+        elif dice < 0.2 and self.world.sent:
+            await self.take_back(self.chance.choice(self.world.sent).effect)
+        await super().step()
+
+    async def take_back(self, effect: SendMessage) -> None:
+        """The provider reports that a message never arrived."""
+        now = await self.store.now()
+        fact = MessageFailed(
+            at=now, effect=effect.id, page=effect.page, kind=effect.kind, reason="undelivered"
+        )
+        await self.store.record(effect.incident, fact)
+
+    async def quiet_down(self) -> None:
+        self.world.down = self.world.known_down = set()
+        await super().quiet_down()
+
+
 async def snapshots(store: Store) -> list[Incident]:
     raw = [
         await store.client.hget(key, "snap")
@@ -149,6 +213,48 @@ async def test_promises_hold_through_hours_of_crashes_repeats_and_failing_channe
     await close_all(store, simulation)
 
 
+@pytest.mark.parametrize("seed", range(100, 108))
+async def test_promises_hold_whoever_is_on_call_snoozes_falls_asleep_and_whatever_providers_say_later(
+    store: Store, turned: Any, seed: int
+) -> None:
+    simulation = SimulationOfPeople(store, turned, seed)
+    await simulation.run(120)
+    incidents = await snapshots(store)
+    assert incidents, "nothing happened"
+    now = await store.now()
+    for incident in incidents:
+        check_awake(incident, now)
+        check_people_reached(incident, simulation, now)
+    check_nobody_paged_after_acknowledgement(simulation)
+    check_each_page_was_asked_for_once(simulation)
+    check_counts_agree(incidents, simulation)
+    await close_all(store, simulation)
+
+
+def check_people_reached(incident: Incident, simulation: Simulation, now: datetime) -> None:
+    """Who waits unacknowledged has been reached on every level whose time has come: each person, or said why not."""
+    if incident.state_name != "triggered":
+        return
+    reached = {reach.level: reach for reach in incident.episode.reached}
+    told = {
+        (sent.effect.level, sent.effect.contact)
+        for sent in simulation.world.sent
+        if sent.effect.incident == incident.id and sent.effect.episode == incident.episode.number
+        and is_page(sent.effect)
+    }  # fmt: skip
+    for level in LEVELS:
+        due = incident.due_at(level)
+        assert due is not None
+        if due + timedelta(minutes=2) < now:
+            for person in reached[level].people:
+                assert person.exhausted or (level, person.name) in told, f"{person.name} on {level}"
+
+
+def check_each_page_was_asked_for_once(simulation: Simulation) -> None:
+    asked = [effect.id for decision in simulation.world.decisions for effect in decision.effects]
+    assert len(asked) == len(set(asked))
+
+
 def check_awake(incident: Incident, now: datetime) -> None:
     """Every open incident has a next time, and it lies ahead."""
     if incident.open:
@@ -164,7 +270,7 @@ def check_levels_reached(incident: Incident, simulation: Simulation, now: dateti
         sent.effect.level
         for sent in simulation.world.sent
         if sent.effect.incident == incident.id and sent.effect.episode == incident.episode.number
-        and sent.effect.kind in PAGES
+        and is_page(sent.effect)
     }  # fmt: skip
     for level in LEVELS:
         due = incident.due_at(level)
@@ -177,7 +283,7 @@ def check_levels_reached(incident: Incident, simulation: Simulation, now: dateti
 
 def check_nobody_paged_after_acknowledgement(simulation: Simulation) -> None:
     for sent in simulation.world.sent:
-        if sent.effect.kind not in PAGES:
+        if not is_page(sent.effect):
             continue
         acknowledged = simulation.acknowledged.get((sent.effect.incident, sent.effect.episode))
         assert acknowledged is None or sent.at <= acknowledged, "paged after the acknowledgement"
@@ -203,12 +309,13 @@ async def close_all(store: Store, simulation: Simulation) -> None:
     for replica in simulation.replicas:
         await replica.die()
     assert await store.client.zcard(f"{store.base}:x:open") == 0
-    for index in ("w:u", "w:n", "q:chat:u", "q:chat:n", "q:mail:u", "q:mail:n"):
+    for index in ("w:u", "w:n", *(f"q:{name}:{kind}" for name in ("chat", "mail", "phone") for kind in "un")):
         assert await store.client.zcard(f"{store.base}:{index}") == 0, index
     assert await store.client.hlen(f"{store.base}:gauge") == 0
 
 
 async def test_in_a_fault_free_run_two_replicas_send_each_page_once(store: Store, turned: Any) -> None:
+    """D6: two replicas, one tick, two mails."""
     world = World(random.Random(1))
     replicas = [Replica(store, world, ("chat",)) for _ in range(2)]
     for replica in replicas:

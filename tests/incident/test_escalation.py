@@ -120,7 +120,8 @@ def test_a_channel_that_does_not_deliver_within_half_a_minute_is_joined_by_the_n
     ]
 
 
-def test_e_l10_a_failed_page_is_no_page_and_the_next_level_is_paged_at_once() -> None:
+def test_l10_a_failed_page_is_no_page_and_the_next_level_is_paged_at_once() -> None:
+    """L10: a step was marked done whatever became of the send."""
     play = Play()
     decision = play.failed()
     assert kinds(decision.effects) == ["page secondary platform chat"]
@@ -128,6 +129,7 @@ def test_e_l10_a_failed_page_is_no_page_and_the_next_level_is_paged_at_once() ->
 
 
 def test_l12_a_level_without_any_channel_falls_to_the_next_at_once_and_says_so() -> None:
+    """L12: a contact without any way to reach them fell through in silence."""
     play = Play(rules=policy(unreachable=("dbteam",)))
     assert play.dialogue == [(0, "page secondary platform chat")]
     assert Reason.LEVEL_UNREACHABLE in play.reasons()
@@ -181,6 +183,7 @@ def test_escalating_past_the_last_level_reminds_the_last() -> None:
 
 
 def test_e3_no_level_is_paged_before_its_time_whatever_wakes_the_incident() -> None:
+    """E3: a wait step was ignored."""
     play = Play()
     play.delivered()
     for tenth in range(1, 50):

@@ -35,8 +35,11 @@ on_calls = st.builds(
     ),
     st.dictionaries(st.sampled_from(["dbteam", "platform", "cto"]), teams),
     st.dictionaries(
-        names, st.lists(st.sampled_from(["chat", "mail", after(1, "phone"), after(3, "chat")]), max_size=3)
-    ).map(lambda plans: {name: plan(*steps) for name, steps in plans.items()}),
+        names,
+        st.lists(
+            st.sampled_from([*plan("chat", "mail"), after(1, "phone"), after(3, "chat")]), max_size=3
+        ).map(tuple),
+    ),
 )
 policies = st.builds(
     policy,
@@ -179,27 +182,18 @@ def facts_of(play: Play, what: str, name: str) -> tuple[Fact, ...]:
         kind = "page"
         return tuple(make(at=now, effect=p.id, page=p.id, kind=kind, **more) for p in found)
 
-    match what:
-        case "deliver":
-            return each(pending, MessageDelivered, attempt=1)
-        case "fail":
-            return each(settled[-2:], MessageFailed, reason="gone")
-        case "delay":
-            return each(pending[:1], MessageDelayed, reason="503", failover=name == "ana")
-        case "ack":
-            return (facts.AcknowledgedBy(at=now, by=name),)
-        case "snooze":
-            return (facts.SnoozedBy(at=now, by=name, until=now + 6 * MINUTE),)
-        case "note":
-            return (facts.NoteAdded(at=now, by=name, note="n"),)
-        case "escalate":
-            return (facts.EscalatedBy(at=now, by=name),)
-        case "resolve":
-            return (facts.ResolvedBy(at=now, by=name),)
-        case "reopen":
-            return (facts.ReopenedBy(at=now, by=name),)
-        case _:
-            return ()
+    made: dict[str, Callable[[], tuple[Fact, ...]]] = {
+        "deliver": lambda: each(pending, MessageDelivered, attempt=1),
+        "fail": lambda: each(settled[-2:], MessageFailed, reason="gone"),
+        "delay": lambda: each(pending[:1], MessageDelayed, reason="503", failover=name == "ana"),
+        "ack": lambda: (facts.AcknowledgedBy(at=now, by=name),),
+        "snooze": lambda: (facts.SnoozedBy(at=now, by=name, until=now + 6 * MINUTE),),
+        "note": lambda: (facts.NoteAdded(at=now, by=name, note="n"),),
+        "escalate": lambda: (facts.EscalatedBy(at=now, by=name),),
+        "resolve": lambda: (facts.ResolvedBy(at=now, by=name),),
+        "reopen": lambda: (facts.ReopenedBy(at=now, by=name),),
+    }
+    return made[what]() if what in made else ()
 
 
 def go(play: Play, step: Step, shifts: list[OnCall]) -> None:

@@ -137,7 +137,7 @@ def test_l12_a_level_that_resolves_to_nobody_falls_to_the_next_at_once_and_says_
 
 def test_l12_one_unreachable_person_is_named_and_the_others_of_the_level_stay_paged() -> None:
     """L12: who could not be reached is said."""
-    plans = {"ben": dict.fromkeys(Severity, ())}
+    plans = {"ben": dict.fromkeys(Severity, plan())}
     play = Play(on_call=OnCall(people={"dbteam": ("ana", "ben")}, plans=plans))
     play.delivered()
     texts = [e.text for d in play.decisions for e in d.entries if e.reason is Reason.PERSON_UNREACHABLE]
@@ -227,7 +227,7 @@ def test_each_acknowledgement_is_told_and_ends_only_that_persons_pages() -> None
     assert kinds(decision.effects) == ["update primary ana phone", "update primary ben phone"]
     update = decision.effects[0]
     assert isinstance(update, SendMessage)
-    assert update.text == "Acknowledged by ana; ben has to as well."
+    assert update.text == "Acknowledged by ana; still to come: ben."
     assert Reason.ACKNOWLEDGED_IN_PART in decision.why
     play.until(1)
     assert [line for _, line in play.dialogue if line.startswith("page")] == [

@@ -17,6 +17,7 @@ from mirror import MINUTE, RULES, Mirror, compiled, mirrored, moment
 from peers import dropping, endless, hanging, saying
 from structlog.testing import capture_logs
 
+from responder.config import HeartbeatConfig
 from responder.incident import facts
 from responder.store.store import Store
 
@@ -179,7 +180,7 @@ async def test_what_alertmanager_never_knew_is_not_resolved_by_it(
 ) -> None:
     """Our own notices, a replay or a script of somebody's, and a cluster that is not in ``alertmanager.urls``."""
     await mirror.told(pair[0], DB)
-    await mirror.intake.refused("ResponderWebhookTooLarge", "a body was too large")
+    await mirror.intake.notices.tell("ResponderWebhookTooLarge", "a body was too large")
     await mirror.webhook(mirror.alert(alertname="Scripted", service="api"), sender="", receiver="replay")
     await mirror.webhook(mirror.alert(alertname="Elsewhere", service="api"), sender="http://staging:9093")
     await mirror.look(times=3)
@@ -504,27 +505,33 @@ async def longest_block(work: Any) -> tuple[float, float]:
     return longest, took
 
 
-async def test_the_store_away_ends_nothing(
-    mirror: Mirror, pair: list[FakeAlertmanager], monkeypatch: pytest.MonkeyPatch
+async def test_who_takes_over_looks_at_once_and_else_each_looks_at_its_own_pace(
+    mirror: Mirror, pair: list[FakeAlertmanager]
 ) -> None:
-    """The loop goes on, and says so."""
-    turns = 0
+    await mirror.reconciler.turn()
+    asked = len(pair[0].asked)
+    assert asked == 3
+    await mirror.reconciler.turn()
+    assert len(pair[0].asked) == asked, "not due yet; the lease was renewed"
+    await mirror.store.client.set(f"{mirror.store.base}:am:lease", "another", px=60_000)
+    await mirror.reconciler.turn()
+    await mirror.store.client.delete(f"{mirror.store.base}:am:lease")
+    await mirror.reconciler.turn()
+    assert len(pair[0].asked) == 2 * asked
+    assert mirror.reconciler.pause == timedelta(seconds=5)
 
-    async def sleep(_seconds: float) -> None:
-        nonlocal turns
-        turns += 1
-        if turns == 2:
-            await mirror.store.client.delete(lease)
-        if turns == 3:
-            raise asyncio.CancelledError
 
-    lease = f"{mirror.store.base}:am:lease"
-    monkeypatch.setattr(mirror.clock, "sleep", sleep)
-    await mirror.store.client.hset(lease, "no", "string")
-    with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
-        await mirror.reconciler.run()
-    assert sum("the store does not answer" in one["event"] for one in logs) == 2
-    assert mirror.reconciler._leading
+async def test_a_sign_of_life_that_is_only_listed_is_none(
+    store: Store, turned: Any, pair: list[FakeAlertmanager], tmp_path: Path
+) -> None:
+    """A heartbeat shows that webhooks arrive: seeing its alert in the list must not stand in for one."""
+    beat = HeartbeatConfig(name="prometheus", match=('alertname="Watchdog"',), every=timedelta(minutes=5))
+    async with mirrored(store, turned, compiled(tmp_path), pair, heartbeats=(beat,)) as mirror:
+        pair[0].fire(alertname="Watchdog", keep=HOUR)
+        pair[0].fire(DB, keep=HOUR)
+        await mirror.look(times=3)
+        assert [one.service for one in await mirror.incidents()] == ["database"]
+        assert await mirror.store.client.exists(f"{store.base}:beats") == 0
 
 
 def test_times_are_written_as_alertmanager_writes_them(turned: Any) -> None:

@@ -132,7 +132,7 @@ async def test_what_alertmanager_does_not_list_cannot_be_silenced(
     mirror: Mirror, pair: list[FakeAlertmanager]
 ) -> None:
     """A notice of our own."""
-    await mirror.intake.refused("ResponderWebhookTooLarge", "a body was too large")
+    await mirror.intake.notices.tell("ResponderWebhookTooLarge", "a body was too large")
     await mirror.wait(MINUTE / 6)
     found = await mirror.silences.silence((await mirror.incident()).id, HOUR, ANA)
     assert refused(found) is Why.IMPOSSIBLE

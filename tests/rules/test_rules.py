@@ -283,7 +283,7 @@ def test_the_shipped_severities_are_the_runbooks() -> None:
             "superset-dashboard-errors",
         ),
         ({"alertname": "MLJobFailed"}, "ml", None),
-        ({"alertname": "KubePodCrashLooping", "namespace": "web"}, "platform", None),
+        ({"alertname": "KubePodCrashLooping", "namespace": "web"}, "platform", "kubernetes-workloads"),
         ({"alertname": "BlackboxProbeFailed", "severity": "critical"}, "api", "health-checks"),
         ({"alertname": "NodeFilesystemAlmostOutOfSpace"}, "platform", None),
         ({"alertname": "AlertmanagerFailedToSendAlerts"}, "monitoring", None),

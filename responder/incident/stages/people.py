@@ -83,7 +83,7 @@ def _acknowledge(draft: Draft, one: fact.AcknowledgedBy) -> None:
         )
     else:
         others = ", ".join(everybody.waiting_for(draft.incident))
-        text = f"acknowledged via {one.via}; {others} have to as well. {one.note}".strip()
+        text = f"acknowledged via {one.via}; still to come: {others or 'others'}. {one.note}".strip()
         draft.note(Reason.ACKNOWLEDGED_IN_PART, text, by=one.by, at=one.at)
     if first:
         _measure_answer(draft, one)

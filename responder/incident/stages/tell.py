@@ -26,6 +26,7 @@ def take(draft: Draft) -> None:
     """Ask for the messages that follow from what this decision changed."""
     before, now = draft.before, draft.incident
     changed = type(before.state) is not type(now.state)
+    _tell_at_work(draft)
     match now.state:
         case Acknowledged(by=by, snoozed_until=until) if changed:
             text = f"Snoozed until {until:%Y-%m-%d %H:%M} UTC." if until else ""
@@ -38,7 +39,7 @@ def take(draft: Draft) -> None:
             _tell(draft, MessageKind.RESOLVED, _paged(draft), by=by, text=text)
         case Triggered() if answered := _answered(before, now):
             names, others = ", ".join(answered), ", ".join(everybody.waiting_for(now))
-            text = f"Acknowledged by {names}; {others or 'somebody'} has to as well."
+            text = f"Acknowledged by {names}; still to come: {others or 'others'}."
             _tell(draft, MessageKind.UPDATE, _paged_before(draft), by=names, text=text)
         case Triggered() | Acknowledged() if _new_findings(draft):
             _tell(draft, MessageKind.UPDATE, _paged_before(draft))
@@ -50,15 +51,29 @@ def take(draft: Draft) -> None:
         _tell(draft, kind, _paged(draft), text=text)
 
 
+def _tell_at_work(draft: Draft) -> None:
+    """Who was reminded and has been heard of since is asked no longer, wherever they were asked."""
+    before, now = draft.before.state, draft.incident.state
+    if not isinstance(before, Acknowledged) or not isinstance(now, Acknowledged):
+        return
+    reminder = now.reminder
+    if reminder is None or not before.quiet_since <= reminder.at < now.quiet_since:
+        return
+    heard = [one for one in draft.news.facts if fact.is_by_person(one)]
+    by = getattr(heard[-1], "by", now.by) if heard else now.by
+    asked = [
+        page
+        for page in _paged(draft, this_episode=True)
+        if page.wanted is Wanted.ACKNOWLEDGED and page.round == reminder.round
+    ]
+    _tell(draft, MessageKind.ACKNOWLEDGED, asked, by=now.by, text=f"{by} is at work on it.")
+
+
 def _paged(draft: Draft, *, this_episode: bool = False) -> list[Page]:
-    """The latest live page of each person and channel; reminders of an acknowledgement are nobody's page."""
+    """The latest live page (or reminder) of each person and channel: what follows goes where they looked last."""
     latest: dict[tuple[str, str], Page] = {}
     for page in draft.incident.pages:
-        if (
-            page.live
-            and page.wanted is Wanted.UNACKNOWLEDGED
-            and (not this_episode or page.episode == draft.incident.episode.number)
-        ):
+        if page.live and (not this_episode or page.episode == draft.incident.episode.number):
             latest[page.contact, page.channel] = page
     return list(latest.values())
 

@@ -1,0 +1,74 @@
+"""The words of a page: for whom of the matrix, why anew, and what who has it is asked after a silence."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from stage import MINUTE, START, Play, policy
+
+from responder.incident import facts
+from responder.incident.effects import SendMessage
+from responder.incident.policy import AcknowledgementPolicy
+from responder.incident.reach import OnCall
+from responder.incident.severity import LEVELS
+from responder.paging.compose import Words, compose
+
+STANDING = AcknowledgementPolicy(remind_after=30 * MINUTE, lapse_after=45 * MINUTE)
+
+
+def summary(play: Play, number: int = -1) -> list[str]:
+    """The words of a message that was asked for, as they would be now."""
+    effects = [effect for _, effect in play.effects if isinstance(effect, SendMessage)]
+    words = Words(attempt=1, sent_at=play.now, external_url="https://responder.example")
+    return compose(play.incident, effects[number], words).summary.split("\n")
+
+
+def ack(play: Play, minute: float, by: str = "dbteam") -> None:
+    play.at(minute, facts.AcknowledgedBy(at=START + minute * MINUTE, by=by))
+
+
+@pytest.mark.parametrize(
+    ("on_call", "everybody", "role"),
+    [
+        (OnCall(), (), "as primary (dbteam)"),
+        (OnCall(people={"dbteam": ("ana",)}), (), "as primary (ana for dbteam)"),
+        (
+            OnCall(people={"dbteam": ("ana",)}),
+            LEVELS,
+            "as primary (ana for dbteam; each of the level has to)",
+        ),
+    ],
+)
+def test_a_page_says_for_whom_one_is_paged(on_call: OnCall, everybody: tuple[()], role: str) -> None:
+    play = Play(rules=policy(everybody=everybody), on_call=on_call)
+    assert summary(play)[-1] == f"Acknowledge by 03:15 UTC, {role}"
+
+
+def test_a_page_of_a_later_episode_says_why() -> None:
+    play = Play(rules=policy(standing=STANDING))
+    play.delivered()
+    ack(play, 1)
+    play.until(46)
+    assert summary(play)[1] == (
+        "Paged anew: dbteam had acknowledged it, and nothing was heard for 45m since 03:01 UTC"
+    )
+
+
+def test_the_reminder_of_an_acknowledgement_says_what_to_do_and_what_happens_else() -> None:
+    play = Play(rules=policy(standing=STANDING))
+    play.delivered()
+    ack(play, 1)
+    play.until(31)
+    assert summary(play)[-1] == (
+        "dbteam has it, and nothing was heard since 03:01 UTC: write a note, or acknowledge once more; "
+        "at 03:46 UTC it is paged anew"
+    )
+
+
+def test_a_snooze_is_told_with_its_end() -> None:
+    play = Play()
+    play.delivered()
+    play.at(1, facts.SnoozedBy(at=START + MINUTE, by="ana", until=START + timedelta(hours=2)))
+    assert "Snoozed until 2026-11-24 05:00 UTC." in summary(play)
+    assert summary(play)[-1] == "Acknowledged by ana: nobody further is paged"
