@@ -195,7 +195,7 @@ def _silencing(summary: str, body: str) -> dict[str, Any]:
         "IncidentView",
         body=body,
         parameters=[_ID, _KEY],
-        errors="400 401 403 404 409 422 501 502 503",
+        errors="400 401 403 404 409 422 502 503",
     )
     call["responses"]["202"] = {"description": "Recorded; the decision is still to come"}
     return call

@@ -18,7 +18,7 @@ from responder.web.pages import page
 from responder.web.parts import PARTS
 from responder.web.problems import ProblemError, answer, decoded, form_fields, read
 
-_STATUS = {Why.UNCONFIGURED: 501, Why.AWAY: 503, Why.REFUSED: 502, Why.IMPOSSIBLE: 409}
+_STATUS = {Why.UNCONFIGURED: 409, Why.AWAY: 503, Why.REFUSED: 502, Why.IMPOSSIBLE: 409}
 _RETRY_AFTER = {"Retry-After": "10"}
 
 
