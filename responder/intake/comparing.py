@@ -7,7 +7,7 @@ look finds the same, and the alert's record is as it was before the first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -57,14 +57,25 @@ def unheard(record: Record | None, at: datetime) -> Found | None:
             return None
 
 
-def missing(record: Record, expires_at: datetime | None, at: datetime) -> Found | None:
-    """Whether an alert that no peer lists is one that we take to fire.
+class Sight(msgspec.Struct, frozen=True):
+    """When an alert was last listed, and when Alertmanager would have given it up then."""
 
-    ``expires_at`` is when Alertmanager would have given it up, as far as an earlier look has seen.
+    at: datetime
+    expires_at: datetime
+
+
+#: Prometheus sends an alert again after a minute, and has Alertmanager keep it for four.
+_SENT_AGAIN_WITHIN = timedelta(minutes=2)
+
+
+def missing(record: Record, sight: Sight | None, at: datetime) -> Found | None:
+    """Whether an alert that no peer lists is one that we take to fire; ``sight`` is the last of it.
+
+    It has expired where it was given up so soon after that nobody can have sent it again in between.
     """
     if record.status != "F" or not record.incident_open or record.recorded >= epoch_ms(at):
         return None
-    expired = expires_at is not None and expires_at <= at
+    expired = sight is not None and sight.expires_at <= at <= sight.at + _SENT_AGAIN_WITHIN
     return Found(since=at, status=record.status, recorded=record.recorded, expired=expired)
 
 

@@ -20,6 +20,7 @@ from responder.config import AlertmanagerConfig
 from responder.intake.alertmanager import Alertmanagers, ListedAlert, View
 from responder.intake.comparing import (
     Found,
+    Sight,
     Tally,
     carried,
     confirmed,
@@ -48,8 +49,6 @@ _QUIET_FOR = timedelta(hours=1)
 #: A replica that died is taken over when its lease ends: this, and the time that a look may take. Renewed at each turn.
 _LEASE = timedelta(seconds=15)
 _TURN = timedelta(seconds=5)
-#: Prometheus sends an alert again after a minute, and has Alertmanager keep it for four.
-_SENT_AGAIN_WITHIN = timedelta(minutes=2)
 #: Inhibitions that no look confirms are believed for at least so long.
 _CONFIRMED_FOR = timedelta(minutes=10)
 
@@ -91,8 +90,7 @@ class Reconciler:
         self._parts = parts
         self._unheard: dict[str, Found] = {}
         self._missing: dict[str, Found] = {}
-        self._expiry: dict[str, datetime] = {}
-        self._last_at: datetime | None = None
+        self._listed_before: dict[str, Sight] = {}
         self._leading = False
         self._stopped = False
         self._due_at = 0.0
@@ -141,7 +139,7 @@ class Reconciler:
                 await self._parts.book.let_go()
 
     def _forget(self) -> None:
-        self._unheard, self._missing, self._expiry, self._last_at = {}, {}, {}, None
+        self._unheard, self._missing, self._listed_before = {}, {}, {}
 
     async def _compare(self) -> None:
         parts = self._parts
@@ -182,10 +180,10 @@ class Reconciler:
         alerts = list(look.view.alerts.values())
         for start in range(0, len(alerts), _SLICE):
             for alert in alerts[start : start + _SLICE]:
-                self._listed(look, alert, ours)
+                self._take_listed(look, alert, ours)
             await asyncio.sleep(0)
 
-    def _listed(self, look: _Look, alert: ListedAlert, ours: frozenset[str]) -> None:
+    def _take_listed(self, look: _Look, alert: ListedAlert, ours: frozenset[str]) -> None:
         record = look.records.get(alert.fingerprint)
         muted = look.mutes.cause(alert) is not None
         if record is not None and record.status == "F" and record.incident_open:
@@ -224,20 +222,16 @@ class Reconciler:
     def _not_listed(self, look: _Look, name: str, record: Record, tally: Tally) -> None:
         if record.status != "F":
             return
-        known = name in self._expiry or self._parts.senders.can_be_asked(record.sender)
+        sight = self._listed_before.get(name)
+        known = sight is not None or self._parts.senders.can_be_asked(record.sender)
         if not known or record.recorded >= epoch_ms(look.at):
             tally.unknown += 1
             return
         tally.silent += 1
         look.silent.add(name)
-        expiry = self._expiry.get(name) if self._is_soon(look) else None
-        found = missing(record, expiry, look.at) if look.view.certain else None
+        found = missing(record, sight, look.at) if look.view.certain else None
         if found is not None:
             look.missing[name] = found
-
-    def _is_soon(self, look: _Look) -> bool:
-        """Whether the look before was so short a time ago that an alert which is sent again at all would not expire."""
-        return self._last_at is not None and look.at - self._last_at <= _SENT_AGAIN_WITHIN
 
     async def _heal(self, look: _Look) -> None:
         """Write what two looks have found; what is written is looked at anew by the next."""
@@ -246,9 +240,10 @@ class Reconciler:
         missing_twice = confirmed(self._missing, look.missing)
         self._unheard = carried(self._unheard, look.unheard)
         self._missing = carried(self._missing, look.missing)
-        gone = {name: at for name, at in self._expiry.items() if name in look.silent}
-        self._expiry = gone | {name: one.expires_at for name, one in look.view.alerts.items()}
-        self._last_at = look.at
+        gone = {name: sight for name, sight in self._listed_before.items() if name in look.silent}
+        self._listed_before = gone | {
+            name: Sight(look.at, one.expires_at) for name, one in look.view.alerts.items()
+        }
         await healer.fire([look.view.alerts[name] for name in unheard_twice], look.records, look.at)
         await healer.resolve(missing_twice, look.at)
         await healer.keep(list(dict.fromkeys(look.still.values())))
