@@ -111,6 +111,7 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
         "forms": forms,
         "form_token": session.form_token(request),
         "step": next_step(incident),
+        "may_silence": parts.silences.available and incident.state_name in TAKEN_IN[facts.SilencedBy],
         "may_snooze": incident.state_name in TAKEN_IN[facts.SnoozedBy],
         "said": said,
         "offers": parts.actions.offers(incident),
