@@ -19,13 +19,13 @@ import aiohttp
 import msgspec
 import structlog
 
-from responder.chat.parts import Silences
 from responder.clock import Clock, SystemClock
 from responder.config import Config
 from responder.engine.engine import Engine
 from responder.engine.store_desk import StoreDesk
 from responder.metrics import Metrics
 from responder.paging.base import CHANNELS, Channel, ChannelTools
+from responder.parts import Parts
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
@@ -39,7 +39,7 @@ from responder.store.reading import Reader
 from responder.store.safety import check_durability, has_room
 from responder.store.store import Store, StoreOptions
 from responder.vigil.rounds import go_round
-from responder.wiring import Parts, Wiring
+from responder.wiring import Wiring
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,6 @@ class Daemon:
         self.metrics = Metrics()
         self.clock = clock or SystemClock()
         self._shift = shift
-        self._silences: Silences | None = None
         self._open = False
 
     async def run(self, stop: asyncio.Event, started: Callable[[Running], object] = lambda _: None) -> None:
@@ -124,7 +123,6 @@ class Daemon:
             session=session,
             channels=channels,
             tokens=AckTokens(await _shared_key(client, store.base)),
-            silences=self._silences,
             open=lambda: self._open,
         )
 
@@ -139,7 +137,7 @@ class Daemon:
             codes=Codes(store),
             memory=Conversations(store),
             user_ids={one.name: one.slack for one in self.config.auth.people},
-            silences=self._silences is not None,
+            silences=self.config.alertmanager is not None,
         )
         channels: dict[str, Channel] = {}
         for name, section in self.config.channels.items():

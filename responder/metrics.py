@@ -147,6 +147,14 @@ class Metrics:
             "responder_heartbeat_last_seen_timestamp_seconds", "When a heartbeat was last seen", ["name"],
             registry=registry,
         )  # fmt: skip
+        self.reconcile_success = Gauge(
+            "responder_reconcile_last_success_timestamp_seconds",
+            "When this replica last compared with Alertmanager, every peer answering", registry=registry,
+        )  # fmt: skip
+        self.reconcile_changes = Counter(
+            "responder_reconcile_changes_total", "What comparing with Alertmanager has changed", ["kind"],
+            registry=registry,
+        )  # fmt: skip
         self.oncall_ready = Gauge(
             "responder_oncall_ready",
             "Whether in the coming 14 days somebody is on call at this level, can be reached, and is not everywhere",

@@ -94,12 +94,17 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
 def timing_of(config: Config) -> Timing:
     """What the configuration adds to every policy."""
     return Timing(
-        channels=tuple(config.channels),
+        channels=_in_order(config),
         targets=target_names(config),
         triage_wait=config.triage_wait,
         monitor_for=config.monitor_for,
         stale_after=config.stale_after,
     )
+
+
+def _in_order(config: Config) -> tuple[str, ...]:
+    """As the configuration has them, but the log last: it wakes nobody, and would take each page before the others."""
+    return tuple(sorted(config.channels, key=lambda name: config.channels[name].type == "log"))
 
 
 def target_names(config: Config) -> dict[str, frozenset[str]]:

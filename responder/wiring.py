@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-import aiohttp
-import msgspec
 import structlog
 from aiohttp import web
 
 from responder.actions.book import briefs
 from responder.calendars.fetch import fetch
 from responder.calendars.kept import Copies
-from responder.chat.parts import Silences
-from responder.clock import Clock
-from responder.config import Config
+from responder.chat.silences import ChatSilences
 from responder.duty import Duty, DutyHooks, calendars_in
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outbox import Performer
@@ -31,30 +26,26 @@ from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage
 from responder.incident.facts import Fact
 from responder.incident.message import Contact
 from responder.incident.state import Incident
-from responder.intake.alertmanager import Alertmanagers
 from responder.intake.doubts import DoubtSettler
 from responder.intake.heartbeats import Heartbeats
 from responder.intake.intake import Intake
-from responder.metrics import Metrics
 from responder.paging.base import Channel
 from responder.paging.delivery import Delivery, DeliveryHooks, Links
 from responder.paging.null import NullChannel
 from responder.paging.reach import reach_of
+from responder.parts import Parts
 from responder.people import People, PeopleParts
-from responder.rulebook import Rulebook
-from responder.signing import AckTokens
-from responder.store.charts import Charts
 from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.overrides import Overrides
-from responder.store.reading import Reader
-from responder.store.store import Store, Taken
+from responder.store.store import Taken
 from responder.store.verified import Verified
 from responder.targets.base import Toolbox
 from responder.targets.kubernetes import Clusters
 from responder.triage.performer import TriagePerformer
+from responder.upstream import Upstream, UpstreamParts
 from responder.vigil.rounds import Round
 from responder.vigils import VigilParts, Vigils
 from responder.web import WebParts, application
@@ -66,30 +57,11 @@ log = structlog.get_logger(__name__)
 PAGE_LIMIT = timedelta(seconds=10)
 TRIAGE_LIMIT = timedelta(seconds=24)
 SETTLE_LIMIT = timedelta(seconds=15)
-#: The gates, the change (at most 30 s) and the looks before and after it.
-ACTION_LIMIT = timedelta(seconds=100)
+#: The gates (two questions of 10 s, two looks of a probe) and the change (at most 30 s). Whoever dies is missed after it.
+ACTION_LIMIT = timedelta(seconds=65)
 ACK_LINK_LIFETIME = timedelta(hours=48)
 _TRIAGE_SEATS = 64
 _ACTION_SEATS = 16
-
-
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is there before the engine: settings, rules, the store, the channels."""
-
-    config: Config
-    rulebook: Rulebook
-    metrics: Metrics
-    clock: Clock
-    chance: random.Random
-    store: Store
-    reader: Reader
-    charts: Charts
-    session: aiohttp.ClientSession
-    channels: Mapping[str, Channel]
-    tokens: AckTokens
-    silences: Silences | None
-    open: Callable[[], bool]
-    """Whether the door is open: false while starting and stopping."""
 
 
 class Wiring:
@@ -116,14 +88,26 @@ class Wiring:
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
         self._channels: dict[str, Channel] = {**parts.channels, NULL_CHANNEL: NullChannel()}
+        shared = ("config", "store", "reader", "session", "clock", "metrics")
+        self._upstream = Upstream(
+            UpstreamParts(
+                rules=lambda: self._rulebook.rules, **{name: getattr(parts, name) for name in shared}
+            )
+        )
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
         self.people = self._people()
         heartbeats = Heartbeats(parts.config.heartbeats)
         self._intake = Intake(
-            self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics, heartbeats
+            self.commits,
+            parts.reader,
+            lambda: self._rulebook.rules,
+            self._metrics,
+            heartbeats,
+            met=self._upstream.met,
         )
+        self._reconciler = self._upstream.reconciler(self._intake, self.engine)
         self._credentials = WebhookCredentials(parts.config.auth.webhook)
         self._vigils = self._watched(heartbeats)
         self._exposition = Exposition(
@@ -150,7 +134,11 @@ class Wiring:
 
     def rounds(self) -> tuple[Round, ...]:
         """What is to be done at intervals, for ever, beside the engine."""
-        return self._vigils.rounds()
+        comparing = self._reconciler
+        if comparing is None:
+            return self._vigils.rounds()
+        own = Round(name="comparing with Alertmanager", every=comparing.pause, once=comparing.turn)
+        return (*self._vigils.rounds(), own)
 
     def _duty(self) -> Duty:
         parts = self._parts
@@ -168,7 +156,7 @@ class Wiring:
         )
 
     def _people(self) -> People:
-        parts = self._parts
+        parts, silences = self._parts, self._upstream.desk(self.desk)
         return People(
             PeopleParts(
                 config=parts.config,
@@ -176,7 +164,7 @@ class Wiring:
                 duty=self.duty,
                 desk=self.desk,
                 actions=self._actions.desk(self.desk),
-                silences=parts.silences,
+                silences=ChatSilences(silences) if silences.available else None,
                 channels=parts.channels,
                 store=parts.store,
                 session=parts.session,
@@ -190,7 +178,9 @@ class Wiring:
         return self.duty.who(names, self._parts.clock.now())
 
     async def close(self) -> None:
-        """End what probes are still under way, and let go of the clusters."""
+        """End what probes are still under way, let go of the clusters, and let another replica compare."""
+        if self._reconciler is not None:
+            await self._reconciler.stop()
         await self._diagnosis.close()
         await self._clusters.close()
 
@@ -201,7 +191,7 @@ class Wiring:
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._dropped,
-            elsewhere=Elsewhere(on_call=self.duty.who),
+            elsewhere=Elsewhere(on_call=self.duty.who, holds=self._upstream.holds),
         )
         queues = {name: channel.concurrency for name, channel in self._channels.items()}
         queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2, RunAction.QUEUE: _ACTION_SEATS}
@@ -253,8 +243,7 @@ class Wiring:
             ),
             chance=self._parts.chance,
         )
-        peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
-        settler = DoubtSettler(parts.store, peers, self._took)
+        settler = DoubtSettler(parts.store, self._upstream.peers, self._took)
         triage = TriagePerformer(self._diagnosis.runner, self._record)
         return {
             SendMessage: Performer(perform=delivery.perform, limit=PAGE_LIMIT),
@@ -291,6 +280,7 @@ class Wiring:
         return WebParts(
             desk=self.desk,
             actions=self._actions.desk(self.desk),
+            silences=self._upstream.desk(self.desk),
             duty=self.duty,
             auth=self._config.auth,
             clock=self._parts.clock,

@@ -20,6 +20,7 @@ Keys, all under ``{responder:NAME}``:
 ``:audit``            list     what was done to targets, and the newest hash (``…:head``)      bounded
 ``:overrides``        hash     overrides and swaps of schedules (``overrides.py``)             bounded, expires
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
+``:am:…``             various  what is known of Alertmanager (``comparison.py``)               bounded, or expires
 ``:code:…``           string   a short code of a text message, and the page it stands for      expires
 ``:once:…``           string   what is done once for all replicas                              expires
 ``:talk:…``           hash     an incident's message in a conversation, and its lock           expires
@@ -42,7 +43,7 @@ import msgspec
 
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect, SendMessage
-from responder.incident.facts import AcknowledgedBy, Fact, ReopenedBy, SnoozedBy
+from responder.incident.facts import AcknowledgedBy, Fact, ReopenedBy, SilencedBy, SnoozedBy
 from responder.incident.message import Wanted
 from responder.incident.moves import TAKEN_IN
 from responder.store.connection import Client, Script, ask
@@ -62,7 +63,7 @@ AlertWrite = tuple[str, str, int, int, int, str, str, str]
 _EFFECT = msgspec.json.Encoder()
 _PACK = msgspec.msgpack.Encoder()
 #: What holds pages back from the moment when it is on disk.
-_TAKES_IT = (AcknowledgedBy, SnoozedBy)
+_TAKES_IT = (AcknowledgedBy, SilencedBy, SnoozedBy)
 #: The letters by which ``start.lua`` knows until when an effect is wanted.
 _WANTED = {Wanted.UNACKNOWLEDGED: "P", Wanted.ACKNOWLEDGED: "A", Wanted.ALWAYS: "X"}
 
@@ -149,7 +150,7 @@ class Store:
         self._numbers = itertools.count()
         names = (
             "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
-            "override", "talk",
+            "override", "talk", "records", "opens",
             "attend", "turn", "forget", "vitals", "watch", "mend", "recount",
         )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}
@@ -167,13 +168,15 @@ class Store:
         seconds, micros = await ask(self.client, "TIME")
         return from_ms(int(seconds) * 1000 + int(micros) // 1000 + self.shift())
 
-    async def ingest(self, alerts: Sequence[AlertWrite]) -> Taken:
-        """Take alerts; durable when it returns."""
+    async def ingest(self, alerts: Sequence[AlertWrite], why: Fact | None = None) -> Taken:
+        """Take alerts; durable when it returns. ``why`` is recorded in each incident that changes, in the same step."""
         o = self.options
         head = (
             self.shift(), o.doubts, ms(o.doubt_window), ms(o.heard_every), ms(o.firing_ttl), ms(o.retention),
+            INBOX_LIMIT,
         )  # fmt: skip
-        answer = await self.run("ingest", _PACK.encode(head), _PACK.encode(alerts))
+        reason = msgspec.json.encode(why) if why is not None else b""
+        answer = await self.run("ingest", _PACK.encode(head), _PACK.encode(alerts), reason)
         return Taken(
             answer[1].decode(),
             tuple((i[1:].decode(), i[:1] == b"u") for i in answer[2]),

@@ -14,6 +14,7 @@ from responder.clock import Clock
 from responder.config import AuthConfig
 from responder.duty import Duty
 from responder.engine.desk import Desk
+from responder.intake.silence_desk import SilenceDesk
 from responder.paging.base import Channel, ReplyCodes
 from responder.rules.compile import Compiled
 from responder.rules.explain import Explanation
@@ -31,6 +32,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
 
     desk: Desk
     actions: ActionDesk
+    silences: SilenceDesk
     duty: Duty
     auth: AuthConfig
     clock: Clock

@@ -569,3 +569,30 @@ async def test_e1_a_resolved_incident_pages_nobody_after_a_restart(hook: Receive
     await until(lambda: time.monotonic() > end)
     assert [page["level"] for page in hook.pages()] == ["primary"]
     await daemon.stop()
+
+
+async def test_without_tokens_another_sites_page_can_neither_change_nor_read_anything(
+    hook: Receiver, tmp_path: Path
+) -> None:
+    async with running(tmp_path, {"channels": {"hook": {"type": "webhook", "url": hook.url}}}) as daemon:
+        await daemon.alerts(webhook_body(alert(1)))
+        (incident,) = await daemon.incidents()
+        path = f"/api/v1/incidents/{incident['id']}/acknowledge"
+        for headers in (
+            {"Origin": "http://evil.example"},
+            {"Origin": "null"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+        ):
+            status, _ = await daemon.post(path, {"by": "eve"}, headers=headers)
+            assert status == 403, headers
+        for path in ("/api/v1/incidents", f"/api/v1/incidents/{incident['id']}"):
+            status, _ = await daemon.get(path, headers={"Host": "evil.example"})
+            assert status == 403
+        (incident,) = await daemon.incidents("?state=triggered")
+        status, _ = await daemon.post(
+            f"/api/v1/incidents/{incident['id']}/acknowledge",
+            {"by": "ana"},
+            headers={"Origin": daemon.url, "Sec-Fetch-Site": "same-origin"},
+        )
+        assert status == 200

@@ -1,4 +1,4 @@
-"""Stage 10: those who were paged hear what became of it, in the lane of their page and so after it."""
+"""Stage 11: those who were paged hear what became of it, in the lane of their page and so after it."""
 
 from __future__ import annotations
 
