@@ -36,7 +36,8 @@ class IncidentBrief(msgspec.Struct, frozen=True, kw_only=True):
     """The incident as a page shows it. All text is bounded and free of control characters, but not escaped.
 
     ``cause`` says what began this episode, ``about`` is the runbook in a line. ``paged`` are who was paged in it, with
-    their level; ``next_up`` is who is paged next unless somebody acts, at ``next_at``. The title of a ``drill`` says so.
+    their level; ``next_up`` is who is paged next unless somebody acts, at ``next_at``. ``held`` says
+    what holds its pages back. The title of a ``drill`` says so.
     """
 
     id: str
@@ -57,6 +58,7 @@ class IncidentBrief(msgspec.Struct, frozen=True, kw_only=True):
     paged: tuple[str, ...] = ()
     next_up: str = ""
     next_at: datetime | None = None
+    held: str = ""
     drill: bool = False
 
 

@@ -19,6 +19,7 @@ SUMMARY_LIMIT = 1_500
 FINDINGS_SHOWN = 20
 CHARTS_SHOWN = 3
 PAGED_SHOWN = 12
+HELD_LIMIT = 300
 _RANK: Mapping[str, int] = {status: rank for rank, status in enumerate(FINDING_ORDER)}
 
 
@@ -84,8 +85,18 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
         paged=_paged(incident),
         next_up=f"{step.contact} ({step.level})" if step is not None else "",
         next_at=step.at if step is not None else None,
+        held=_held(incident),
         drill=incident.drill,
     )
+
+
+def _held(incident: Incident) -> str:
+    """The first thing that holds pages back, and until when; nothing where nothing does."""
+    if not incident.holds:
+        return ""
+    hold = incident.holds[0]
+    until = f" until {hold.until:%Y-%m-%d %H:%M} UTC" if hold.until is not None else ""
+    return one_line(f"{hold.kind} ({hold.text}){until}", HELD_LIMIT)
 
 
 def _paged(incident: Incident) -> tuple[str, ...]:

@@ -95,6 +95,8 @@ def _standing(message: Message) -> list[dict[str, Any]]:
 def _asked(message: Message) -> list[dict[str, Any]]:
     incident = message.incident
     match incident.state:
+        case "triggered" if incident.held:
+            return [_text("Held back", bold=True), _text(f": {incident.held}; nobody further is paged")]
         case "triggered":
             return [
                 _text("Nobody has it. Press Acknowledge", bold=True),

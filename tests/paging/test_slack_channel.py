@@ -563,6 +563,16 @@ def test_the_message_says_in_three_lines_what_is_broken_since_when_and_what_to_p
     assert "97 of 100 connections used" in json.dumps(findings)
 
 
+def test_what_is_held_back_says_by_what_and_promises_no_further_page() -> None:
+    incident = msgspec.structs.replace(
+        message().incident, held="silence (deploying, by ben) until 2026-11-24 04:30 UTC", next_up="platform",
+        next_at=AT,
+    )  # fmt: skip
+    said = json.dumps(blocks(message(incident=incident)))
+    assert "silence (deploying, by ben) until 2026-11-24 04:30 UTC; nobody further is paged" in said
+    assert "then paged" not in said
+
+
 def test_a_dashboard_is_a_button() -> None:
     made = blocks(message(findings=(charted(),)))
     assert block_kit.complaints(made) == []

@@ -76,6 +76,7 @@ def _shown(incident: Incident) -> tuple[object, ...]:
             for person in reach.people
         ],
         state.snoozed_until if isinstance(state, Acknowledged) else None,
+        [(hold.kind, hold.by) for hold in incident.holds],
     )
 
 
