@@ -3,49 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-import aiohttp
-import msgspec
-
 from responder.calendars.fetch import fetch
 from responder.calendars.kept import Copies
-from responder.clock import Clock
 from responder.duty import Duty, DutyHooks, calendars_in
-from responder.engine.outside import Elsewhere
+from responder.engine.outside import Elsewhere, WhatHolds
 from responder.holding.foretelling import foretelling
 from responder.holding.keeper import Keeper, KeeperHooks
-from responder.metrics import Metrics
-from responder.paging.base import Channel
+from responder.incident.hold import Hold
+from responder.incident.state import Incident
 from responder.paging.reach import reach_of
-from responder.rulebook import Rulebook
+from responder.parts import Parts
 from responder.rules.explain import Explanation
 from responder.store.overrides import Overrides
-from responder.store.reading import Reader
-from responder.store.store import Store
 from responder.store.surroundings import Surroundings
 from responder.store.windows import Windows
-
-
-class CircumstanceParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What they are made of. ``look_at`` has an incident decided straight away: its id, and whether that is urgent."""
-
-    data_dir: Path
-    rulebook: Rulebook
-    metrics: Metrics
-    store: Store
-    reader: Reader
-    session: aiohttp.ClientSession
-    channels: Mapping[str, Channel]
-    clock: Clock
-    look_at: Callable[[str, bool], object]
 
 
 class Circumstances:
     """Who is on call, what holds pages back, and the explanation that follows from both."""
 
-    def __init__(self, parts: CircumstanceParts) -> None:
+    def __init__(self, parts: Parts, look_at: Callable[[str, bool], object]) -> None:
+        """``look_at`` has an incident decided straight away: its id, and whether that is urgent."""
         self._parts = parts
         store, rulebook = parts.store, parts.rulebook
         hooks = DutyHooks(
@@ -53,17 +35,20 @@ class Circumstances:
             ready=parts.metrics.set_ready,
             calendars=parts.metrics.set_calendars,
         )
-        copies = Copies(calendars_in(parts.data_dir))
+        copies = Copies(calendars_in(Path(parts.config.data_dir)))
         self.duty = Duty(
             lambda: rulebook.rules, Overrides(store), partial(fetch, parts.session), copies, hooks
         )
-        asked = KeeperHooks(who=self.duty.who, look_at=parts.look_at)
+        asked = KeeperHooks(who=self.duty.who, look_at=look_at)
         self.keeper = Keeper(lambda: rulebook.rules, Surroundings(store), Windows(store), parts.reader, asked)
 
-    @property
-    def elsewhere(self) -> Elsewhere:
-        """As the engine asks."""
-        return Elsewhere(on_call=self.duty.who, holds=self.keeper.holds, around=self.keeper.around)
+    def elsewhere(self, upstream: WhatHolds) -> Elsewhere:
+        """As the engine asks; ``upstream`` is what Alertmanager has to do with it."""
+
+        def holds(incident: Incident, now: datetime) -> tuple[Hold, ...]:
+            return (*upstream(incident, now), *self.keeper.holds(incident, now))
+
+        return Elsewhere(on_call=self.duty.who, holds=holds, around=self.keeper.around)
 
     def explain(self, labels: Mapping[str, str]) -> Explanation:
         """What happens to an alert with these labels now."""

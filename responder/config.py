@@ -45,9 +45,13 @@ class ArchiveConfig(_Section, frozen=True, kw_only=True):
 
 
 class AlertmanagerConfig(_Section, frozen=True, kw_only=True):
-    """The Alertmanagers that post to us; peers of one cluster are one truth."""
+    """The Alertmanagers that post to us; peers of one cluster are one truth.
+
+    ``receivers`` are the names of theirs that post here; without any, they are learned from the webhooks that arrive.
+    """
 
     urls: tuple[str, ...]
+    receivers: tuple[str, ...] = ()
     reconcile_every: timedelta = timedelta(minutes=1)
     grace: timedelta = timedelta(minutes=5)
     timeout: timedelta = timedelta(seconds=5)

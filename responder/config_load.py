@@ -199,6 +199,9 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR09
         for url in config.alertmanager.urls or ("",):
             if not is_http(url):
                 yield "alertmanager.urls", f"expected http://host or https://host, got {url!r}"
+        for field in ("reconcile_every", "timeout"):
+            if getattr(config.alertmanager, field) < timedelta(seconds=1):
+                yield f"alertmanager.{field}", "expected at least 1s"
     for kind in ("http", "prometheus", "superset", "supabase"):
         for name, target in getattr(config.targets, kind).items():
             if not is_http(target.url):

@@ -47,11 +47,9 @@ class Metrics:
             "responder_webhooks_total", "Webhook requests by answer", ["code"], registry=registry
         )
         self.alerts_received = Counter(
-            "responder_alerts_received_total",
-            "Alerts received, before deduplication",
-            ["status"],
-            registry=registry,
-        )
+            "responder_alerts_received_total", "Alerts received, before deduplication",
+            ["status"], registry=registry,
+        )  # fmt: skip
         self.alerts_duplicate = Counter(
             "responder_alerts_duplicate_total", "Alerts that changed nothing", registry=registry
         )
@@ -81,25 +79,19 @@ class Metrics:
         )
         self._durations(registry)
         self.sla_response = Counter(
-            "responder_sla_response_total",
-            "Response promises, judged once: at the acknowledgement or at the deadline",
-            ["service", "severity", "outcome"],
-            registry=registry,
-        )
+            "responder_sla_response_total", "Response promises, judged once: at the acknowledgement or at the deadline",
+            ["service", "severity", "outcome"], registry=registry,
+        )  # fmt: skip
         self.escalations = Counter(
-            "responder_escalations_total",
-            "Levels paged because the one before did not acknowledge",
-            ["service", "severity", "level"],
-            registry=registry,
-        )
+            "responder_escalations_total", "Levels paged because the one before did not acknowledge",
+            ["service", "severity", "level"], registry=registry,
+        )  # fmt: skip
         self.unreachable = Counter(
-            "responder_levels_unreachable_total",
-            "Levels on which nobody was on call or nobody could be reached",
-            ["service", "severity", "level"],
-            registry=registry,
-        )
+            "responder_levels_unreachable_total", "Levels on which nobody was on call or nobody could be reached",
+            ["service", "severity", "level"], registry=registry,
+        )  # fmt: skip
         self.pages_held = Counter(
-            "responder_pages_held", "Times that something began to hold an incident's pages back",
+            "responder_pages_held_total", "Times that something began to hold an incident's pages back",
             ["service", "severity", "kind"], registry=registry,
         )  # fmt: skip
         self.pages = Counter(
@@ -108,6 +100,10 @@ class Metrics:
         )  # fmt: skip
         self.channel_up = Gauge(
             "responder_channel_up", "Whether this replica's own sends over the channel get through", ["channel"],
+            registry=registry,
+        )  # fmt: skip
+        self.slack_socket_connected = Gauge(
+            "responder_slack_socket_connected", "Whether this replica's Socket Mode connection is open", ["channel"],
             registry=registry,
         )  # fmt: skip
         self.actions = Counter(
@@ -145,6 +141,14 @@ class Metrics:
         )
         self.heartbeat_last_seen = Gauge(
             "responder_heartbeat_last_seen_timestamp_seconds", "When a heartbeat was last seen", ["name"],
+            registry=registry,
+        )  # fmt: skip
+        self.reconcile_success = Gauge(
+            "responder_reconcile_last_success_timestamp_seconds",
+            "When this replica last compared with Alertmanager, every peer answering", registry=registry,
+        )  # fmt: skip
+        self.reconcile_changes = Counter(
+            "responder_reconcile_changes_total", "What comparing with Alertmanager has changed", ["kind"],
             registry=registry,
         )  # fmt: skip
         self.oncall_ready = Gauge(
@@ -258,10 +262,6 @@ class Metrics:
                     self.time_to_acknowledge.labels(service, severity).observe(seconds)
                 case decided.ResolvedAfter(seconds=seconds):
                     self.time_to_resolve.labels(service, severity).observe(seconds)
-
-    def page_outcome(self, channel: str, outcome: str) -> None:
-        """Count what became of an attempt at a message."""
-        self.pages.labels(channel, outcome).inc()
 
     def set_open(self, counts: Mapping[tuple[str, str, str], int]) -> None:
         """Show the store's counts of open incidents; the same on every replica, so dashboards take the maximum."""

@@ -2,91 +2,34 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
-from datetime import timedelta
-from pathlib import Path
-
-import aiohttp
-import msgspec
-import structlog
 from aiohttp import web
 
-from responder.actions.book import briefs
-from responder.circumstances import CircumstanceParts, Circumstances
-from responder.clock import Clock
-from responder.config import Config
+from responder.chat.silences import ChatSilences
+from responder.circumstances import Circumstances
 from responder.engine.engine import Engine, EngineHooks
-from responder.engine.outbox import Performer
-from responder.engine.passing import Passer
 from responder.engine.store_desk import StoreDesk
 from responder.exposition import Exposition
 from responder.hands import Actions, Diagnosis, HandParts
-from responder.incident.canary import NULL_CHANNEL
 from responder.incident.decision import Decision
-from responder.incident.effects import (
-    CheckAction,
-    Effect,
-    PassOn,
-    RunAction,
-    RunTriage,
-    SendMessage,
-    SettleDoubts,
-)
-from responder.incident.facts import Fact
-from responder.intake.alertmanager import Alertmanagers
-from responder.intake.doubts import DoubtSettler
 from responder.intake.heartbeats import Heartbeats
 from responder.intake.intake import Intake
-from responder.metrics import Metrics
-from responder.paging.base import Channel
-from responder.paging.null import NullChannel
-from responder.rulebook import Rulebook
-from responder.signing import AckTokens
-from responder.store.charts import Charts
+from responder.parts import Parts
+from responder.people import People, PeopleParts
+from responder.performers import EngineLinks, MessageReports, Performers
 from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
-from responder.store.reading import Reader
-from responder.store.store import Store, Taken
+from responder.store.store import Taken
 from responder.store.verified import Verified
 from responder.targets.base import Toolbox
 from responder.targets.kubernetes import Clusters
-from responder.telling import PAGE_LIMIT, TellingParts, message_performers
-from responder.triage.performer import TriagePerformer
+from responder.upstream import Upstream, UpstreamParts
 from responder.vigil.rounds import Round
 from responder.vigils import VigilParts, Vigils
 from responder.web import WebParts, application
 from responder.web.credentials import WebhookCredentials
 from responder.web.webhook import Webhook
-
-log = structlog.get_logger(__name__)
-
-TRIAGE_LIMIT = timedelta(seconds=24)
-SETTLE_LIMIT = timedelta(seconds=15)
-#: The gates, the change (at most 30 s) and the looks before and after it.
-ACTION_LIMIT = timedelta(seconds=100)
-_TRIAGE_SEATS = 64
-_ACTION_SEATS = 16
-
-
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is there before the engine: settings, rules, the store, the channels."""
-
-    config: Config
-    rulebook: Rulebook
-    metrics: Metrics
-    clock: Clock
-    chance: random.Random
-    store: Store
-    reader: Reader
-    charts: Charts
-    session: aiohttp.ClientSession
-    channels: Mapping[str, Channel]
-    tokens: AckTokens
-    open: Callable[[], bool]
-    """Whether the door is open: false while starting and stopping."""
 
 
 class Wiring:
@@ -109,29 +52,30 @@ class Wiring:
             charts=parts.charts,
             metrics=parts.metrics,
         )
-        self.circumstances = Circumstances(
-            CircumstanceParts(
-                data_dir=Path(parts.config.data_dir),
-                rulebook=parts.rulebook,
-                metrics=parts.metrics,
-                store=parts.store,
-                reader=parts.reader,
-                session=parts.session,
-                channels=parts.channels,
-                clock=parts.clock,
-                look_at=self._look_at,
-            )
-        )
+        self.circumstances = Circumstances(parts, self._look_at)
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
-        self._channels: dict[str, Channel] = {**parts.channels, NULL_CHANNEL: NullChannel()}
+        self._reports = MessageReports(parts.metrics)
+        shared = ("config", "store", "reader", "session", "clock", "metrics")
+        self._upstream = Upstream(
+            UpstreamParts(
+                rules=lambda: self._rulebook.rules, **{name: getattr(parts, name) for name in shared}
+            )
+        )
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
+        self.people = self._people()
         heartbeats = Heartbeats(parts.config.heartbeats)
         self._intake = Intake(
-            self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics, heartbeats
+            self.commits,
+            parts.reader,
+            lambda: self._rulebook.rules,
+            self._metrics,
+            heartbeats,
+            met=self._upstream.met,
         )
+        self._reconciler = self._upstream.reconciler(self._intake, self.engine)
         self._credentials = WebhookCredentials(parts.config.auth.webhook)
         self._vigils = self._watched(heartbeats)
         self._exposition = Exposition(
@@ -158,17 +102,35 @@ class Wiring:
 
     def rounds(self) -> tuple[Round, ...]:
         """What is to be done at intervals, for ever, beside the engine."""
-        return self._vigils.rounds()
+        comparing = self._reconciler
+        if comparing is None:
+            return self._vigils.rounds()
+        own = Round(name="comparing with Alertmanager", every=comparing.pause, once=comparing.turn)
+        return (*self._vigils.rounds(), own)
 
-    def _look_at(self, incident: str, urgent: bool) -> None:  # noqa: FBT001 - a callback's form
-        self.engine.look_at(incident, urgent=urgent)
-
-    def _decided(self, decision: Decision) -> None:
-        self._metrics.observe(decision)
-        self.circumstances.keeper.heard(decision.incident)
+    def _people(self) -> People:
+        parts, silences = self._parts, self._upstream.desk(self.desk)
+        return People(
+            PeopleParts(
+                config=parts.config,
+                rules=lambda: self._rulebook.rules,
+                duty=self.circumstances.duty,
+                desk=self.desk,
+                actions=self._actions.desk(self.desk),
+                silences=ChatSilences(silences) if silences.available else None,
+                channels=parts.channels,
+                store=parts.store,
+                session=parts.session,
+                clock=parts.clock,
+                chance=parts.chance,
+                metrics=parts.metrics,
+            )
+        )
 
     async def close(self) -> None:
-        """End what probes are still under way, and let go of the clusters."""
+        """End what probes are still under way, let go of the clusters, and let another replica compare."""
+        if self._reconciler is not None:
+            await self._reconciler.stop()
         await self._diagnosis.close()
         await self._clusters.close()
 
@@ -178,67 +140,29 @@ class Wiring:
             decision=self._decided,
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
-            dropped=self._dropped,
-            elsewhere=self.circumstances.elsewhere,
+            dropped=self._reports.dropped,
+            elsewhere=self.circumstances.elsewhere(self._upstream.holds),
         )
-        queues = {name: channel.concurrency for name, channel in self._channels.items()}
-        queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, RunAction.QUEUE: _ACTION_SEATS}
-        queues |= {SettleDoubts.QUEUE: 2, PassOn.QUEUE: 4}
+        performers = Performers(parts, self._reports, self._diagnosis, self._actions, self._upstream.peers)
+        links = EngineLinks(took=self._took, look_at=self._look_at)
         return Engine(
             parts.store,
             lambda: self._rulebook.rules,
-            self._performers(),
-            queues=queues,
+            performers.table(links),
+            queues=performers.queues(),
             hooks=hooks,
-            chance=self._parts.chance,
+            chance=parts.chance,
         )
+
+    def _look_at(self, incident: str, urgent: bool) -> None:  # noqa: FBT001 - a callback's form
+        self.engine.look_at(incident, urgent=urgent)
+
+    def _decided(self, decision: Decision) -> None:
+        self._metrics.observe(decision)
+        self.circumstances.keeper.heard(decision.incident)
 
     def _took(self, taken: Taken) -> None:
         self.engine.took(taken)
-
-    def _dropped(self, effect: Effect, why: str) -> None:
-        if isinstance(effect, SendMessage):
-            self._observe_message(effect.channel, "expired" if why == "out of date" else "dropped")
-
-    def _observe_message(self, channel: str, outcome: str) -> None:
-        if channel != NULL_CHANNEL:  # the canary's: nobody was told anything
-            self._metrics.page_outcome(channel, outcome)
-
-    def _performers(self) -> dict[type[Effect], Performer]:
-        parts, config = self._parts, self._config
-        telling = TellingParts(
-            external_url=config.external_url,
-            rulebook=self._rulebook,
-            metrics=self._metrics,
-            observe=self._observe_message,
-            reader=parts.reader,
-            channels=self._channels,
-            tokens=parts.tokens,
-            clock=parts.clock,
-            chance=parts.chance,
-            offers=lambda incident: briefs(
-                self._actions.book.offers(incident), incident, config.external_url
-            ),
-        )
-        peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
-        settler = DoubtSettler(parts.store, peers, self._took)
-        triage = TriagePerformer(self._diagnosis.runner, self._record)
-        return {
-            **message_performers(telling),
-            PassOn: Performer(perform=Passer(parts.store, self._look_at).perform, limit=PAGE_LIMIT),
-            RunTriage: Performer(perform=triage.perform, limit=TRIAGE_LIMIT),
-            SettleDoubts: Performer(perform=settler.perform, limit=SETTLE_LIMIT),
-            RunAction: Performer(perform=self._actions.performer.perform, limit=ACTION_LIMIT),
-            CheckAction: Performer(perform=self._actions.checker.perform, limit=ACTION_LIMIT),
-        }
-
-    async def _record(self, incident: str, fact: Fact, urgent: bool) -> None:  # noqa: FBT001 - a callback's form
-        try:
-            await self._parts.store.record(incident, fact)
-        except StoreError as error:
-            log.warning("fact not recorded", incident=incident, error=str(error))
-            return
-        self.engine.look_at(incident, urgent=urgent)
 
     async def open(self) -> tuple[web.AppRunner, int]:
         """Listen; the runner and the port (which may have been 0 in the configuration)."""
@@ -255,6 +179,7 @@ class Wiring:
         return WebParts(
             desk=self.desk,
             actions=self._actions.desk(self.desk),
+            silences=self._upstream.desk(self.desk),
             duty=self.circumstances.duty,
             keeper=self.circumstances.keeper,
             auth=self._config.auth,
@@ -266,7 +191,7 @@ class Wiring:
             reload=self._reload,
             ready=self._is_ready,
             metrics=self._exposition.text,
-            slack=self._rulebook.slack_secrets(),
+            chat=self.people.chat,
             webhook=self._credentials,
             beat=self._vigils.beat,
             chart=self._parts.charts.get,
@@ -274,7 +199,7 @@ class Wiring:
             codes=Codes(self._parts.store),
             verified=Verified(self._parts.store),
             redact=self._rulebook.redact,
-            page_outcome=self._observe_message,
+            page_outcome=self._reports.message,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:

@@ -56,6 +56,7 @@ PERMANENT = (
     "canary",
     "watchdog",
     "outlines",
+    "am:",
 )
 
 

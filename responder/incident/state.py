@@ -13,7 +13,7 @@ import msgspec
 from responder.incident.action import ActionRun, Raise
 from responder.incident.around import Listed, Morning
 from responder.incident.finding import Finding
-from responder.incident.hold import Hold
+from responder.incident.hold import Hold, Silence
 from responder.incident.message import Receipt, Wanted
 from responder.incident.policy import Policy, SeverityPolicy
 from responder.incident.reach import Reach
@@ -166,6 +166,11 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.firing.values())
 
     @property
+    def fired_ever(self) -> int:
+        """How often an alert has fired, of any severity."""
+        return sum(self.fired.values())
+
+    @property
     def worst_firing(self) -> Severity | None:
         """The worst severity among what fires, ``None`` where nothing does."""
         return min((s for s, n in self.firing.items() if n > 0), default=None)
@@ -210,6 +215,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     actions: tuple[ActionRun, ...] = ()
     actions_asked: int = 0
     muted: tuple[Hold, ...] = ()
+    mute_notice_at: datetime | None = None
+    silences: tuple[Silence, ...] = ()
     holds: tuple[Hold, ...] = ()
     attached: tuple[Attached, ...] = ()
     attached_untold: bool = False

@@ -10,6 +10,7 @@ import structlog
 from responder.alerts import Alert, AlertStatus, fingerprint
 from responder.intake.heartbeats import Heartbeats
 from responder.intake.notices import Notices, opening_of
+from responder.intake.senders import LISTED, signed
 from responder.intake.webhook import Decoded, ends_ms, starts_ms
 from responder.metrics import Metrics
 from responder.rules.model import RuleSet, Verdict
@@ -43,7 +44,11 @@ class Intake:
         rules: Callable[[], RuleSet],
         metrics: Metrics,
         heartbeats: Heartbeats,
+        *,
+        met: Callable[[Decoded], None] = lambda _: None,
     ) -> None:
+        """``met`` hears of every body that was read."""
+        self._met = met
         self._commits = commits
         self._beats_of = heartbeats.of if heartbeats.by_name else None
         self.notices = Notices(commits, rules)
@@ -59,9 +64,10 @@ class Intake:
         Raises:
             StoreError: where they could not be written; nothing is answered with 200 then.
         """
+        self._met(body)
         rules = self._rules()
         beats: dict[str, AlertWrite] = {}
-        writes = [self._write(alert, raw, rules, beats) for alert, raw in body.good]
+        writes = [self._write(alert, signed(raw, body.sender), rules, beats) for alert, raw in body.good]
         resolved = sum(write[1] == "R" for write in writes)
         self._received[AlertStatus.FIRING].inc(len(writes) - resolved)
         self._received[AlertStatus.RESOLVED].inc(resolved)
@@ -83,6 +89,17 @@ class Intake:
             duplicate=duplicate,
             quarantined=len(quarantined),
         )
+
+    @property
+    def open(self) -> bool:
+        """Whether there is room for new alerts."""
+        return not self._commits.full
+
+    def found(self, alert: Alert, raw: str) -> AlertWrite | None:
+        """How an alert is written that was found in Alertmanager's list; one that is a sign of life has to come."""
+        if self._beats_of is not None and self._beats_of(alert.labels):
+            return None
+        return self._write(alert, signed(raw, LISTED), self._rules(), {})
 
     async def quarantine(self, raw: bytes, reason: str) -> int:
         """Keep what could not be read, once per distinct content; how often it has been seen."""

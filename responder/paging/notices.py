@@ -1,4 +1,4 @@
-"""Messages that are about no incident: a test of a channel, a link for its owner to open, a notice. Pure."""
+"""Messages that belong to no single incident: a test of a channel, a link for its owner to open, a hand-over. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from datetime import datetime
 
 import msgspec
 
-from responder.incident.effects import SendNotice
 from responder.incident.ids import derive
 from responder.incident.message import IncidentBrief, Message, MessageKind
 from responder.incident.severity import Level, Severity
 
 #: The states that such a message shows instead of an incident's: nothing in it is to be acknowledged.
 TEST, VERIFY, NOTICE = "test", "verify", "notice"
+NOTICES = frozenset({TEST, VERIFY, NOTICE})
 
 
 class Occasion(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +45,12 @@ def verification(occasion: Occasion) -> Message:
     return msgspec.structs.replace(message, ack_url=occasion.url)
 
 
+def notice(occasion: Occasion, title: str, text: str) -> Message:
+    """A message that informs one person; there is nothing to acknowledge."""
+    message = _message(occasion, title, (Severity.P4, NOTICE), text)
+    return msgspec.structs.replace(message, summary=f"{title}\n{text}", ack_url=occasion.url)
+
+
 def _message(occasion: Occasion, title: str, kind: tuple[Severity, str], asked: str) -> Message:
     severity, state = kind
     number = derive(state, occasion.channel, occasion.contact, occasion.now.isoformat())
@@ -67,28 +73,4 @@ def _message(occasion: Occasion, title: str, kind: tuple[Severity, str], asked: 
         respond_by=occasion.now,
         sent_at=occasion.now,
         summary=f"{severity} responder: {title}\n{asked}",
-    )
-
-
-def announcement(notice: SendNotice, attempt: int, sent_at: datetime, url: str) -> Message:
-    """A notice in the form of an update: it rings nobody, and there is nothing to acknowledge."""
-    return Message(
-        kind=MessageKind.UPDATE,
-        id=notice.id,
-        page_id=notice.id,
-        incident=IncidentBrief(
-            id=notice.id,
-            title=notice.title,
-            severity=Severity.P4,
-            service=notice.service,
-            state=NOTICE,
-            opened_at=notice.begins_at,
-            url=url,
-        ),
-        level=Level.PRIMARY,
-        to=notice.contact,
-        attempt=attempt,
-        respond_by=notice.ends_at,
-        sent_at=sent_at,
-        summary=f"{notice.service}: {notice.title}\n{notice.text}",
     )

@@ -67,8 +67,8 @@ class PagerDutyChannel:
 
     Settings: ClassVar[type[msgspec.Struct]] = PagerDutySettings
     concurrency: ClassVar[int] = 4
-    rings_only: ClassVar[bool] = True
     address_kind: ClassVar[str] = "pagerduty"
+    rings: ClassVar[bool] = True
 
     def __init__(self, name: str, settings: PagerDutySettings, tools: ChannelTools) -> None:
         self.name = name

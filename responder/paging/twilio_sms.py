@@ -53,7 +53,6 @@ class TwilioSmsChannel(TwilioChannel):
 
     Settings: ClassVar[type[msgspec.Struct]] = TwilioSmsSettings
     concurrency: ClassVar[int] = 4
-    rings_only: ClassVar[bool] = True
 
     def __init__(self, name: str, settings: TwilioSmsSettings, tools: ChannelTools) -> None:
         super().__init__(name, settings, tools)

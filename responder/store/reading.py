@@ -67,7 +67,7 @@ class Reader:
             self._store.client,
             "ZREVRANGEBYSCORE", f"{self._base}:x:{index}", score, "-inf", "WITHSCORES", "LIMIT", 0, limit,
         )  # fmt: skip
-        return [(i.decode(), s.decode()) for i, s in _scored(found)]
+        return [(i.decode(), s.decode()) for i, s in scored(found)]
 
     async def snapshots(self, ids: Sequence[str]) -> list[Incident]:
         """The snapshots of these incidents, in this order; those without one yet are left out."""
@@ -86,6 +86,11 @@ class Reader:
         """How many facts of the incident's inbox have been decided."""
         value = await ask(self._store.client, "HGET", f"{self._base}:i:{incident_id}", "it")
         return int(value or 0)
+
+    async def asked_with(self, idempotency_key: str) -> str | None:
+        """The digest of the request that came with an idempotency key, ``None`` where none did."""
+        value = await ask(self._store.client, "GET", f"{self._base}:idem:{idempotency_key}")
+        return value.decode() if value else None
 
     async def alerts(self, incident_id: str, limit: int) -> tuple[list[Alert], int]:
         """A sample of the incident's alerts, and how many there are."""
@@ -152,7 +157,7 @@ class Reader:
         return bool(await ask(self._store.client, "DEL", f"{self._base}:quarantine:{digest}"))
 
 
-def _scored(answer: Any) -> list[tuple[bytes, bytes]]:
+def scored(answer: Any) -> list[tuple[bytes, bytes]]:
     """Members and scores, whichever form the client library gave them."""
     if answer and isinstance(answer[0], (tuple, list)):
         return [(item, str(score).encode()) for item, score in answer]

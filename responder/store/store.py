@@ -23,7 +23,10 @@ Keys, all under ``{responder:NAME}``:
 ``:told``             hash     what people were told of windows (``surroundings.py``)          expires
 ``:outlines``         hash     what incidents know of each other (``surroundings.py``)         holds open ones
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
+``:am:…``             various  what is known of Alertmanager (``comparison.py``)               bounded, or expires
 ``:code:…``           string   a short code of a text message, and the page it stands for      expires
+``:once:…``           string   what is done once for all replicas                              expires
+``:talk:…``           hash     an incident's message in a conversation, and its lock           expires
 ``:verified:…``       string   when an address was last confirmed by its owner                 expires
 ``:beats…``, ``:turns`` zset   signs of life that are waited for, turns (``signs.py``)         a short list
 ``:canary``           string   when the canary last came through                               one
@@ -43,7 +46,7 @@ import msgspec
 
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect, SendMessage
-from responder.incident.facts import AcknowledgedBy, Fact, ReopenedBy, SnoozedBy
+from responder.incident.facts import AcknowledgedBy, Fact, ReopenedBy, SilencedBy, SnoozedBy
 from responder.incident.message import Wanted
 from responder.incident.moves import TAKEN_IN
 from responder.incident.outline import outline_of
@@ -65,7 +68,7 @@ AlertWrite = tuple[str, str, int, int, int, str, str, str]
 _EFFECT = msgspec.json.Encoder()
 _PACK = msgspec.msgpack.Encoder()
 #: What holds pages back from the moment when it is on disk.
-_TAKES_IT = (AcknowledgedBy, SnoozedBy)
+_TAKES_IT = (AcknowledgedBy, SilencedBy, SnoozedBy)
 #: The letters by which ``start.lua`` knows until when an effect is wanted.
 _WANTED = {Wanted.UNACKNOWLEDGED: "P", Wanted.ACKNOWLEDGED: "A", Wanted.ALWAYS: "X"}
 
@@ -153,6 +156,7 @@ class Store:
         names = (
             "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
             "shelve", "surroundings", "announce",
+            "talk", "records", "opens",
             "attend", "turn", "forget", "vitals", "watch", "mend", "recount",
         )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}
@@ -170,13 +174,15 @@ class Store:
         seconds, micros = await ask(self.client, "TIME")
         return from_ms(int(seconds) * 1000 + int(micros) // 1000 + self.shift())
 
-    async def ingest(self, alerts: Sequence[AlertWrite]) -> Taken:
-        """Take alerts; durable when it returns."""
+    async def ingest(self, alerts: Sequence[AlertWrite], why: Fact | None = None) -> Taken:
+        """Take alerts; durable when it returns. ``why`` is recorded in each incident that changes, in the same step."""
         o = self.options
         head = (
             self.shift(), o.doubts, ms(o.doubt_window), ms(o.heard_every), ms(o.firing_ttl), ms(o.retention),
+            INBOX_LIMIT,
         )  # fmt: skip
-        answer = await self.run("ingest", _PACK.encode(head), _PACK.encode(alerts))
+        reason = msgspec.json.encode(why) if why is not None else b""
+        answer = await self.run("ingest", _PACK.encode(head), _PACK.encode(alerts), reason)
         return Taken(
             answer[1].decode(),
             tuple((i[1:].decode(), i[:1] == b"u") for i in answer[2]),

@@ -24,6 +24,7 @@ from responder.web import (
     openapi,
     overrides,
     pagerduty,
+    silences,
     slack,
     twilio,
     verify,
@@ -54,6 +55,7 @@ def application(
     app[PARTS] = parts
     app.add_routes(api.routes())
     app.add_routes(actions.routes())
+    app.add_routes(silences.routes())
     app.add_routes(oncall.routes())
     app.add_routes(overrides.routes())
     app.add_routes(maintenance.routes())

@@ -14,6 +14,7 @@ from responder.incident.moves import TAKEN_IN
 from responder.incident.state import StateName
 from responder.text import one_line
 from responder.web import session
+from responder.web.api import who
 from responder.web.auth import CALLER, Role, authorise, known_token, requires
 from responder.web.bodies import snoozed_until
 from responder.web.pages import page
@@ -110,6 +111,7 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
         "forms": forms,
         "form_token": session.form_token(request),
         "step": next_step(incident),
+        "may_silence": parts.silences.available and incident.state_name in TAKEN_IN[facts.SilencedBy],
         "may_snooze": incident.state_name in TAKEN_IN[facts.SnoozedBy],
         "said": said,
         "offers": parts.actions.offers(incident),
@@ -128,8 +130,7 @@ async def act(request: web.Request) -> web.StreamResponse:
     note = one_line(fields.get("note", ""), 2_000)
     if kind is facts.NoteAdded and not note:
         return await _incident_page(request, "A note needs a text.", 400)
-    name = one_line(fields.get("by", ""), 100)
-    by = request[CALLER] or name or "console"
+    by = who(request[CALLER], fields.get("by", "")) if request[CALLER] or fields.get("by") else "console"
     at = parts.clock.now()
     try:
         more = {"until": snoozed_until(fields.get("for", ""), at)} if kind is facts.SnoozedBy else {}

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import msgspec
 
-from responder.incident.hold import HoldKind
+from responder.incident.hold import Hold, Silence
 from responder.incident.severity import Severity
 from responder.incident.state import Incident
 from responder.web.times import rfc3339, rfc3339_or_none
 
 
 class HoldView(msgspec.Struct, frozen=True, kw_only=True):
-    """A reason why nobody is paged: whose it is, in words, since when, and until when where that is known."""
+    """Why pages are held back, and since when; ``until`` is null where the end is not known."""
 
-    kind: HoldKind
+    kind: str
     by: str
     text: str
     since: str | None
     until: str | None
+
+
+class SilenceView(msgspec.Struct, frozen=True, kw_only=True):
+    """A silence in Alertmanager that was made from the incident."""
+
+    id: str
+    by: str
+    until: str
+    comment: str
 
 
 class AttachedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,20 +38,6 @@ class AttachedView(msgspec.Struct, frozen=True, kw_only=True):
     since: str
 
 
-def held_views(incident: Incident) -> tuple[HoldView, ...]:
-    """Every reason; none where pages leave."""
-    return tuple(
-        HoldView(
-            kind=one.kind,
-            by=one.by,
-            text=one.text,
-            since=rfc3339_or_none(one.since),
-            until=rfc3339_or_none(one.until),
-        )
-        for one in incident.holds
-    )
-
-
 def attached_views(incident: Incident) -> tuple[AttachedView, ...]:
     """Everything that is attached."""
     return tuple(
@@ -51,3 +46,27 @@ def attached_views(incident: Incident) -> tuple[AttachedView, ...]:
         )
         for one in incident.attached
     )
+
+
+def hold_views(incident: Incident) -> tuple[HoldView, ...]:
+    """What holds its pages back; where nobody is to be paged, what Alertmanager mutes."""
+    return tuple(_hold(one) for one in incident.holds or incident.muted)
+
+
+def silence_views(incident: Incident) -> tuple[SilenceView, ...]:
+    """The silences that were made from it and last."""
+    return tuple(_silence(one) for one in incident.silences)
+
+
+def _hold(hold: Hold) -> HoldView:
+    return HoldView(
+        kind=str(hold.kind),
+        by=hold.by,
+        text=hold.text,
+        since=rfc3339_or_none(hold.since),
+        until=rfc3339_or_none(hold.until),
+    )
+
+
+def _silence(silence: Silence) -> SilenceView:
+    return SilenceView(id=silence.id, by=silence.by, until=rfc3339(silence.until), comment=silence.comment)

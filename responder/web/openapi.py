@@ -17,6 +17,7 @@ from responder.web.maintenance import MaintenanceBody, MaintenanceListView
 from responder.web.oncall import OnCallView, ScheduleListView, ScheduleWeeksView
 from responder.web.overrides import ChangeListView, OverrideBody, SwapBody
 from responder.web.problems import answer
+from responder.web.silences import SilenceBody, UnsilenceBody
 from responder.web.views import DetailView, IncidentView, ListView
 
 _ID = {
@@ -60,6 +61,8 @@ def description() -> dict[str, Any]:
         KillSwitchBody,
         KillSwitchView,
         AuditView,
+        SilenceBody,
+        UnsilenceBody,
         ContactsView,
         VerifyBody,
         VerifyView,
@@ -171,6 +174,10 @@ def _paths() -> dict[str, Any]:
         )
         call["responses"]["202"] = {"description": "Recorded; the decision is still to come"}
         paths[f"{one}/{name}"] = {"post": call}
+    paths[f"{one}/silence"] = {
+        "post": _silencing("Silence in Alertmanager what fires in the incident", "SilenceBody"),
+        "delete": _silencing("Withdraw the silences that were made from the incident", "UnsilenceBody"),
+    }
     action = _call(
         "Have an action performed, rehearsed or taken back; a refusal names its gate",
         body="ActionBody",
@@ -185,6 +192,18 @@ def _paths() -> dict[str, Any]:
     }
     paths[f"{one}/actions/{{name}}"] = {"post": action}
     return paths
+
+
+def _silencing(summary: str, body: str) -> dict[str, Any]:
+    call = _call(
+        summary,
+        "IncidentView",
+        body=body,
+        parameters=[_ID, _KEY],
+        errors="400 401 403 404 409 422 502 503",
+    )
+    call["responses"]["202"] = {"description": "Recorded; the decision is still to come"}
+    return call
 
 
 def _schedule_paths() -> dict[str, Any]:

@@ -60,7 +60,13 @@ def now() -> datetime:
 
 
 def told(hook: Receiver) -> list[str]:
-    return [f"{one['to']}: {one['incident']['title']}" for one in hook.pages("update")]
+    """Notices: messages to which there is nothing to say."""
+    found = [one for one in hook.pages() if one["incident"]["state"] == "notice"]
+    return [f"{one['to']}: {one['incident']['title']}" for one in found]
+
+
+def pages(hook: Receiver) -> list[dict[str, Any]]:
+    return [one for one in hook.pages() if one["incident"]["state"] != "notice"]
 
 
 async def typed(daemon: DaemonProcess, *arguments: str) -> tuple[int, str]:
@@ -80,16 +86,16 @@ async def test_a_window_suppresses_paging_until_it_ends_and_is_announced_on_both
     assert status == 201, made
     assert (made["name"], made["by"], made["running"] is not None) == ("move", "ana", True)
     await daemon.alerts(webhook_body(alert(1), alert(2, service="api")))
-    await until(hook.pages)
-    assert [one["to"] for one in hook.pages()] == ["backend"]
+    await until(lambda: pages(hook))
+    assert [one["to"] for one in pages(hook)] == ["backend"]
     await until(lambda: "dbteam: Maintenance move has begun" in told(hook))
     (held,) = [one for one in await daemon.incidents() if one["service"] == "database"]
     assert held["state"] == "triggered"
     assert held["next_step"] is None
-    assert [(one["kind"], one["by"]) for one in held["held"]] == [("maintenance", f"move ({made['id']})")]
+    assert [(one["kind"], one["by"]) for one in held["holds"]] == [("maintenance", f"move ({made['id']})")]
     console = (await daemon.get(f"/incidents/{held['id']}"))[1]
-    assert "held back (maintenance): move: moving, set by ana" in console
-    await until(lambda: "dbteam" in [one["to"] for one in hook.pages()], limit=12)
+    assert "paging is held back (maintenance): move: moving, set by ana" in console
+    await until(lambda: "dbteam" in [one["to"] for one in pages(hook)], limit=12)
     assert made["running"]["to"] <= f"{SystemClock().now():%FT%TZ}"
     await until(lambda: "dbteam: Maintenance move is over" in told(hook))
     assert len(told(hook)) == 2
@@ -171,11 +177,11 @@ async def test_windows_from_a_terminal(hook: Receiver, daemon: DaemonProcess) ->
     assert (code, window in out) == (0, True)
     (incident,) = await daemon.incidents()
     code, out = await typed(daemon, "incidents", "show", incident["id"])
-    assert "held back (maintenance): move: disks, set by ana until " in out
-    assert hook.pages() == []
+    assert "paging is held back (maintenance): move: disks, set by ana until " in out
+    assert pages(hook) == []
     code, out = await typed(daemon, "maintenance", "end", window)
     assert (code, out) == (0, "ended; what still fires is paged\n")
-    await until(lambda: [one["to"] for one in hook.pages()] == ["dbteam"])
+    await until(lambda: [one["to"] for one in pages(hook)] == ["dbteam"])
     code, out = await typed(daemon, "maintenance", "add", "--match", "x", "--for", "2h")
     assert code == 1
     assert "body.match[0]" in out
@@ -194,14 +200,14 @@ async def test_a_window_survives_a_kill_and_its_end_is_not_slept_through(
     await daemon.alerts(webhook_body(alert(1)))
     await daemon.kill()
     await daemon.start()
-    held = (await daemon.incidents())[0]["held"]
+    held = (await daemon.incidents())[0]["holds"]
     if now() < ends:  # a busy machine may take longer to start
         assert held[0]["kind"] == "maintenance"
-        assert hook.pages() == []
+        assert pages(hook) == []
     await daemon.kill()
     await until(lambda: now() > ends, limit=20)
     await daemon.start()
-    await until(lambda: [one["to"] for one in hook.pages()] == ["dbteam"])
+    await until(lambda: [one["to"] for one in pages(hook)] == ["dbteam"])
     await daemon.stop()
 
 
@@ -217,26 +223,26 @@ async def test_a_window_of_the_rule_files_holds_and_a_reload_takes_it_away(
     await daemon.alerts(webhook_body(alert(1)))
 
     async def held() -> Any:
-        return (await daemon.incidents())[0]["held"]
+        return (await daemon.incidents())[0]["holds"]
 
     assert (await eventually(held))[0]["by"] == "nightly"
     _, explained = await daemon.post(
         "/api/v1/explain", {"labels": {"alertname": "Alert1", "service": "database"}}
     )
     assert [(one["kind"], one["by"]) for one in explained["held"]] == [("maintenance", "nightly")]
-    assert hook.pages() == []
+    assert pages(hook) == []
     _, listed = await daemon.get("/api/v1/maintenance")
     assert [(one["id"], one["name"]) for one in listed["maintenance"]] == [(None, "nightly")]
     (daemon.folder / "rules" / "windows.yaml").write_text("maintenance: []\n")
     assert (await daemon.post("/-/reload"))[0] == 200
-    await until(lambda: [one["to"] for one in hook.pages()] == ["dbteam"])
+    await until(lambda: [one["to"] for one in pages(hook)] == ["dbteam"])
 
 
 async def test_what_stands_on_a_service_that_pages_is_attached_and_paged_when_that_is_over(
     hook: Receiver, daemon: DaemonProcess
 ) -> None:
     await daemon.alerts(webhook_body(alert(1, severity="P1")))
-    await until(lambda: len(hook.pages()) == 1)
+    await until(lambda: len(pages(hook)) == 1)
     await daemon.alerts(webhook_body(alert(2, service="api", severity="P2")))
     await until(lambda: hook.pages("update"))
     (update,) = hook.pages("update")
@@ -244,11 +250,11 @@ async def test_what_stands_on_a_service_that_pages_is_attached_and_paged_when_th
     assert "Attached, and not paged by themselves: api (P2)" in update["summary"]
     by_service = {one["service"]: one for one in await daemon.incidents()}
     database, api = by_service["database"], by_service["api"]
-    assert api["held"][0]["by"] == database["id"]
+    assert api["holds"][0]["by"] == database["id"]
     _, whole = await daemon.get(f"/api/v1/incidents/{database['id']}")
     assert [(one["service"], one["incident"]) for one in whole["attached"]] == [("api", api["id"])]
     await daemon.alerts(webhook_body(alert(1, severity="P1", status="resolved")))
-    await until(lambda: "backend" in [one["to"] for one in hook.pages()])
+    await until(lambda: "backend" in [one["to"] for one in pages(hook)])
 
 
 async def test_what_is_not_urgent_waits_for_the_morning_and_comes_as_one_list(
@@ -264,16 +270,16 @@ async def test_what_is_not_urgent_waits_for_the_morning_and_comes_as_one_list(
 
         await found.alerts(*(alert(number, severity="P3") for number in range(1, 4)))
         await found.alerts(alert(9, service="api", severity="P1"))
-        await until(hook.pages)
-        assert [one["to"] for one in hook.pages()] == ["backend"]
+        await until(lambda: pages(hook))
+        assert [one["to"] for one in pages(hook)] == ["backend"]
         await found.alerts(alert(9, service="api", severity="P1", status="resolved"))
-        assert [one["held"][0]["kind"] for one in await waiting()] == ["quiet hours"] * 3
+        assert [one["holds"][0]["kind"] for one in await waiting()] == ["quiet hours"] * 3
         turned.turn(hours=2, minutes=58)
         await until(lambda: hook.pages("resolved"))  # the other one's watch is over by now
-        assert len(hook.pages()) == 1
+        assert len(pages(hook)) == 1
         turned.turn(minutes=3)
-        await until(lambda: len(hook.pages()) == 2)
-        page = hook.pages()[1]
+        await until(lambda: len(pages(hook)) == 2)
+        page = pages(hook)[1]
         assert page["to"] == "dbteam"
         assert page["incident"]["title"].endswith("(and 2 more that waited)")
         assert page["summary"].count("- P3 database: Alert") == 2
@@ -282,7 +288,7 @@ async def test_what_is_not_urgent_waits_for_the_morning_and_comes_as_one_list(
             return [page["status"] for one in await waiting() for page in one["pages"]] == ["delivered"] * 3
 
         await eventually(all_delivered)
-        assert len(hook.pages()) == 2
+        assert len(pages(hook)) == 2
 
 
 def test_every_route_of_windows_is_described() -> None:

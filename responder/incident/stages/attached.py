@@ -1,4 +1,4 @@
-"""Stage 8: what is attached to this incident, since its service stands on this one's: told to those who were paged."""
+"""Stage 9: what is attached to this incident, since its service stands on this one's: told to those who were paged."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Stage 9: what holds pages back just now. Level-triggered: no reason to wait outlives its cause.
+"""Stage 10: what holds pages back just now. Level-triggered: no reason to wait outlives its cause.
 
 What comes from outside (windows, what a service stands on, the night) is handed in with each decision; what Alertmanager
-mutes is known from the facts of the comparison with it. While something holds, no page leaves and none that waits is
-sent; acknowledging, resolving and everything else goes on. When it is over and the incident still fires, it is paged as
-if it had begun then.
+mutes was taken in by a stage before (``muting.py``). While something holds, no page leaves and none that waits is sent;
+acknowledging, resolving and everything else goes on. When it is over and the incident still fires, it is paged as if it
+had begun then.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from responder.incident.effects import PassOn
 from responder.incident.hold import Hold, HoldKind
 from responder.incident.ids import derive
 from responder.incident.night import night_holds, wait_over
+from responder.incident.stages.muting import joined
 from responder.incident.state import Triggered
 
 #: What holds is looked at again this often, whatever end it has.
@@ -33,14 +34,6 @@ _SHARED = frozenset({HoldKind.MAINTENANCE, HoldKind.DEPENDENCY})
 
 def take(draft: Draft) -> None:
     """Begin to wait, go on waiting, or page what has waited."""
-    for one in draft.news.facts:
-        match one:
-            case fact.AlertsMuted(by=by):
-                draft.change(muted=by)
-            case fact.AlertsUnmuted():
-                draft.change(muted=())
-            case _:
-                pass
     before = draft.incident.holds
     waits = isinstance(draft.incident.state, Triggered)
     holds = _holds(draft) if waits else ()
@@ -98,6 +91,8 @@ def _wait(draft: Draft, before: tuple[Hold, ...], holds: tuple[Hold, ...]) -> No
 def _go_on(draft: Draft, before: tuple[Hold, ...]) -> None:
     what = ", ".join(dict.fromkeys(_named(one) for one in before))
     cause = f"{what} is over and it still fires"
+    if draft.before.muted and joined(draft):
+        cause = "an alert joined that Alertmanager does not mute"
     if draft.incident.episode.number == draft.before.episode.number:
         only_arrival = all(one.by == ARRIVAL for one in before)
         draft.begin_episode("" if only_arrival else cause, waited=wait_over(draft, before))

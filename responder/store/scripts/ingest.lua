@@ -3,13 +3,16 @@
 --
 -- No allow-oom: a store that is full refuses the whole call before anything is written.
 -- KEYS[1]  the base key; every key of the daemon begins with it and so shares its hash tag
--- ARGV[1]  msgpack {shift, doubts, doubt_ms, heard_ms, firing_ttl, resolved_ttl}
+-- ARGV[1]  msgpack {shift, doubts, doubt_ms, heard_ms, firing_ttl, resolved_ttl, inbox limit}
 -- ARGV[2]  msgpack list of {fingerprint, code, starts, ends, severity, key, opening, body}; times in ms
 --          code: F firing, R resolved, S settle a doubt as a re-fire, L settle it as a late copy,
+--          X Alertmanager lists it no more (starts: the ms at which the record was written that must still be there),
+--          K Alertmanager still lists it,
 --          C firing of the canary: as F, and in no list of incidents,
 --          B sign of life of a watch, which is named by the alert of its absence (starts: the ms until the next one is due,
 --          0: it is watched no more), T an alert that is only a sign of life,
 --          M a watch is due (ends: the ms until the alert of its absence is repeated)
+-- ARGV[3]  a fact for every incident that changes, '' for none: why it changes
 -- answers  {now, one letter per alert, incidents to look at now (u or n, urgent or not, and the id), ids that opened}
 --          n new, a re-fire, r resolved, d duplicate, l late, q doubt, u resolved but never seen firing, b a sign of life
 local base = KEYS[1]
@@ -200,6 +203,21 @@ function take.L(alert, status, starts, ends, recorded, severity, id)
   return 'l'
 end
 
+function take.X(alert, status, starts, ends, recorded, severity, id)
+  if status ~= 'F' or recorded ~= alert[3] then return 'd' end
+  cease(id, severity)
+  save(alert, 'R', starts, math.max(starts, alert[4]), severity, id)
+  return 'r'
+end
+
+function take.K(alert, status, starts, ends, recorded, severity, id)
+  if status == 'F' and is_open(id) then
+    hear(id)
+    call('PEXPIRE', base .. ':a:' .. alert[1], firing_ttl)
+  end
+  return 'd'
+end
+
 take.C = take.F
 
 function take.T(alert, status, starts, ends, recorded, severity, id)
@@ -253,6 +271,10 @@ end
 local changed = {}
 for id, severity in pairs(worst) do
   local incident = base .. ':i:' .. id
+  if ARGV[3] ~= '' and call('LLEN', incident .. ':in') < opt[7] then
+    call('RPUSH', incident .. ':in', ARGV[3])
+    call('HINCRBY', incident, 'ib', 1)
+  end
   call('HINCRBY', incident, 'seq', 1)
   call('HSET', incident, 'h', now_text)
   local held = call('HMGET', incident, 'lu', 'st', 'sv', 'n1', 'n2', 'n3', 'n4')
