@@ -20,6 +20,7 @@ from responder.store.reading import Reader
 
 #: Alerts of an incident that are looked at; of more, it is not known that a window covers all.
 ALERTS_LIMIT = 500
+_AT_ONCE = 50  # incidents in one look
 _KEPT = 2_000  # incidents
 
 
@@ -71,7 +72,7 @@ class Members:
             StoreError: where the store is away; they are looked at the next time.
         """
         found = []
-        for name, counts in list(self._wanted.items()):
+        for name, counts in list(self._wanted.items())[:_AT_ONCE]:
             alerts, total = await self._reader.alerts(name, ALERTS_LIMIT)
             firing = tuple(one.labels for one in alerts if one.status is AlertStatus.FIRING)
             self._looked[name] = _Looked(counts, firing if total <= ALERTS_LIMIT else None)
