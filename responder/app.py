@@ -154,7 +154,8 @@ class Daemon:
     ) -> None:
         wiring = Wiring(parts)
         engine, commits = wiring.engine, wiring.commits
-        await wiring.duty.prepare(self.clock.now())
+        asked = wiring.circumstances
+        await asked.prepare()
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(embedded.run(), name="embedded store")] if embedded else []
             background += [
@@ -162,7 +163,8 @@ class Daemon:
                 group.create_task(engine.run(), name="engine"),
                 group.create_task(self._watch_memory(parts.reader, commits), name="memory watch"),
                 group.create_task(self.rulebook.watch(self.clock), name="rules watch"),
-                group.create_task(wiring.duty.watch(self.clock), name="who is on call"),
+                group.create_task(asked.duty.watch(self.clock), name="who is on call"),
+                group.create_task(asked.keeper.watch(self.clock), name="what holds pages back"),
             ]
             background += [
                 group.create_task(go_round(one, self.clock), name=one.name) for one in wiring.rounds()

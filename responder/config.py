@@ -24,6 +24,20 @@ class RedisConfig(_Section, frozen=True, kw_only=True):
     accept_data_loss: bool = False
 
 
+class FlappingConfig(_Section, frozen=True, kw_only=True):
+    """What begins to fire ``count`` times ``within`` this is not paged anew each time."""
+
+    count: int = 4
+    within: timedelta = timedelta(minutes=15)
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for numbers under which everything or nothing flaps."""
+        if not 2 <= self.count <= 50:
+            raise ValueError("count: expected 2 to 50")
+        if not timedelta(minutes=1) <= self.within <= timedelta(days=1):
+            raise ValueError("within: expected 1m to 1d")
+
+
 class ArchiveConfig(_Section, frozen=True, kw_only=True):
     """History in Postgres."""
 
@@ -230,6 +244,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     triage_wait: timedelta = timedelta(seconds=2)
     stale_after: timedelta = timedelta(hours=24)
     monitor_for: timedelta = timedelta(minutes=30)
+    flapping: FlappingConfig = FlappingConfig()
+    hold_down: timedelta = timedelta(seconds=10)
     retention: timedelta = timedelta(days=30)
     shutdown_grace: timedelta = timedelta(seconds=20)
     max_body_bytes: int = 32 * 1024 * 1024

@@ -29,6 +29,8 @@ ROLES = ("viewer", "responder", "admin")
 _NOT_YET = {
     "archive": "this version keeps history in the store only",
 }
+#: Durations that may be nothing at all.
+_MAY_BE_NONE = ("triage_wait", "hold_down")
 
 
 class ConfigError(ProblemsError):
@@ -212,8 +214,10 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR09
             yield f"targets.postgres.{name}.url", "expected postgresql://…"
     yield from _auth_problems(config)
     yield from liveness_problems(config)
-    for field in ("triage_wait", "stale_after", "monitor_for", "retention", "shutdown_grace"):
-        if getattr(config, field) < timedelta(0) or (field != "triage_wait" and not getattr(config, field)):
+    for field in ("triage_wait", "hold_down", "stale_after", "monitor_for", "retention", "shutdown_grace"):
+        if getattr(config, field) < timedelta(0) or (
+            field not in _MAY_BE_NONE and not getattr(config, field)
+        ):
             yield field, "expected a duration above zero"
     if config.log_level not in {"debug", "info", "warning", "error"}:
         yield "log_level", f"expected debug, info, warning or error, got {config.log_level!r}"

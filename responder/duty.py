@@ -25,7 +25,8 @@ from responder.oncall.schedule import INSTANT, Change
 from responder.oncall.spans import Why
 from responder.rules.compile import Compiled
 from responder.store.errors import StoreError
-from responder.store.overrides import Overrides, Put
+from responder.store.overrides import Overrides
+from responder.store.shelf import Put
 
 log = structlog.get_logger(__name__)
 

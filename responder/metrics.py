@@ -47,11 +47,9 @@ class Metrics:
             "responder_webhooks_total", "Webhook requests by answer", ["code"], registry=registry
         )
         self.alerts_received = Counter(
-            "responder_alerts_received_total",
-            "Alerts received, before deduplication",
-            ["status"],
-            registry=registry,
-        )
+            "responder_alerts_received_total", "Alerts received, before deduplication",
+            ["status"], registry=registry,
+        )  # fmt: skip
         self.alerts_duplicate = Counter(
             "responder_alerts_duplicate_total", "Alerts that changed nothing", registry=registry
         )
@@ -81,23 +79,21 @@ class Metrics:
         )
         self._durations(registry)
         self.sla_response = Counter(
-            "responder_sla_response_total",
-            "Response promises, judged once: at the acknowledgement or at the deadline",
-            ["service", "severity", "outcome"],
-            registry=registry,
-        )
+            "responder_sla_response_total", "Response promises, judged once: at the acknowledgement or at the deadline",
+            ["service", "severity", "outcome"], registry=registry,
+        )  # fmt: skip
         self.escalations = Counter(
-            "responder_escalations_total",
-            "Levels paged because the one before did not acknowledge",
-            ["service", "severity", "level"],
-            registry=registry,
-        )
+            "responder_escalations_total", "Levels paged because the one before did not acknowledge",
+            ["service", "severity", "level"], registry=registry,
+        )  # fmt: skip
         self.unreachable = Counter(
-            "responder_levels_unreachable_total",
-            "Levels on which nobody was on call or nobody could be reached",
-            ["service", "severity", "level"],
-            registry=registry,
-        )
+            "responder_levels_unreachable_total", "Levels on which nobody was on call or nobody could be reached",
+            ["service", "severity", "level"], registry=registry,
+        )  # fmt: skip
+        self.pages_held = Counter(
+            "responder_pages_held_total", "Times that something began to hold an incident's pages back",
+            ["service", "severity", "kind"], registry=registry,
+        )  # fmt: skip
         self.pages = Counter(
             "responder_pages_total", "Messages by channel and what became of them", ["channel", "outcome"],
             registry=registry,
@@ -258,6 +254,8 @@ class Metrics:
                     self.escalations.labels(service, severity, level).inc()
                 case decided.Unreachable(level=level):
                     self.unreachable.labels(service, severity, level).inc()
+                case decided.PagesHeld(kind=kind):
+                    self.pages_held.labels(service, severity, kind.name.lower()).inc()
                 case decided.ResponseJudged(met=met):
                     self.sla_response.labels(service, severity, "met" if met else "breached").inc()
                 case decided.AcknowledgedAfter(seconds=seconds):

@@ -11,9 +11,19 @@ import structlog
 
 from responder.actions.book import briefs
 from responder.engine.outbox import Performer
+from responder.engine.passing import Passer
 from responder.hands import Actions, Diagnosis
 from responder.incident.canary import NULL_CHANNEL
-from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
+from responder.incident.effects import (
+    CheckAction,
+    Effect,
+    PassOn,
+    RunAction,
+    RunTriage,
+    SendMessage,
+    SendNotice,
+    SettleDoubts,
+)
 from responder.incident.facts import Fact
 from responder.incident.message import Contact, OfferBrief
 from responder.incident.state import Incident
@@ -22,6 +32,8 @@ from responder.intake.doubts import DoubtSettler
 from responder.metrics import Metrics
 from responder.paging.base import Channel
 from responder.paging.delivery import Delivery, DeliveryHooks, Links
+from responder.paging.listed import ListedPages
+from responder.paging.notice_sender import NoticeSender
 from responder.paging.null import NullChannel
 from responder.parts import Parts
 from responder.store.errors import StoreError
@@ -39,6 +51,7 @@ ACK_LINK_LIFETIME = timedelta(hours=48)
 _TRIAGE_SEATS = 64
 _ACTION_SEATS = 16
 _SETTLE_SEATS = 2
+_PASS_ON_SEATS = 4
 
 
 class MessageReports:
@@ -94,8 +107,12 @@ class Performers:
         actions = self._actions
         settler = DoubtSettler(self._parts.store, self._peers, engine.took)
         triage = TriagePerformer(self._diagnosis.runner, partial(self._record, engine))
+        pages = ListedPages(self._delivery().perform, self._parts.reader.snapshot, self._reports.message)
+        passer = Passer(self._parts.store, engine.look_at)
         return {
-            SendMessage: Performer(perform=self._delivery().perform, limit=PAGE_LIMIT),
+            SendMessage: Performer(perform=pages.perform, limit=PAGE_LIMIT),
+            SendNotice: Performer(perform=self._notices().perform, limit=PAGE_LIMIT),
+            PassOn: Performer(perform=passer.perform, limit=PAGE_LIMIT),
             RunTriage: Performer(perform=triage.perform, limit=TRIAGE_LIMIT),
             SettleDoubts: Performer(perform=settler.perform, limit=SETTLE_LIMIT),
             RunAction: Performer(perform=actions.performer.perform, limit=ACTION_LIMIT),
@@ -108,6 +125,7 @@ class Performers:
         return queues | {
             RunTriage.QUEUE: _TRIAGE_SEATS,
             SettleDoubts.QUEUE: _SETTLE_SEATS,
+            PassOn.QUEUE: _PASS_ON_SEATS,
             RunAction.QUEUE: _ACTION_SEATS,
         }
 
@@ -118,6 +136,16 @@ class Performers:
             observe=self._reports.message, up=self._reports.provider, redact=parts.rulebook.redact
         )
         return Delivery(self._channels, self._contact, links, hooks=hooks, chance=parts.chance)
+
+    def _notices(self) -> NoticeSender:
+        parts = self._parts
+        return NoticeSender(
+            parts.channels,
+            self._contact,
+            parts.config.external_url,
+            observe=self._reports.message,
+            chance=parts.chance,
+        )
 
     def _offers(self, incident: Incident) -> tuple[OfferBrief, ...]:
         return briefs(self._actions.book.offers(incident), incident, self._parts.config.external_url)

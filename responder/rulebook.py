@@ -14,8 +14,9 @@ from responder.clock import Clock, SystemClock
 from responder.config import Config, Targets
 from responder.config_load import configured_secrets
 from responder.documents import Problem
+from responder.incident.policy import FlappingPolicy
 from responder.rules.compile import Compiled, Timing
-from responder.rules.explain import Explanation, Who, explain
+from responder.rules.explain import Explanation, Holding, Who, explain
 from responder.rules.load import LoadedRules, RulesError, Surroundings, load, rule_files
 from responder.secrets import Redactor
 
@@ -48,9 +49,9 @@ class Rulebook:
         self.warnings = loaded.problems
         self._lock = asyncio.Lock()
 
-    def explain(self, labels: Mapping[str, str], who: Who) -> Explanation:
+    def explain(self, labels: Mapping[str, str], who: Who, holding: Holding) -> Explanation:
         """What happens to an alert with these labels."""
-        return explain(self.rules, labels, who)
+        return explain(self.rules, labels, who, holding)
 
     async def reload(self) -> ReloadOutcome:
         """Read the files anew; the rules in force stay where there is any error."""
@@ -99,6 +100,8 @@ def timing_of(config: Config) -> Timing:
         triage_wait=config.triage_wait,
         monitor_for=config.monitor_for,
         stale_after=config.stale_after,
+        flapping=FlappingPolicy(count=config.flapping.count, within=config.flapping.within),
+        hold_down=config.hold_down,
     )
 
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import partial
-from pathlib import Path
-
 from aiohttp import web
 
-from responder.calendars.fetch import fetch
-from responder.calendars.kept import Copies
 from responder.chat.silences import ChatSilences
-from responder.duty import Duty, DutyHooks, calendars_in
+from responder.circumstances import Circumstances
 from responder.engine.engine import Engine, EngineHooks
-from responder.engine.outside import Elsewhere
 from responder.engine.store_desk import StoreDesk
 from responder.exposition import Exposition
 from responder.hands import Actions, Diagnosis, HandParts
+from responder.incident.decision import Decision
 from responder.intake.heartbeats import Heartbeats
 from responder.intake.intake import Intake
-from responder.paging.reach import reach_of
 from responder.parts import Parts
 from responder.people import People, PeopleParts
 from responder.performers import EngineLinks, MessageReports, Performers
@@ -27,7 +20,6 @@ from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
-from responder.store.overrides import Overrides
 from responder.store.store import Taken
 from responder.store.verified import Verified
 from responder.targets.base import Toolbox
@@ -60,7 +52,7 @@ class Wiring:
             charts=parts.charts,
             metrics=parts.metrics,
         )
-        self.duty = self._duty()
+        self.circumstances = Circumstances(parts, self._look_at)
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
         self._reports = MessageReports(parts.metrics)
@@ -116,28 +108,13 @@ class Wiring:
         own = Round(name="comparing with Alertmanager", every=comparing.pause, once=comparing.turn)
         return (*self._vigils.rounds(), own)
 
-    def _duty(self) -> Duty:
-        parts = self._parts
-        hooks = DutyHooks(
-            reach=lambda: reach_of(self._rulebook.rules, parts.channels),
-            ready=self._metrics.set_ready,
-            calendars=self._metrics.set_calendars,
-        )
-        return Duty(
-            lambda: self._rulebook.rules,
-            Overrides(parts.store),
-            partial(fetch, parts.session),
-            Copies(calendars_in(Path(self._config.data_dir))),
-            hooks,
-        )
-
     def _people(self) -> People:
         parts, silences = self._parts, self._upstream.desk(self.desk)
         return People(
             PeopleParts(
                 config=parts.config,
                 rules=lambda: self._rulebook.rules,
-                duty=self.duty,
+                duty=self.circumstances.duty,
                 desk=self.desk,
                 actions=self._actions.desk(self.desk),
                 silences=ChatSilences(silences) if silences.available else None,
@@ -150,9 +127,6 @@ class Wiring:
             )
         )
 
-    def _who_now(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
-        return self.duty.who(names, self._parts.clock.now())
-
     async def close(self) -> None:
         """End what probes are still under way, let go of the clusters, and let another replica compare."""
         if self._reconciler is not None:
@@ -163,17 +137,14 @@ class Wiring:
     def _engine(self) -> Engine:
         metrics, parts = self._metrics, self._parts
         hooks = EngineHooks(
-            decision=metrics.observe,
+            decision=self._decided,
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._reports.dropped,
-            elsewhere=Elsewhere(on_call=self.duty.who, holds=self._upstream.holds),
+            elsewhere=self.circumstances.elsewhere(self._upstream.holds),
         )
         performers = Performers(parts, self._reports, self._diagnosis, self._actions, self._upstream.peers)
-        links = EngineLinks(
-            took=self._took,
-            look_at=lambda incident, urgent: self.engine.look_at(incident, urgent=urgent),
-        )
+        links = EngineLinks(took=self._took, look_at=self._look_at)
         return Engine(
             parts.store,
             lambda: self._rulebook.rules,
@@ -182,6 +153,13 @@ class Wiring:
             hooks=hooks,
             chance=parts.chance,
         )
+
+    def _look_at(self, incident: str, urgent: bool) -> None:  # noqa: FBT001 - a callback's form
+        self.engine.look_at(incident, urgent=urgent)
+
+    def _decided(self, decision: Decision) -> None:
+        self._metrics.observe(decision)
+        self.circumstances.keeper.heard(decision.incident)
 
     def _took(self, taken: Taken) -> None:
         self.engine.took(taken)
@@ -202,13 +180,14 @@ class Wiring:
             desk=self.desk,
             actions=self._actions.desk(self.desk),
             silences=self._upstream.desk(self.desk),
-            duty=self.duty,
+            duty=self.circumstances.duty,
+            keeper=self.circumstances.keeper,
             auth=self._config.auth,
             clock=self._parts.clock,
             external_url=self._config.external_url,
             tokens=self._parts.tokens,
             rules=lambda: self._rulebook.rules,
-            explain=lambda labels: self._rulebook.explain(labels, self._who_now),
+            explain=self.circumstances.explain,
             reload=self._reload,
             ready=self._is_ready,
             metrics=self._exposition.text,

@@ -55,6 +55,7 @@ PERMANENT = (
     "turns",
     "canary",
     "watchdog",
+    "outlines",
     "am:",
 )
 

@@ -12,6 +12,7 @@ from responder.cli import check as check_command
 from responder.cli import demo as demo_command
 from responder.cli import explain as explain_command
 from responder.cli import incidents as incidents_command
+from responder.cli import maintenance as maintenance_command
 from responder.cli import schedules as schedules_command
 from responder.cli import serve as serve_command
 from responder.release import release
@@ -31,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
         explain_command,
         incidents_command,
         schedules_command,
+        maintenance_command,
         actions_command,
         channels_command,
     )

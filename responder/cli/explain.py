@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
 from responder.cli.offline import known, moment, now
 from responder.duty import people_behind
+from responder.holding.foretelling import foretelling
 from responder.rules.explain import as_text, explain
 
 _USAGE = 2
@@ -20,7 +22,10 @@ def add_parser(commands: Any) -> None:
     command = commands.add_parser("explain", help="which rule takes an alert, who is paged when, and why")
     command.add_argument("--config", metavar="FILE", help="responder.yaml")
     command.add_argument(
-        "--at", type=moment, metavar="TIME", help="who is on call as of this time (RFC 3339)"
+        "--at",
+        type=moment,
+        metavar="TIME",
+        help="who is on call, and what holds pages back, as of this time (RFC 3339)",
     )
     command.add_argument("--json", action="store_true", help="as JSON")
     command.add_argument("labels", nargs="+", metavar="label=value")
@@ -39,6 +44,11 @@ def run(args: argparse.Namespace) -> int:
         return 1
     labels = {name: value for name, _, value in pairs}
     at = args.at or now()
-    explanation = explain(found.rules, labels, lambda names: people_behind(found.roster, names, at))
+
+    def who(names: Collection[str]) -> dict[str, tuple[str, ...]]:
+        return people_behind(found.roster, names, at)
+
+    holding = foretelling(found.rules, found.rules.maintenance, who, at)
+    explanation = explain(found.rules, labels, who, holding)
     print(msgspec.json.encode(explanation).decode() if args.json else as_text(explanation))
     return 0

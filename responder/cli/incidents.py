@@ -111,10 +111,17 @@ def show(args: argparse.Namespace, client: Client) -> int:
     if one["next_step"]:
         step = one["next_step"]
         lines.append(f"next: {step['level']} ({step['to']}) at {step['at'][:19]}Z")
+    if one["attached"]:
+        services = [
+            f"{other['service']} {other['severity']} ({other['incident']})" for other in one["attached"]
+        ]
+        lines.append(f"attached: {', '.join(services)}")
+    if one["flapping_since"]:
+        lines.append(f"flapping since {one['flapping_since'][:19]}Z")
     if one["snoozed_until"]:
         lines.append(f"snoozed until {one['snoozed_until'][:19]}Z")
     lines += [f"silenced by {s['by']} until {s['until'][:19]}Z: {s['comment']}" for s in one["silences"]]
-    lines += [f"paging is held back ({h['kind']}): {h['text']}" for h in one["holds"]]
+    lines += [f"paging is held back ({h['kind']}): {h['text']}{_until(h)}" for h in one["holds"]]
     lines += ["", "findings:", *(f"  [{f['status']}] {f['probe']}: {f['headline']}" for f in one["findings"])]
     lines += ["", "people:", *_people(one), "", "pages:"]
     lines += [
@@ -130,6 +137,10 @@ def show(args: argparse.Namespace, client: Client) -> int:
         ),
     ]
     return tell(args, one, "\n".join(lines))
+
+
+def _until(hold: Any) -> str:
+    return f" until {hold['until'][:16]}Z" if hold["until"] else ""
 
 
 def _run_line(run: Any) -> str:

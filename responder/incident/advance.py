@@ -15,6 +15,7 @@ from responder.incident.facts import Fact
 from responder.incident.stages import (
     actions,
     alerts,
+    attached,
     clock,
     deliveries,
     escalate,
@@ -40,6 +41,7 @@ PIPELINE: tuple[Stage, ...] = (
     findings.take,  # start diagnostics, take what they saw
     actions.take,  # what is to be done to targets, and what came of it
     muting.take,  # what Alertmanager mutes, and what people silenced
+    attached.take,  # which services that stand on this one are not paged by themselves
     hold.take,  # what holds pages back
     escalate.take,  # who is paged now, and over what
     tell.take,  # who hears of the change

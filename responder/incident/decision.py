@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from responder.incident.effects import Effect
+from responder.incident.hold import HoldKind
 from responder.incident.severity import Level, Severity
 from responder.incident.state import Incident
 
@@ -76,6 +77,11 @@ class Reason(StrEnum):
     UNMUTED = "Alertmanager does not mute it any more"
     HELD = "paging is held back"
     HOLD_OVER = "nothing holds it back any more"
+    ATTACHED = "a service that stands on this one is attached"
+    DETACHED = "an attached service goes its own way again"
+    LISTED = "the morning's list tells of it"
+    FLAPPING = "it flaps; not paged anew"
+    FLAPPING_OVER = "it does not flap any more"
     NOTE = "note"
     ASSIGNED = "assigned"
     BROKEN = "our own decision failed; the fallback paged"
@@ -113,6 +119,12 @@ class Unreachable(msgspec.Struct, frozen=True, tag="unreachable"):
     level: Level
 
 
+class PagesHeld(msgspec.Struct, frozen=True, tag="pages_held"):
+    """Pages began to be held back."""
+
+    kind: HoldKind
+
+
 class ResponseJudged(msgspec.Struct, frozen=True, tag="response_judged"):
     """The promise was met or breached: decided once, at the acknowledgement or at the deadline."""
 
@@ -132,7 +144,14 @@ class ResolvedAfter(msgspec.Struct, frozen=True, tag="resolved_after"):
 
 
 Measurement = (
-    Opened | FirstPaged | Escalated | Unreachable | ResponseJudged | AcknowledgedAfter | ResolvedAfter
+    Opened
+    | FirstPaged
+    | Escalated
+    | Unreachable
+    | PagesHeld
+    | ResponseJudged
+    | AcknowledgedAfter
+    | ResolvedAfter
 )
 
 

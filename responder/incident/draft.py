@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from responder.incident import state as states
+from responder.incident.around import Around
 from responder.incident.decision import Decision, Entry, Measured, Measurement, Reason
 from responder.incident.effects import Effect
 from responder.incident.facts import Fact
@@ -17,7 +18,7 @@ from responder.incident.message import MessageKind
 from responder.incident.moves import check_move
 from responder.incident.reach import OnCall, Reach
 from responder.incident.severity import Severity
-from responder.incident.state import Episode, Incident, Page, State, StateName, Totals
+from responder.incident.state import Episode, Incident, Page, State, StateName, Totals, Waited
 from responder.text import one_line
 
 ENTRY_LIMIT = 500
@@ -25,10 +26,14 @@ CAUSE_LIMIT = 200
 
 
 class Outside(msgspec.Struct, frozen=True, kw_only=True):
-    """What is true outside the incident at the time of a decision: who is on call, what holds its pages back."""
+    """What is true outside the incident at the time of a decision: who is on call, what holds its pages back.
+
+    ``around`` is what other incidents and the night have to do with it.
+    """
 
     on_call: OnCall = OnCall()
     holds: tuple[Hold, ...] = ()
+    around: Around = Around()
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,10 +115,17 @@ class Draft:
         """Be woken at this time at the latest."""
         self.wake_ups.append(at)
 
-    def begin_episode(self, cause: str, *, reached: tuple[Reach, ...] = (), hurried: bool = False) -> None:
+    def begin_episode(
+        self,
+        cause: str,
+        *,
+        reached: tuple[Reach, ...] = (),
+        hurried: bool = False,
+        waited: Waited | None = None,
+    ) -> None:
         """Page anew from the first level that is not in ``reached``; the response promise starts again from now.
 
-        ``cause`` says why, for people.
+        ``cause`` says why, for people; ``waited``, that it is the morning for which this had waited.
 
         A promise that people have not answered yet is never put off by this, and is judged once.
         """
@@ -129,6 +141,7 @@ class Draft:
                 reached=reached,
                 hurried=hurried,
                 cause=one_line(cause, CAUSE_LIMIT),
+                waited=waited,
             ),
             respond_by=respond_by,
             response_judged=waiting and before.response_judged,

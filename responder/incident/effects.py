@@ -12,6 +12,7 @@ from typing import ClassVar
 import msgspec
 
 from responder.incident.action import ActionRole, RunKind
+from responder.incident.facts import Fact
 from responder.incident.finding import FindingStatus
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.severity import Level
@@ -32,6 +33,7 @@ class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
 
     ``round`` is the round of a page: a later one to the same person over the same channel takes a reminder's place. What
     is told ``aside`` interrupts nobody: only channels that keep a conversation carry it.
+    ``listed_in`` is an incident whose own page to the person may tell of this one as well: then that suffices.
     """
 
     kind: MessageKind
@@ -44,6 +46,7 @@ class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
     wanted: Wanted = Wanted.ALWAYS
     round: int = 1
     aside: bool = False
+    listed_in: str = ""
 
     @property
     def queue(self) -> str:
@@ -75,6 +78,42 @@ class SettleDoubts(_Effect, frozen=True, kw_only=True, tag="settle"):
     def queue(self) -> str:
         """All questions to Alertmanager share one queue."""
         return self.QUEUE
+
+
+class PassOn(_Effect, frozen=True, kw_only=True, tag="pass_on"):
+    """Have a fact recorded in another incident."""
+
+    to: str
+    fact: Fact
+
+    QUEUE: ClassVar[str] = "@pass_on"
+
+    @property
+    def queue(self) -> str:
+        """All that incidents tell each other shares one queue."""
+        return self.QUEUE
+
+
+class SendNotice(_Effect, frozen=True, kw_only=True, tag="notice"):
+    """Tell one person something that belongs to no incident; its own id stands in the incident's place.
+
+    ``stands_for`` is the name of the matrix behind which the person is.
+    Each attempt takes the next of ``channels``, and after the last the first again, until one delivers.
+    """
+
+    contact: str
+    stands_for: str = ""
+    channels: tuple[str, ...]
+    service: str
+    title: str
+    text: str
+    begins_at: datetime
+    ends_at: datetime
+
+    @property
+    def queue(self) -> str:
+        """The first channel's own queue."""
+        return self.channels[0]
 
 
 class _ActionEffect(_Effect, frozen=True, kw_only=True):
@@ -112,4 +151,4 @@ class CheckAction(_ActionEffect, frozen=True, kw_only=True, tag="action_check"):
     unsure: bool = False
 
 
-Effect = SendMessage | RunTriage | SettleDoubts | RunAction | CheckAction
+Effect = SendMessage | SendNotice | RunTriage | SettleDoubts | PassOn | RunAction | CheckAction

@@ -169,6 +169,21 @@ class AlertsUnmuted(_Fact, frozen=True, kw_only=True, tag="unmuted"):
     """Alertmanager would send an alert of the incident again."""
 
 
+class ServiceAttached(_Fact, frozen=True, kw_only=True, tag="attached"):
+    """An incident of a service that stands on this one's is not paged while this one is."""
+
+    incident: str
+    service: str
+    severity: Severity
+
+
+class ServiceDetached(_Fact, frozen=True, kw_only=True, tag="detached"):
+    """An incident that was attached goes its own way again."""
+
+    incident: str
+    service: str
+
+
 class LateCopySettled(_Fact, frozen=True, kw_only=True, tag="late_copy"):
     """Alertmanager was asked about doubtful firings: ``late`` of them were late copies, ``refired`` were real."""
 
@@ -256,37 +271,12 @@ class DecisionFailed(_Fact, frozen=True, kw_only=True, tag="decision_failed"):
 
 
 Fact = (
-    AcknowledgedBy
-    | EscalatedBy
-    | ResolvedBy
-    | ReopenedBy
-    | NoteAdded
-    | AssignedTo
-    | SnoozedBy
-    | SeveritySet
-    | MessageDelivered
-    | MessageFailed
-    | MessageDelayed
-    | MessageDropped
-    | FindingArrived
-    | TriageEnded
-    | SilencedBy
-    | UnsilencedBy
-    | Compared
-    | SilenceReturned
-    | AlertsMuted
-    | AlertsUnmuted
-    | LateCopySettled
-    | ActionRequested
-    | ActionDenied
-    | ActionRefused
-    | ActionRehearsed
-    | ActionPerformed
-    | ActionFailed
-    | ActionUnknown
-    | ActionSettled
-    | DecisionFailed
-)
+    AcknowledgedBy | EscalatedBy | ResolvedBy | ReopenedBy | NoteAdded | AssignedTo | SnoozedBy
+    | SeveritySet | MessageDelivered | MessageFailed | MessageDelayed | MessageDropped | FindingArrived
+    | TriageEnded | SilencedBy | UnsilencedBy | Compared | SilenceReturned | AlertsMuted | AlertsUnmuted
+    | ServiceAttached | ServiceDetached | LateCopySettled | ActionRequested | ActionDenied | ActionRefused
+    | ActionRehearsed | ActionPerformed | ActionFailed | ActionUnknown | ActionSettled | DecisionFailed
+)  # fmt: skip
 
 
 def is_by_person(fact: Fact) -> bool:

@@ -25,14 +25,24 @@ class HoldKind(StrEnum):
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """One reason to wait. It is looked at anew at each decision: what is over holds nothing back any more.
 
-    ``by`` names the configuration or the person that it comes from (a silence's id and author, a window's name);
-    ``text`` says it to people. ``until`` is when it ends by itself, where that is known.
+    ``by`` names the configuration or the person that it comes from (a silence's id and author, a window's name, the id
+    of the incident that pages already); ``text`` says it to people. ``until`` is when it ends by itself, where that is
+    known; ``since`` is when it began to hold this incident.
     """
 
     kind: HoldKind
     by: str
     text: str
     until: datetime | None = None
+    since: datetime | None = None
+
+    def over(self, now: datetime) -> bool:
+        """Whether it has ended by itself."""
+        return self.until is not None and now >= self.until
+
+    def same(self, other: Hold) -> bool:
+        """Whether both are one reason, whatever they say of their end."""
+        return (self.kind, self.by) == (other.kind, other.by)
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):

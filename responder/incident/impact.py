@@ -50,7 +50,7 @@ class Impact(msgspec.Struct, frozen=True, kw_only=True):
 def impact(scene: Scene) -> Impact:
     """Who is touched, by whom, since when."""
     below = reached(scene.service, scene.dependencies)
-    above = reached(scene.service, _turned(scene.dependencies))
+    above = reached(scene.service, turned(scene.dependencies))
     others = [one for one in scene.others if one.id != scene.incident and one.totals.firing_now > 0]
     causes = _firing(others, below, deepest_first=True)
     touched = _firing(others, above, deepest_first=False)
@@ -78,7 +78,8 @@ def reached(service: str, edges: Mapping[str, tuple[str, ...]]) -> dict[str, int
     return found
 
 
-def _turned(edges: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+def turned(edges: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The edges the other way round: what stands on each service."""
     turned: dict[str, list[str]] = {}
     for service, below in sorted(edges.items()):
         for one in below:

@@ -27,6 +27,7 @@ MOVES: dict[StateName, dict[StateName, str]] = {
     },
     _MONITORING: {
         _MONITORING: "fires and resolves again at once",
+        _ACKNOWLEDGED: "an alert that flaps fires again, and somebody had it",
         _TRIGGERED: "an alert fires again, or a person reopens",
         _RESOLVED: "quiet for the whole watch, or a person resolves",
     },

@@ -52,6 +52,13 @@ class SeverityPolicy(msgspec.Struct, frozen=True, kw_only=True):
     acknowledgement: AcknowledgementPolicy = AcknowledgementPolicy()
 
 
+class FlappingPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What begins to fire ``count`` times ``within`` this is not paged anew each time."""
+
+    count: int = 4
+    within: timedelta = timedelta(minutes=15)
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """A service's row of the matrix, with every severity's promises.
 
@@ -70,3 +77,4 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     monitor_for: timedelta = timedelta(minutes=30)
     stale_after: timedelta = timedelta(hours=24)
     channel_patience: timedelta = timedelta(seconds=30)
+    flapping: FlappingPolicy = FlappingPolicy()

@@ -30,7 +30,8 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
     """A level that has been reached in the present episode.
 
-    ``contact`` is the row's name, ``people`` who it stood for at ``at``: nobody, where nobody was on call.
+    ``contact`` is the row's name, ``people`` who it stood for at ``at``: nobody, where nobody was on call. ``asked``: a
+    person wanted it now, and nobody of it sleeps for that.
     """
 
     level: Level
@@ -38,6 +39,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     people: tuple[Person, ...] = ()
     round: int = 1
+    asked: bool = False
 
     @property
     def exhausted(self) -> bool:

@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from responder.incident.action import ActionRun, Raise
+from responder.incident.around import Listed, Morning
 from responder.incident.finding import Finding
 from responder.incident.hold import Hold, Silence
 from responder.incident.message import Receipt, Wanted
@@ -44,10 +45,11 @@ class Acknowledged(msgspec.Struct, frozen=True, tag="acknowledged"):
 
 
 class Monitoring(msgspec.Struct, frozen=True, tag="monitoring"):
-    """Every alert has resolved; it is watched until ``until``."""
+    """Every alert has resolved; it is watched until ``until``. ``taken``: who had it, and has it again where it flaps."""
 
     since: datetime
     until: datetime
+    taken: Acknowledged | None = None
 
 
 class Resolved(msgspec.Struct, frozen=True, tag="resolved"):
@@ -106,6 +108,26 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in (PageStatus.PENDING, PageStatus.DELIVERED)
 
 
+class Waited(msgspec.Struct, frozen=True, kw_only=True):
+    """An episode that began in the morning for which its incident had waited.
+
+    Of all that waited for it, one incident is paged and ``listed`` tells of the others; they are ``listed_in`` that one.
+    """
+
+    morning: Morning
+    listed: tuple[Listed, ...] = ()
+    listed_in: str = ""
+
+
+class Attached(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident of a service that stands on this one's: it is not paged while this one is."""
+
+    incident: str
+    service: str
+    severity: Severity
+    since: datetime
+
+
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
     """A run of pages: it begins when an incident opens, reopens, rises in severity or is taken by nobody any more.
 
@@ -121,6 +143,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     hurried: bool = False
     nobody: bool = False
     cause: str = ""
+    waited: Waited | None = None
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +187,7 @@ class TriageStatus(StrEnum):
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is known of one incident and needed to decide.
 
+    ``fires`` are the latest times at which it began to fire; ``flapping_since`` is set while these are too many.
     A ``drill`` goes the whole way in earnest and counts in no report; the ``canary`` is seen by nobody.
     """
 
@@ -194,6 +218,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     mute_notice_at: datetime | None = None
     silences: tuple[Silence, ...] = ()
     holds: tuple[Hold, ...] = ()
+    attached: tuple[Attached, ...] = ()
+    attached_untold: bool = False
+    attached_told_at: datetime | None = None
+    fires: tuple[datetime, ...] = ()
+    flapping_since: datetime | None = None
     totals: Totals = Totals()
     pages: tuple[Page, ...] = ()
     findings: dict[str, Finding] = {}

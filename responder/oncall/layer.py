@@ -115,14 +115,14 @@ class RotationLayer(msgspec.Struct, frozen=True, kw_only=True):
         )
         if not self.windows:
             return turns
-        return _cut(turns, _covered(self.windows, start, end, zone))
+        return _cut(turns, covered(self.windows, start, end, zone))
 
     def names(self) -> tuple[str, ...]:
         """Everybody of the rotation."""
         return tuple(dict.fromkeys(self.rotation.people))
 
 
-def _covered(
+def covered(
     windows: Sequence[Window], start: datetime, end: datetime, zone: tzinfo
 ) -> list[tuple[datetime, datetime]]:
     """The times that the windows cover, in order and joined where they touch."""

@@ -8,18 +8,24 @@ from datetime import datetime
 import msgspec
 
 from responder.durations import format_duration
+from responder.incident.around import Listed
 from responder.incident.effects import SendMessage
 from responder.incident.finding import FINDING_ORDER, Finding
 from responder.incident.message import IncidentBrief, Message, MessageKind, OfferBrief, Wanted
 from responder.incident.outlook import next_step, paged_anew_at
+from responder.incident.severity import Severity
 from responder.incident.state import Acknowledged, Incident
 from responder.text import block, one_line
 
 SUMMARY_LIMIT = 1_500
+#: With a list of what else has waited; still what one block of Slack's takes.
+LIST_LIMIT = 2_900
+ATTACHED_SHOWN = 10
 FINDINGS_SHOWN = 20
 CHARTS_SHOWN = 3
 PAGED_SHOWN = 12
 HELD_LIMIT = 300
+_WORK = frozenset({MessageKind.PAGE, MessageKind.REMINDER, MessageKind.UPDATE})
 _RANK: Mapping[str, int] = {status: rank for rank, status in enumerate(FINDING_ORDER)}
 
 
@@ -35,8 +41,15 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 
 def compose(incident: Incident, effect: SendMessage, words: Words) -> Message:
     """The message of an effect, from the incident as it is now."""
-    summary = block("\n".join(_summary(incident, effect, words.sent_at)), SUMMARY_LIMIT)
+    listed = _listed(incident, effect)
+    limit = LIST_LIMIT if listed else SUMMARY_LIMIT
+    summary = block("\n".join(_summary(incident, effect, words.sent_at)), limit)
     message = bare(incident, effect, words)
+    if listed:  # where a message is a line only, that line says that it is not all
+        title = f"{message.incident.title} (and {len(listed)} more that waited)"
+        message = msgspec.structs.replace(
+            message, incident=msgspec.structs.replace(message.incident, title=title)
+        )
     findings = ordered(incident.findings.values())
     return msgspec.structs.replace(
         message, summary=summary, findings=findings, actions=incident.offers, offers=words.offers
@@ -154,14 +167,36 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
     ]
     if effect.text:
         lines.insert(1, effect.text)
+    if incident.attached and effect.kind in _WORK:
+        lines.append(_attached(incident))
     if effect.kind in (MessageKind.PAGE, MessageKind.REMINDER):
         if incident.episode.cause and effect.wanted is Wanted.UNACKNOWLEDGED:
             lines.insert(1, f"Paged anew: {incident.episode.cause}")
+        if listed := _listed(incident, effect):
+            lines += ["Waited as well:", *(f"- {one.line}" for one in listed)]
         if incident.summary:
             lines.append(f"Runbook {incident.runbook}: {incident.summary}")
         if incident.drill:
             lines.insert(1, "This is a DRILL: nothing is broken. Acknowledge it as you would in earnest.")
     return [line for line in lines if line]
+
+
+def _listed(incident: Incident, effect: SendMessage) -> tuple[Listed, ...]:
+    """What else has waited for the morning in which this is paged."""
+    waited = incident.episode.waited
+    asks = effect.kind in (MessageKind.PAGE, MessageKind.REMINDER) and effect.wanted is Wanted.UNACKNOWLEDGED
+    return waited.listed if waited is not None and asks else ()
+
+
+def _attached(incident: Incident) -> str:
+    """The services that stand on this one, and are not paged by themselves."""
+    worst: dict[str, Severity] = {}
+    for one in incident.attached:
+        worst[one.service] = min(one.severity, worst.get(one.service, one.severity))
+    shown = [f"{service} ({severity})" for service, severity in list(worst.items())[:ATTACHED_SHOWN]]
+    if len(worst) > ATTACHED_SHOWN:
+        shown.append(f"and {len(worst) - ATTACHED_SHOWN} more")
+    return f"Attached, and not paged by themselves: {', '.join(shown)}"
 
 
 def _since(incident: Incident, now: datetime) -> str:

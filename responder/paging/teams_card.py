@@ -21,6 +21,7 @@ from responder.text import one_line, truncate, web_address
 SIZE_LIMIT = 27_000  # bytes, below the 28 kB that Teams takes
 _HEADER_LIMIT = 200
 _LINE_LIMIT = 500
+_LINES = 32  # of the summary: with all that a morning's list has
 _DETAIL_LINES = 12
 _DETAIL_WIDTH = 160
 _COLOURS = {
@@ -52,7 +53,7 @@ def card(message: Message, shown: int, mention: tuple[str, str] | None = None) -
     header = headline(message, _HEADER_LIMIT)
     body = [_line(header, size="large", weight="bolder", color=_colour(message))]
     # The first line of a summary says again what the header says.
-    body += [_line(one_line(line, _LINE_LIMIT)) for line in lines[1:8]]
+    body += [_line(one_line(line, _LINE_LIMIT)) for line in lines[1:_LINES]]
     for finding in message.findings[:shown]:
         body += _finding(finding)
     if shown < len(message.findings):

@@ -13,7 +13,13 @@ from datetime import timedelta
 import msgspec
 
 from responder.incident.message import Contact
-from responder.incident.policy import AcknowledgementPolicy, ChannelStep, Policy, SeverityPolicy
+from responder.incident.policy import (
+    AcknowledgementPolicy,
+    ChannelStep,
+    FlappingPolicy,
+    Policy,
+    SeverityPolicy,
+)
 from responder.incident.severity import LEVELS, Level, Severity
 from responder.matchers import Matcher
 from responder.rules.drills import compiled_drills
@@ -26,6 +32,7 @@ from responder.rules.files import (
 )
 from responder.rules.model import Verdict
 from responder.rules.plugins import Targets, actions_of, automatic_of, probes_of, runbooks_of
+from responder.rules.quiet_hours import quiet_hours_of, zones_of
 from responder.rules.raw import RawRules, levels_of, plan_of, row_of
 from responder.rules.schedules import calendars_of, roster_of
 from responder.text import one_line
@@ -47,6 +54,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     triage_wait: timedelta = timedelta(seconds=2)
     monitor_for: timedelta = timedelta(minutes=30)
     stale_after: timedelta = timedelta(hours=24)
+    flapping: FlappingPolicy = FlappingPolicy()
+    hold_down: timedelta = timedelta(seconds=10)
 
 
 class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +133,9 @@ class Compiled:
         self._contact_shapes: dict[str, ContactShape] = named.get("contacts", {})
         self.roster = roster_of(named)
         self.calendars = calendars_of(named)
+        self.maintenance = raw.maintenance
+        self.quiet_hours = quiet_hours_of(named)
+        self.zones = zones_of(named)
         self.runbooks = runbooks_of(named, timing.targets)
         self.probes = probes_of(named)
         self.actions = actions_of(named)
@@ -141,6 +153,7 @@ class Compiled:
             | {OWN_SERVICE, *(drill.service for drill in raw.drills)}
             | frozenset(named.get("services", {}))
         )
+        self.hold_down = timing.hold_down
         self._default_service = _fixed_service(raw.default.service) or "platform"
         self._policies: dict[str, Policy] = {}
         self.drills = compiled_drills(raw.drills)
@@ -232,6 +245,7 @@ class Compiled:
             triage_wait=self._timing.triage_wait,
             monitor_for=self._timing.monitor_for,
             stale_after=self._timing.stale_after,
+            flapping=self._timing.flapping,
         )
 
     def channels_of(self, name: str, severity: Severity, stands_for: str = "") -> tuple[ChannelStep, ...]:

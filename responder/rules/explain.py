@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
 from responder.durations import format_duration
+from responder.incident.hold import Hold
+from responder.incident.impact import reached
 from responder.incident.policy import Policy
 from responder.incident.severity import LEVELS, Level, Severity
 from responder.rules.compile import Compiled, CompiledRule
@@ -44,6 +47,15 @@ class Paged(msgspec.Struct, frozen=True, kw_only=True):
     people: tuple[Person, ...] | None = None
 
 
+class HeldBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What would hold the pages back now, by whose configuration, and until when (RFC 3339) where that is known."""
+
+    kind: str
+    by: str
+    text: str
+    until: datetime | None = None
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The whole answer; ready to be written as JSON."""
 
@@ -56,6 +68,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     group: dict[str, str]
     paged: tuple[Paged, ...]
     respond_within: str
+    held: tuple[HeldBack, ...] = ()
+    stands_on: tuple[str, ...] = ()
     runbook: str | None = None
     probes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -66,9 +80,16 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 #: Names of the matrix -> the people on call behind each; a name that is left out stands for itself.
 Who = Callable[[Collection[str]], Mapping[str, Sequence[str]]]
+#: What would hold an alert's pages back: its verdict and its labels -> the reasons.
+Holding = Callable[[Verdict, Mapping[str, str]], Sequence[Hold]]
 
 
-def explain(rules: Compiled, labels: Mapping[str, str], who: Who = lambda _: {}) -> Explanation:
+def explain(
+    rules: Compiled,
+    labels: Mapping[str, str],
+    who: Who = lambda _: {},
+    holding: Holding = lambda _verdict, _labels: (),
+) -> Explanation:
     """Explain what happens to an alert with these labels."""
     verdict, taken = rules.match(labels), rules.rule_for(labels)
     policy = rules.policy(verdict.service)
@@ -85,6 +106,11 @@ def explain(rules: Compiled, labels: Mapping[str, str], who: Who = lambda _: {})
         group=dict(verdict.group),
         paged=_paged(rules, verdict, policy, who),
         respond_within=format_duration(promise.respond_within),
+        held=tuple(
+            HeldBack(kind=one.kind, by=one.by, text=one.text, until=one.until)
+            for one in holding(verdict, labels)
+        ),
+        stands_on=tuple(reached(verdict.service, rules.dependencies)),
         runbook=verdict.runbook,
         probes=runbook.diagnose if runbook else (),
         left_out=runbook.left_out if runbook else (),
@@ -157,6 +183,9 @@ def as_text(explanation: Explanation) -> str:
     for paged in explanation.paged:
         each = ", each has to acknowledge" if paged.everybody else ""
         lines.append(f"  {paged.level:<10}{paged.contact} after {paged.after}{_reached(paged)}{each}")
+    lines += [f"held      {_until(one)}" for one in explanation.held]
+    if explanation.stands_on:
+        lines.append(f"stands on {', '.join(explanation.stands_on)}: attached to what is paged there")
     if explanation.runbook:
         lines.append(f"runbook   {explanation.runbook}")
         lines.append(f"  probes  {', '.join(explanation.probes) or 'none'}")
@@ -167,6 +196,11 @@ def as_text(explanation: Explanation) -> str:
         lines.append(f"passed    {explanation.passed_in_all} earlier rule(s):")
         lines += [f"  {passed.rule}: {passed.because}" for passed in explanation.passed]
     return "\n".join(lines)
+
+
+def _until(held: HeldBack) -> str:
+    until = f" until {held.until:%Y-%m-%d %H:%M} UTC" if held.until else ""
+    return f"back by {held.kind}: {held.text}{until}"
 
 
 def _reached(paged: Paged) -> str:

@@ -9,7 +9,8 @@ import msgspec
 
 from responder.incident.action import Raise
 from responder.incident.severity import Level, Severity
-from responder.rules.schedule_files import ScheduleShape
+from responder.rules.quiet_hours import QuietShape
+from responder.rules.schedule_files import ScheduleShape, Zone
 
 
 class _Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,7 +56,10 @@ class RowShape(_Shape, frozen=True, kw_only=True):
 
 
 class ContactShape(_Shape, frozen=True, kw_only=True):
-    """Where a name can be reached: addresses by channel type, and channels by severity; or the ``members`` of a team."""
+    """Where a name can be reached: addresses by channel type, and channels by severity; or the ``members`` of a team.
+
+    ``timezone`` is on whose wall their nights are.
+    """
 
     slack: str | None = None
     email: str | None = None
@@ -63,6 +67,7 @@ class ContactShape(_Shape, frozen=True, kw_only=True):
     pagerduty: str | None = None
     ntfy: str | None = None
     teams: str | None = None
+    timezone: Zone | None = None
     members: tuple[str, ...] = ()
     channels: dict[Severity, PlanShape] = {}
 
@@ -125,11 +130,12 @@ NAMED: dict[str, Any] = {
     "schedules": ScheduleShape,
     "runbooks": RunbookShape,
     "services": ServiceShape,
+    "quiet_hours": QuietShape,
     "probes": None,
     "actions": None,
 }
 #: Keys whose entries are typed by the plug-in that their ``type`` names.
 TYPED = ("probes", "actions")
-LISTED = ("rules", "checklist", "drills")
+LISTED = ("rules", "checklist", "drills", "maintenance")
 SINGLE = ("default",)
 KEYS = (*NAMED, *LISTED, *SINGLE)

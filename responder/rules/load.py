@@ -14,16 +14,20 @@ import yaml
 
 from responder.config import TypeCatalogue
 from responder.documents import Document, Place, Problem, ProblemsError
-from responder.incident.severity import Level, Severity
+from responder.incident.maintenance import MaintenanceWindow
+from responder.incident.severity import Severity
 from responder.matchers import Matcher, MatcherError, parse_matcher
 from responder.registry import did_you_mean
 from responder.rules import files, schedule_checks
 from responder.rules.dependencies import dependency_problems
 from responder.rules.drills import DrillShape, drill_problems, read_drills
 from responder.rules.files import DefaultShape, RuleShape, SeverityShape
+from responder.rules.maintenance import read_windows
 from responder.rules.plugin_checks import plugin_problems
-from responder.rules.raw import PluginEntry, RawRules, RuleEntry, levels_of, plan_of
+from responder.rules.quiet_hours import quiet_problems
+from responder.rules.raw import PluginEntry, RawRules, RuleEntry
 from responder.rules.reachability import unreachable_rules
+from responder.rules.reference_checks import channel_problems, default_row_problems, reference_problems
 from responder.rules.times import check_times
 from responder.typed import read
 
@@ -102,6 +106,7 @@ class _Merging:
         self._places: dict[tuple[str, str], Place] = {}
         self._nodes: dict[tuple[str, str], tuple[Document, yaml.Node]] = {}
         self._rules: list[RuleEntry] = []
+        self._maintenance: list[MaintenanceWindow] = []
         self._drills: list[DrillShape] = []
         self._default: DefaultShape | None = None
         self._late: list[Problem] = []
@@ -122,6 +127,8 @@ class _Merging:
                     self._add_rule(document, element, f"rules[{index}]")
             elif key == "default":
                 self._add_default(document, key_node, node)
+            elif key == "maintenance":
+                self._maintenance += read_windows(document, node, self._claim)
             elif key == "drills":
                 self._drills += read_drills(document, node, self._claim)
             elif key == "checklist":
@@ -225,6 +232,7 @@ class _Merging:
         raw = RawRules(
             rules=tuple(self._rules),
             default=default,
+            maintenance=tuple(self._maintenance),
             drills=tuple(self._drills),
             severities=severities,
             named=self._named,
@@ -234,9 +242,9 @@ class _Merging:
         return raw
 
     def _check(self, raw: RawRules) -> Iterator[Problem]:
-        yield from self._check_references(raw)
-        yield from self._check_channels(raw)
-        yield from self._check_default_row(raw)
+        yield from reference_problems(raw, self._place, self._places)
+        yield from channel_problems(raw, self._place, self._around.channels)
+        yield from default_row_problems(raw, self._place)
         yield from check_times(raw, self._place)
         yield from schedule_checks.name_problems(self._named, self._nodes, self._places)
         yield from unreachable_rules(raw.rules)
@@ -244,56 +252,9 @@ class _Merging:
             yield self._place(problem.key, problem.name).problem(problem.text, problem.level)
         services, rows = self._named["services"], self._named["escalation"]
         yield from dependency_problems(services, rows, lambda name: self._place("services", name))
+        for name, text, level in quiet_problems(raw.named):
+            yield self._place("quiet_hours", name).problem(text, level)
         yield from drill_problems(raw.drills, rows, lambda name: self._place("drills", name))
 
     def _place(self, key: str, name: str) -> Place:
         return self._places.get((key, name), Place("rules", 1, 1))
-
-    def _check_references(self, raw: RawRules) -> Iterator[Problem]:
-        runbooks, rows = self._named["runbooks"], self._named["escalation"]
-        for entry in raw.rules:
-            shape = entry.shape
-            if shape.runbook is not None and shape.runbook not in runbooks:
-                text = (
-                    f"rule {shape.name}: no runbook {shape.runbook!r}{did_you_mean(shape.runbook, runbooks)}"
-                )
-                yield entry.place.problem(text)
-            if isinstance(shape.service, str) and rows and shape.service not in rows:
-                text = f"rule {shape.name}: service {shape.service!r} has no row in escalation; the default's is taken"
-                yield entry.place.problem(text, "warning")
-        for name, runbook in runbooks.items():
-            for key, wanted in (("probes", runbook.diagnose), ("actions", runbook.offer)):
-                for one in wanted:
-                    if one not in self._named[key] and (key, one) not in self._places:
-                        text = f"runbook {name}: no {key.removesuffix('s')} {one!r}{did_you_mean(one, self._named[key])}"
-                        yield self._place("runbooks", name).problem(text)
-
-    def _check_channels(self, raw: RawRules) -> Iterator[Problem]:
-        known = self._around.channels
-        wanted: list[tuple[str, str, str]] = [
-            ("severities", str(s), c.channel)
-            for s, shape in raw.severities.items()
-            for c in plan_of(shape.channels)
-        ]
-        for name, contact in self._named["contacts"].items():
-            wanted += [
-                ("contacts", name, c.channel) for chosen in contact.channels.values() for c in plan_of(chosen)
-            ]
-        for key, name, channel in wanted:
-            if known is not None and channel not in known:
-                text = (
-                    f"{key}.{name}: no channel {channel!r} in the configuration{did_you_mean(channel, known)}"
-                )
-                yield self._place(key, name).problem(text)
-        for severity, shape in raw.severities.items():
-            secondary, executive = levels_of(shape)[Level.SECONDARY], levels_of(shape)[Level.EXECUTIVE]
-            if secondary > executive:
-                text = f"severities.{severity}: the executive is paged before the secondary"
-                yield self._place("severities", severity).problem(text, "warning")
-
-    def _check_default_row(self, raw: RawRules) -> Iterator[Problem]:
-        service, rows = raw.default.service, self._named["escalation"]
-        name = service if isinstance(service, str) else service.default
-        if name is not None and name not in rows:
-            text = f"default: service {name!r} has no row in escalation: nobody would be paged; add escalation.{name}"
-            yield self._place("default", "default").problem(text)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from responder.documents import Place
+from responder.incident.maintenance import MaintenanceWindow
 from responder.incident.policy import ChannelStep
 from responder.incident.severity import Level, Severity
 from responder.matchers import Matcher
@@ -35,6 +36,7 @@ class RawRules(msgspec.Struct, frozen=True, kw_only=True):
 
     rules: tuple[RuleEntry, ...] = ()
     default: DefaultShape = DefaultShape()
+    maintenance: tuple[MaintenanceWindow, ...] = ()
     drills: tuple[DrillShape, ...] = ()
     severities: dict[Severity, SeverityShape] = {}
     named: dict[str, dict[str, Any]] = {}

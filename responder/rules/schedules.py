@@ -12,7 +12,7 @@ import msgspec
 from responder.calendars.source import CalendarSource
 from responder.oncall.calendar import Acquaintances
 from responder.oncall.layer import Bounds, CalendarLayer, RotationLayer, rotation
-from responder.oncall.notation import DAY, WEEK, Day, Handoff, Window
+from responder.oncall.notation import DAY, WEEK, Day, Days, Handoff, Hours, Window
 from responder.oncall.roster import Roster
 from responder.oncall.schedule import Override, Schedule, Swap
 from responder.rules.schedule_files import (
@@ -126,7 +126,7 @@ def names_in(shape: ScheduleShape) -> Iterator[tuple[tuple[str | int, ...], str]
         for index, name in enumerate(layer.rotation):
             yield ("layers", number, "rotation", index), plain(name)
     for number, override in enumerate(shape.overrides):
-        for name in _several(override.who):
+        for name in several(override.who):
             yield ("overrides", number, "who"), plain(name)
     for number, swap in enumerate(shape.swaps):
         for index, name in enumerate(swap.between):
@@ -192,7 +192,7 @@ def _schedule(name: str, shape: ScheduleShape) -> Schedule:
                 start=one.start.at(zone),
                 end=one.end.at(zone),
                 schedule=name,
-                people=tuple(plain(who) for who in _several(one.who)),
+                people=tuple(plain(who) for who in several(one.who)),
             )
             for one in shape.overrides
         ),
@@ -217,15 +217,20 @@ def _every(turns: TurnsShape) -> timedelta:
 
 def _windows(turns: TurnsShape) -> tuple[Window, ...]:
     if turns.during != ():
-        return _several(turns.during)
+        return several(turns.during)
     if turns.hours == () and turns.days == ():
         return ()
-    days = sorted({day for one in _several(turns.days) for day in one.days}) or range(7)
-    stretches = [(one.start, one.length) for one in _several(turns.hours)] or [(timedelta(0), DAY)]
-    return tuple(Window(day, start, length) for day in days for start, length in stretches)
+    return stretches(several(turns.hours), several(turns.days))
 
 
-def _several(value: tuple[T, ...] | T) -> tuple[T, ...]:
+def stretches(hours: Sequence[Hours], days: Sequence[Days]) -> tuple[Window, ...]:
+    """These hours (the whole day without any) of these days (every day without any)."""
+    begins = sorted({day for one in days for day in one.days}) or range(7)
+    lengths = [(one.start, one.length) for one in hours] or [(timedelta(0), DAY)]
+    return tuple(Window(day, start, length) for day in begins for start, length in lengths)
+
+
+def several(value: tuple[T, ...] | T) -> tuple[T, ...]:
     """What may be written as one or as a list."""
     return value if isinstance(value, tuple) else (value,)
 

@@ -1,30 +1,18 @@
-"""Overrides and swaps that people make while the daemon runs: kept by the store, so that every replica knows them.
-
-Key: ``:overrides``, a hash of changes by id; past ones go a month after their end, and the whole expires with the last.
-"""
+"""Overrides and swaps that people make while the daemon runs. Key: ``:overrides`` (:mod:`responder.store.shelf`)."""
 
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
-from typing import Literal
 
 import msgspec
-import structlog
 
 from responder.oncall.schedule import Change, Override
-from responder.store.connection import ask
-from responder.store.store import Store, ms, to_ms
-
-log = structlog.get_logger(__name__)
+from responder.store.shelf import Put, Shelf
+from responder.store.store import Store
 
 KEPT = 500  # changes of all schedules together
-#: Past changes stay for so long: who was on call in last week's incident is still asked.
-KEPT_FOR = timedelta(days=31)
 
 _CHANGE: msgspec.json.Decoder[Change] = msgspec.json.Decoder(Change)
-
-Put = Literal["ok", "known", "full"]
 
 
 def id_of(change: Change) -> str:
@@ -39,35 +27,19 @@ class Overrides:
     """The changes in the store. Every call raises ``StoreError`` where the store is away."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._shelf = Shelf(store, "overrides", _CHANGE)
 
     async def put(self, change: Change) -> Put:
         """Keep a change under its id; ``full`` where there are too many, and nothing was kept."""
-        answer = await self._store.run(
-            "override",
-            self._store.shift(), change.id, to_ms(change.end), msgspec.json.encode(change), ms(KEPT_FOR), KEPT,
-        )  # fmt: skip
-        outcome: Put = answer[0].decode()
-        return outcome
+        return await self._shelf.put(change.id, change.end, change, KEPT)
 
     async def drop(self, change_id: str) -> bool:
         """Take a change out; whether it was there."""
-        answer = await self._store.run("override", self._store.shift(), change_id, 0, "", 0, 0)
-        return bool(answer[0] == b"ok")
+        return await self._shelf.drop(change_id)
 
     async def all(self) -> tuple[Change, ...]:
         """Every change, in the order in which they were made: where two overlap, the later one wins."""
-        raw = await ask(self._store.client, "HVALS", f"{self._store.base}:overrides")
-        found = [change for one in raw if (change := _decoded(one)) is not None]
-        return tuple(sorted(found, key=_made))
-
-
-def _decoded(raw: bytes) -> Change | None:
-    try:
-        return _CHANGE.decode(raw.partition(b"|")[2])
-    except msgspec.DecodeError as error:
-        log.error("a change of a schedule is unreadable; it is left out", error=str(error))  # noqa: TRY400 - said in full
-        return None
+        return tuple(sorted(await self._shelf.all(), key=_made))
 
 
 def _made(change: Change) -> tuple[float, str]:

@@ -19,6 +19,9 @@ Keys, all under ``{responder:NAME}``:
 ``:act:kill``         string   the kill switch of actions                                      gone once released
 ``:audit``            list     what was done to targets, and the newest hash (``…:head``)      bounded
 ``:overrides``        hash     overrides and swaps of schedules (``overrides.py``)             bounded, expires
+``:maintenance``      hash     maintenance windows (``windows.py``)                            bounded, expires
+``:told``             hash     what people were told of windows (``surroundings.py``)          expires
+``:outlines``         hash     what incidents know of each other (``surroundings.py``)         holds open ones
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
 ``:am:…``             various  what is known of Alertmanager (``comparison.py``)               bounded, or expires
 ``:code:…``           string   a short code of a text message, and the page it stands for      expires
@@ -46,6 +49,8 @@ from responder.incident.effects import Effect, SendMessage
 from responder.incident.facts import AcknowledgedBy, Fact, ReopenedBy, SilencedBy, SnoozedBy
 from responder.incident.message import Wanted
 from responder.incident.moves import TAKEN_IN
+from responder.incident.outline import outline_of
+from responder.incident.state import Incident
 from responder.store.connection import Client, Script, ask
 from responder.store.loaded import Attempt, Loaded, attempt_of, loaded_of
 
@@ -150,7 +155,8 @@ class Store:
         self._numbers = itertools.count()
         names = (
             "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
-            "override", "talk", "records", "opens",
+            "shelve", "surroundings", "announce",
+            "talk", "records", "opens",
             "attend", "turn", "forget", "vitals", "watch", "mend", "recount",
         )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}
@@ -200,7 +206,7 @@ class Store:
             self.shift(), incident.id, loaded.token, loaded.revision, loaded.sequence, len(loaded.facts) + loaded.unread,
             msgspec.json.encode(incident).decode(), str(incident.state_name), gauge, incident.episode.number,
             incident.severity.urgent, to_ms(incident.wake_at) if incident.wake_at else 0,
-            ms(self.options.retention), TIMELINE_LIMIT, incident.severity.rank, hold,
+            ms(self.options.retention), TIMELINE_LIMIT, incident.severity.rank, hold, _outline(incident),
         )  # fmt: skip
         answer = await self.run(
             "commit",
@@ -274,6 +280,12 @@ class Store:
             ),
             lag=max((now - from_ms(answer[5])).total_seconds(), 0.0) if answer[5] else 0.0,
         )
+
+
+def _outline(incident: Incident) -> str:
+    """What other incidents need to know of it; empty where that is nothing."""
+    outline = outline_of(incident)
+    return msgspec.json.encode(outline).decode() if outline is not None else ""
 
 
 def stored_effect(effect: Effect) -> str:

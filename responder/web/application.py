@@ -19,6 +19,7 @@ from responder.web import (
     contacts,
     health,
     heartbeats,
+    maintenance,
     oncall,
     openapi,
     overrides,
@@ -57,6 +58,7 @@ def application(
     app.add_routes(silences.routes())
     app.add_routes(oncall.routes())
     app.add_routes(overrides.routes())
+    app.add_routes(maintenance.routes())
     app.add_routes(health.routes())
     app.add_routes(heartbeats.routes())
     app.add_routes(openapi.routes())

@@ -1,20 +1,22 @@
-"""What holds an incident's pages back, as the API shows it."""
+"""What holds an incident's pages back, and what is attached to it, as the API shows it."""
 
 from __future__ import annotations
 
 import msgspec
 
 from responder.incident.hold import Hold, Silence
+from responder.incident.severity import Severity
 from responder.incident.state import Incident
 from responder.web.times import rfc3339, rfc3339_or_none
 
 
 class HoldView(msgspec.Struct, frozen=True, kw_only=True):
-    """Why pages are held back; ``until`` is null where the end is not known."""
+    """Why pages are held back, and since when; ``until`` is null where the end is not known."""
 
     kind: str
     by: str
     text: str
+    since: str | None
     until: str | None
 
 
@@ -25,6 +27,25 @@ class SilenceView(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     until: str
     comment: str
+
+
+class AttachedView(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident of a service that stands on this one's; it is not paged by itself."""
+
+    incident: str
+    service: str
+    severity: Severity
+    since: str
+
+
+def attached_views(incident: Incident) -> tuple[AttachedView, ...]:
+    """Everything that is attached."""
+    return tuple(
+        AttachedView(
+            incident=one.incident, service=one.service, severity=one.severity, since=rfc3339(one.since)
+        )
+        for one in incident.attached
+    )
 
 
 def hold_views(incident: Incident) -> tuple[HoldView, ...]:
@@ -38,7 +59,13 @@ def silence_views(incident: Incident) -> tuple[SilenceView, ...]:
 
 
 def _hold(hold: Hold) -> HoldView:
-    return HoldView(kind=str(hold.kind), by=hold.by, text=hold.text, until=rfc3339_or_none(hold.until))
+    return HoldView(
+        kind=str(hold.kind),
+        by=hold.by,
+        text=hold.text,
+        since=rfc3339_or_none(hold.since),
+        until=rfc3339_or_none(hold.until),
+    )
 
 
 def _silence(silence: Silence) -> SilenceView:

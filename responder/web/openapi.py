@@ -13,6 +13,7 @@ from responder.web.actions import ActionBody, AuditView, KillSwitchBody, KillSwi
 from responder.web.bodies import COMMANDS, ExplainBody
 from responder.web.contacts import ContactsView, VerifyBody, VerifyView
 from responder.web.heartbeats import BeatView
+from responder.web.maintenance import MaintenanceBody, MaintenanceListView
 from responder.web.oncall import OnCallView, ScheduleListView, ScheduleWeeksView
 from responder.web.overrides import ChangeListView, OverrideBody, SwapBody
 from responder.web.problems import answer
@@ -30,6 +31,7 @@ _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "str
 _AFTER = {"name": "after", "in": "query", "schema": {"type": "integer", "minimum": 0}}
 _KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 200}}
 _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+_CHANGE_ERRORS = "400 401 403 404 409 503"
 _PROBLEM = {
     "description": "What is wrong (RFC 9457)",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -70,6 +72,8 @@ def description() -> dict[str, Any]:
         OverrideBody,
         SwapBody,
         ChangeListView,
+        MaintenanceBody,
+        MaintenanceListView,
         BeatView,
         *(k for k, _ in COMMANDS.values()),
     ]
@@ -159,6 +163,7 @@ def _paths() -> dict[str, Any]:
         "/api/openapi.json": {"get": _call("This description")},
     }
     paths |= _schedule_paths()
+    paths |= _maintenance_paths()
     for name, (body, _) in COMMANDS.items():
         call = _call(
             f"Record: {name}",
@@ -236,8 +241,31 @@ def _schedule_paths() -> dict[str, Any]:
     return paths
 
 
+def _maintenance_paths() -> dict[str, Any]:
+    call = _call("End a window now, or take it back", parameters=[_ID], errors="401 403 404 503")
+    call["responses"]["204"] = {"description": call["responses"].pop("200")["description"]}
+    return {
+        "/api/v1/maintenance": {
+            "get": _call("Every maintenance window, those of the rule files too", "MaintenanceListView"),
+            "post": _making(
+                _call(
+                    "Suppress paging for what matches",
+                    "MaintenanceView",
+                    body="MaintenanceBody",
+                    errors=_CHANGE_ERRORS.replace(" 404", ""),
+                )
+            ),
+        },
+        "/api/v1/maintenance/{id}": {"delete": call},
+    }
+
+
 def _change(summary: str, body: str) -> dict[str, Any]:
-    call = _call(summary, "ChangeView", body=body, parameters=[_NAME], errors="400 401 403 404 409 503")
+    return _making(_call(summary, "ChangeView", body=body, parameters=[_NAME], errors=_CHANGE_ERRORS))
+
+
+def _making(call: dict[str, Any]) -> dict[str, Any]:
+    """A call that makes something, or finds that it was made before."""
     call["responses"]["201"] = {**call["responses"]["200"], "description": "Made"}
     call["responses"]["200"] = {**call["responses"]["200"], "description": "It was made before"}
     return call

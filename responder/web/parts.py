@@ -14,6 +14,7 @@ from responder.clock import Clock
 from responder.config import AuthConfig
 from responder.duty import Duty
 from responder.engine.desk import Desk
+from responder.holding.keeper import Keeper
 from responder.intake.silence_desk import SilenceDesk
 from responder.paging.base import Channel, ReplyCodes
 from responder.rules.compile import Compiled
@@ -34,6 +35,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     actions: ActionDesk
     silences: SilenceDesk
     duty: Duty
+    keeper: Keeper
     auth: AuthConfig
     clock: Clock
     external_url: str

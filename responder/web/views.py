@@ -14,7 +14,14 @@ from responder.incident.severity import Level, Severity
 from responder.incident.stages.actions import undoable
 from responder.incident.state import Acknowledged, Incident, Page, PageStatus, StateName
 from responder.paging.compose import chart_url, ordered
-from responder.web.hold_views import HoldView, SilenceView, hold_views, silence_views
+from responder.web.hold_views import (
+    AttachedView,
+    HoldView,
+    SilenceView,
+    attached_views,
+    hold_views,
+    silence_views,
+)
 from responder.web.reach_views import ReachView, reach_view
 from responder.web.times import rfc3339, rfc3339_or_none
 
@@ -53,6 +60,8 @@ class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
     counts: CountsView
     next_step: NextStepView | None
     snoozed_until: str | None
+    holds: tuple[HoldView, ...]
+    flapping_since: str | None
     url: str
     assignee: str | None
     runbook: str | None
@@ -145,7 +154,7 @@ class DetailView(IncidentView, frozen=True, kw_only=True):
     findings: tuple[FindingView, ...]
     pages: tuple[PageView, ...]
     reached: tuple[ReachView, ...]
-    holds: tuple[HoldView, ...]
+    attached: tuple[AttachedView, ...]
     silences: tuple[SilenceView, ...]
     checklist: tuple[ChecklistItemView, ...]
     timeline: tuple[EntryView, ...]
@@ -188,6 +197,8 @@ def _common(incident: Incident, external_url: str) -> dict[str, object]:
         ),
         "next_step": next_step(incident),
         "snoozed_until": _snoozed_until(incident),
+        "holds": hold_views(incident),
+        "flapping_since": rfc3339_or_none(incident.flapping_since),
         "url": f"{external_url.rstrip('/')}/incidents/{incident.id}",
         "assignee": incident.assignee or None,
         "runbook": incident.runbook,
@@ -213,7 +224,7 @@ def detail_view(detail: IncidentDetail, external_url: str) -> DetailView:
         findings=tuple(_finding(one, external_url) for one in ordered(incident.findings.values())),
         pages=tuple(_page(one) for one in incident.pages),
         reached=tuple(reach_view(incident, one) for one in incident.episode.reached),
-        holds=hold_views(incident),
+        attached=attached_views(incident),
         silences=silence_views(incident),
         checklist=(),
         timeline=tuple(_entry(one) for one in detail.timeline),

@@ -7,10 +7,12 @@ import contextlib
 import random
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from held_simulation import HeldSimulation
 from stage import after
 from world import OneRow, World, firing, resolving, settle
 
@@ -335,3 +337,12 @@ async def test_in_a_fault_free_run_two_replicas_send_each_page_once(store: Store
     assert {level: sum(s.effect.level is level for s in world.sent) for level in Level} == dict.fromkeys(
         Level, 40
     )
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_through_windows_dependencies_nights_and_crashes_every_reason_to_wait_has_a_cause(
+    store: Store, turned: Any, seed: int, tmp_path: Path
+) -> None:
+    simulation = HeldSimulation(store, turned, seed, tmp_path)
+    await simulation.run(110)
+    assert len(simulation.kinds) >= 2, "hardly anything was held back"

@@ -13,7 +13,8 @@ from responder.oncall.schedule import Change
 from responder.store import overrides as module
 from responder.store.connection import close, connect
 from responder.store.errors import StoreError
-from responder.store.overrides import KEPT_FOR, Overrides, id_of
+from responder.store.overrides import Overrides, id_of
+from responder.store.shelf import KEPT_FOR
 from responder.store.store import Store
 
 HOUR = timedelta(hours=1)

@@ -40,11 +40,16 @@ class Site:
         self._url = f"http://127.0.0.1:{daemon.port}"
         self.engine, self.store = daemon.engine, daemon.store
 
+    async def alerts(self, *alerts: dict[str, Any]) -> None:
+        """A webhook with these."""
+        async with self._session.post(
+            f"{self._url}/webhooks/alertmanager", data=webhook_body(*alerts)
+        ) as answer:
+            assert answer.status == 200
+
     async def fire(self, number: int = 1) -> str:
         """An alert; its incident, once somebody was paged."""
-        raw = webhook_body(alert(number))
-        async with self._session.post(f"{self._url}/webhooks/alertmanager", data=raw) as answer:
-            assert answer.status == 200
+        await self.alerts(alert(number))
         async with asyncio.timeout(10):
             while True:
                 _, listed = await self.api("GET", "/incidents")
@@ -101,8 +106,8 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def site(folder: Path, turned: Callable[[], int], rules: str) -> AsyncIterator[Site]:
-    """The site of a daemon with these rules; everybody is reached by the log."""
+async def site(folder: Path, turned: Callable[[], int], rules: str, **more: Any) -> AsyncIterator[Site]:
+    """The site of a daemon with these rules and settings; by default everybody is reached by the log."""
     (folder / "rules.yaml").write_text(rules)
     config_file = folder / "responder.yaml"
     channels = {"chat": {"type": "log"}, "phone": {"type": "log"}}
@@ -114,6 +119,7 @@ async def site(folder: Path, turned: Callable[[], int], rules: str) -> AsyncIter
                 "data_dir": str(folder / "data"),
                 "channels": channels,
                 "triage_wait": "0s",
+                **more,
             }
         )
     )

@@ -10,14 +10,17 @@ import pytest
 
 from responder.alerts import Alert, AlertStatus
 from responder.incident.advance import advance
+from responder.incident.around import Around
 from responder.incident.decision import Decision, Measured, Reason
 from responder.incident.draft import Outside
 from responder.incident.effects import (
     CheckAction,
     Effect,
+    PassOn,
     RunAction,
     RunTriage,
     SendMessage,
+    SendNotice,
     SettleDoubts,
 )
 from responder.incident.facts import Fact, MessageDelivered, MessageFailed
@@ -85,9 +88,11 @@ class Play:
         rules: Policy | None = None,
         on_call: OnCall | None = None,
         holds: tuple[Hold, ...] = (),
+        around: Around | None = None,
     ) -> None:
         self.on_call = on_call or OnCall()
         self.holds = holds
+        self.around = around or Around()
         self.severity = severity
         self.firing = dict.fromkeys(Severity, 0)
         self.fired = dict.fromkeys(Severity, 0)
@@ -134,7 +139,7 @@ class Play:
         """Decide at this minute; what it asks for is performed at once only where the test says so."""
         self.minute = minute
         now = START + minute * MINUTE
-        outside = Outside(on_call=self.on_call, holds=self.holds)
+        outside = Outside(on_call=self.on_call, holds=self.holds, around=self.around)
         decision = advance(self.incident, self.totals, facts, now, opened=opened, outside=outside)
         self.incident = msgspec.json.decode(msgspec.json.encode(decision.incident), type=Incident)
         self.decisions.append(decision)
@@ -195,6 +200,10 @@ def _short(effect: Effect) -> str:
             return f"triage {','.join(probes)}"
         case SettleDoubts():
             return "settle"
+        case PassOn(fact=fact):
+            return f"pass on {fact.__struct_config__.tag}"
+        case SendNotice(contact=contact, title=title):
+            return f"notice {contact} {title}"
         case RunAction(name=name) | CheckAction(name=name):
             return f"{type(effect).__struct_config__.tag} {name}"
 

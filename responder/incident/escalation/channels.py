@@ -18,6 +18,7 @@ from responder.incident.draft import Draft
 from responder.incident.effects import SendMessage
 from responder.incident.ids import derive
 from responder.incident.message import MessageKind, Wanted
+from responder.incident.night import morning_for
 from responder.incident.policy import ChannelStep
 from responder.incident.reach import Person, Reach
 from responder.incident.state import Incident, Page, PageStatus
@@ -51,6 +52,9 @@ def follow(draft: Draft, wish: Wish) -> Reach:
 
 
 def _follow_person(draft: Draft, wish: Wish, person: Person) -> Person:
+    if not wish.reach.asked and (morning := morning_for(draft, person.name)) is not None:
+        draft.wake(morning)
+        return person
     for run in _runs(person.plan):
         due = wish.reach.at + (person.plan[run[0]].after or timedelta(0))
         if draft.now < due:
@@ -168,8 +172,16 @@ def _ask(draft: Draft, wish: Wish, person: Person, step: int) -> None:
             channel=page.channel,
             wanted=wish.wanted,
             round=page.round,
+            listed_in=_listed_in(incident, wish),
         )
     )
+
+
+def _listed_in(incident: Incident, wish: Wish) -> str:
+    """The incident whose page may tell of this one: in the morning for which both have waited, the first page only."""
+    episode = incident.episode
+    first = wish.kind is MessageKind.PAGE and wish.reach.level is episode.reached[0].level
+    return episode.waited.listed_in if first and episode.waited else ""
 
 
 def _name(wish: Wish, person: Person, step: int) -> tuple[str | int, ...]:

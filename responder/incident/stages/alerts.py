@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from responder.incident import flapping
 from responder.incident.decision import Opened, Reason
 from responder.incident.draft import Draft
 from responder.incident.severity import Severity
@@ -19,6 +20,7 @@ def take(draft: Draft) -> None:
     resolved = totals.resolved - before.resolved
     draft.change(totals=totals)
     if draft.news.opened:
+        flapping.count(draft)
         draft.note(Reason.OPENED, draft.incident.title)
         draft.measure(Opened())
     if isinstance(draft.incident.state, Resolved):
@@ -33,11 +35,9 @@ def _fired(draft: Draft, fired: dict[Severity, int]) -> None:
     incident, worst, count = draft.incident, min(fired), sum(fired.values())
     if isinstance(incident.state, Monitoring):
         if incident.totals.firing_now == 0:
-            return  # it fired and resolved again before we looked: the watch starts anew below
-        if worst.worse_than(incident.severity):
-            draft.change(severity=worst)
-        draft.begin_episode("it fired again while it was being watched")
-        draft.note(Reason.REOPENED_BY_FIRING, f"{count} alert(s) fired again; paging anew")
+            flapping.count(draft)  # and resolved again before we looked: the watch starts anew below
+            return
+        _reopen(draft, worst, count)
     elif worst.worse_than(incident.severity):
         if not draft.news.opened:
             draft.note(Reason.SEVERITY_RISEN, f"{incident.severity} rises to {worst}; paging anew")
@@ -48,6 +48,18 @@ def _fired(draft: Draft, fired: dict[Severity, int]) -> None:
         draft.note(Reason.ALERTS_JOINED, f"{count} alert(s) joined; {incident.totals.firing_now} fire now")
         if isinstance(incident.state, Acknowledged):
             draft.change(joined_untold=incident.joined_untold + count)
+
+
+def _reopen(draft: Draft, worst: Severity, count: int) -> None:
+    """Page anew, unless it is as bad as it was and only flaps."""
+    rises = worst.worse_than(draft.incident.severity)
+    flapping.count(draft)
+    if not rises and flapping.goes_on(draft):
+        return
+    if rises:
+        draft.change(severity=worst)
+    draft.begin_episode("it fired again while it was being watched")
+    draft.note(Reason.REOPENED_BY_FIRING, f"{count} alert(s) fired again; paging anew")
 
 
 def _open_at(draft: Draft, worst: Severity) -> None:
@@ -63,7 +75,17 @@ def _resolved(draft: Draft, count: int) -> None:
             Reason.ALERTS_RESOLVED, f"{count} alert(s) resolved; {incident.totals.firing_now} still fire"
         )
         return
-    until = draft.now + incident.policy.monitor_for
+    until = draft.now + flapping.watch_for(incident)
     if isinstance(incident.state, (Triggered, Acknowledged, Monitoring)):
-        draft.move(Monitoring(since=draft.now, until=until))
+        draft.move(Monitoring(since=draft.now, until=until, taken=_taken(incident.state)))
         draft.note(Reason.ALL_RESOLVED, f"every alert has resolved; watching until {until:%H:%M:%S} UTC")
+
+
+def _taken(state: Triggered | Acknowledged | Monitoring) -> Acknowledged | None:
+    match state:
+        case Acknowledged():
+            return state
+        case Monitoring(taken=taken):
+            return taken
+        case _:
+            return None

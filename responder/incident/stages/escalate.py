@@ -1,4 +1,4 @@
-"""Stage 10: who is paged now.
+"""Stage 11: who is paged now.
 
 The primary at once, the other levels at the severity's times, until somebody acknowledges. A level that cannot be
 reached falls to the next one at once. After the last level, that one is paged again. Who stands behind a level is
@@ -13,6 +13,7 @@ from responder.incident.escalation import everybody
 from responder.incident.escalation.channels import Wish, follow
 from responder.incident.escalation.rounds import again, again_at, all_failed
 from responder.incident.escalation.who import left_out, people_of
+from responder.incident.night import morning_for
 from responder.incident.reach import Person, Reach
 from responder.incident.severity import Level
 from responder.incident.state import Acknowledged, TriageStatus, Triggered
@@ -86,6 +87,7 @@ def _reach(draft: Draft, level: Level) -> None:
         people=people_of(draft, contact),
         at=draft.now,
         round=incident.episode.round,
+        asked=incident.episode.hurried,
     )
     _note_level(draft, reach, first=first)
     draft.change_episode(
@@ -116,8 +118,8 @@ def _note_level(draft: Draft, reach: Reach, *, first: bool) -> None:
 
 def _people(draft: Draft, reach: Reach) -> str:
     if [person.name for person in reach.people] == [reach.contact]:
-        return f"{reach.contact}, over {_over(reach.people[0])}"
-    shown = [f"{person.name} over {_over(person)}" for person in reach.people[:_NAMES_SHOWN]]
+        return f"{reach.contact}, over {_over(draft, reach, reach.people[0])}"
+    shown = [f"{person.name} over {_over(draft, reach, person)}" for person in reach.people[:_NAMES_SHOWN]]
     if len(reach.people) > _NAMES_SHOWN:
         shown.append(f"{len(reach.people) - _NAMES_SHOWN} more")
     if more := left_out(draft, reach.contact):
@@ -125,10 +127,12 @@ def _people(draft: Draft, reach: Reach) -> str:
     return f"{reach.contact}: {'; '.join(shown) or 'nobody'}"
 
 
-def _over(person: Person) -> str:
+def _over(draft: Draft, reach: Reach, person: Person) -> str:
     if person.acknowledged_at is not None:
         return "nothing: has acknowledged already"
-    return ", ".join(str(step) for step in person.plan) or "no channel"
+    channels = ", ".join(str(step) for step in person.plan) or "no channel"
+    morning = None if reach.asked else morning_for(draft, person.name)
+    return channels if morning is None else f"{channels} from {morning:%Y-%m-%d %H:%M} UTC on (quiet hours)"
 
 
 def _follow(draft: Draft) -> None:

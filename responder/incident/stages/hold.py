@@ -1,7 +1,7 @@
-"""Stage 9: what holds pages back just now. Level-triggered: no reason to wait outlives its cause.
+"""Stage 10: what holds pages back just now. Level-triggered: no reason to wait outlives its cause.
 
-What comes from outside (windows, dependencies, the night) is handed in with each decision; what Alertmanager mutes was
-taken in by the stage before (``muting.py``). While something holds, no page leaves and none that waits is sent;
+What comes from outside (windows, what a service stands on, the night) is handed in with each decision; what Alertmanager
+mutes was taken in by a stage before (``muting.py``). While something holds, no page leaves and none that waits is sent;
 acknowledging, resolving and everything else goes on. When it is over and the incident still fires, it is paged as if it
 had begun then.
 """
@@ -10,41 +10,77 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from responder.incident.decision import Reason
+import msgspec
+
+from responder.incident import facts as fact
+from responder.incident.decision import PagesHeld, Reason
+from responder.incident.dependency import ARRIVAL, attached_to, dependency_holds
 from responder.incident.draft import Draft
-from responder.incident.hold import Hold
+from responder.incident.effects import PassOn
+from responder.incident.hold import Hold, HoldKind
+from responder.incident.ids import derive
+from responder.incident.night import night_holds, wait_over
 from responder.incident.stages.muting import joined
 from responder.incident.state import Triggered
 
 #: What holds is looked at again this often, whatever end it has.
 LOOK_AGAIN = timedelta(seconds=30)
+#: A replica that has not heard of what another one knew hears of it soon, or is cut off and is waited for no longer.
+_CATCH_UP = timedelta(seconds=1)
+_OUT_OF_DATE = timedelta(seconds=30)
+#: What every replica has from the store, and so a little later than the one that brought it there.
+_SHARED = frozenset({HoldKind.MAINTENANCE, HoldKind.DEPENDENCY})
 
 
 def take(draft: Draft) -> None:
     """Begin to wait, go on waiting, or page what has waited."""
-    incident, before = draft.incident, draft.incident.holds
-    if not isinstance(incident.state, Triggered):
-        if before:
-            draft.change(holds=())
-        return
-    holds = tuple(one for one in (*incident.muted, *draft.news.outside.holds) if not _over(one, draft))
+    before = draft.incident.holds
+    waits = isinstance(draft.incident.state, Triggered)
+    holds = _holds(draft) if waits else ()
     draft.change(holds=holds)
+    _tell_beneath(draft, attached_to(before), attached_to(holds))
     if holds:
         _wait(draft, before, holds)
-    elif before:
+    elif before and waits:
         _go_on(draft, before)
 
 
-def _over(hold: Hold, draft: Draft) -> bool:
-    return hold.until is not None and draft.now >= hold.until
+def _holds(draft: Draft) -> tuple[Hold, ...]:
+    """Each reason once, and since when it is one."""
+    outside = draft.news.outside
+    given = [
+        one
+        for one in (*draft.incident.muted, *outside.holds, *dependency_holds(draft), *night_holds(draft))
+        if not one.over(draft.now)
+    ]
+    unheard = [one for one in draft.incident.holds if _is_unheard_of(draft, one, given)]
+    if unheard:
+        draft.wake(draft.now + _CATCH_UP)
+    found: list[Hold] = []
+    for one in (*given, *unheard):
+        known = next((old for old in draft.incident.holds if old.same(one)), None)
+        if not any(one.same(other) for other in found):
+            since = (known.since if known else None) or draft.now
+            found.append(msgspec.structs.replace(one, since=since))
+    return tuple(found)
+
+
+def _is_unheard_of(draft: Draft, old: Hold, given: list[Hold]) -> bool:
+    """Whether a reason is missing because this replica has not heard of it yet: then it is not over."""
+    around = draft.news.outside.around
+    if old.kind not in _SHARED or old.by == ARRIVAL or old.by in around.over or old.over(draft.now):
+        return False
+    if around.as_of is None or old.since is None or any(one.kind is old.kind for one in given):
+        return False
+    return around.as_of <= old.since and draft.now - around.as_of < _OUT_OF_DATE
 
 
 def _wait(draft: Draft, before: tuple[Hold, ...], holds: tuple[Hold, ...]) -> None:
-    known = {(one.kind, one.by) for one in before}
     for one in holds:
-        if (one.kind, one.by) not in known:
+        if not any(one.same(old) for old in before):
             until = f" until {one.until:%Y-%m-%d %H:%M} UTC" if one.until else ""
             draft.note(Reason.HELD, f"paging is held back ({one.kind}): {one.text}{until}")
+            draft.measure(PagesHeld(one.kind))
     draft.because(Reason.HELD)
     draft.wake(draft.now + LOOK_AGAIN)
     for one in holds:
@@ -53,10 +89,51 @@ def _wait(draft: Draft, before: tuple[Hold, ...], holds: tuple[Hold, ...]) -> No
 
 
 def _go_on(draft: Draft, before: tuple[Hold, ...]) -> None:
-    what = ", ".join(dict.fromkeys(str(one.kind) for one in before))
+    what = ", ".join(dict.fromkeys(_named(one) for one in before))
     cause = f"{what} is over and it still fires"
     if draft.before.muted and joined(draft):
         cause = "an alert joined that Alertmanager does not mute"
-    draft.begin_episode(cause)
+    if draft.incident.episode.number == draft.before.episode.number:
+        only_arrival = all(one.by == ARRIVAL for one in before)
+        draft.begin_episode("" if only_arrival else cause, waited=wait_over(draft, before))
     draft.change(respond_by=draft.now + draft.incident.promise.respond_within)
     draft.note(Reason.HOLD_OVER, f"{cause}; paging now")
+
+
+def _named(hold: Hold) -> str:
+    return "the wait for what it stands on" if hold.by == ARRIVAL else str(hold.kind)
+
+
+def _tell_beneath(draft: Draft, before: str, now: str) -> None:
+    """The incident that this one attaches to, or does not any more, hears of it."""
+    if before == now:
+        return
+    incident = draft.incident
+    if before:
+        gone = fact.ServiceDetached(at=draft.now, incident=incident.id, service=incident.service)
+        _pass_on(draft, before, gone)
+    if now:
+        _pass_on(
+            draft,
+            now,
+            fact.ServiceAttached(
+                at=draft.now, incident=incident.id, service=incident.service, severity=incident.severity
+            ),
+        )
+
+
+def _pass_on(draft: Draft, to: str, what: fact.ServiceAttached | fact.ServiceDetached) -> None:
+    incident = draft.incident
+    kind = str(type(what).__struct_config__.tag)
+    draft.ask(
+        PassOn(
+            id=derive(incident.id, kind, to, incident.episode.number, draft.now.isoformat()),
+            lane=derive(incident.id, "pass on"),
+            incident=incident.id,
+            urgent=incident.severity.urgent,
+            episode=incident.episode.number,
+            requested_at=draft.now,
+            to=to,
+            fact=what,
+        )
+    )

@@ -16,6 +16,7 @@ from responder.incident.draft import Draft
 from responder.incident.escalation.channels import Wish, follow
 from responder.incident.escalation.standing import stands_by
 from responder.incident.message import Wanted
+from responder.incident.night import all_asleep_until
 from responder.incident.outlook import paged_anew_at
 from responder.incident.reach import Reach
 from responder.incident.state import Acknowledged
@@ -66,7 +67,11 @@ def _remind(draft: Draft, state: Acknowledged, after: timedelta) -> None:
     reminder, quiet = state.reminder, state.quiet_since
     last = max(quiet, reminder.at) if reminder else quiet
     if draft.now >= last + after:
-        reminder, last = _reminder(draft, state), draft.now
+        following = _reminder(draft, state)
+        if morning := all_asleep_until(draft, [person.name for person in following.people]):
+            draft.wake(morning)
+            return
+        reminder, last = following, draft.now
         names = ", ".join(person.name for person in reminder.people) or "nobody"
         draft.note(
             Reason.ACKNOWLEDGEMENT_REMINDED,

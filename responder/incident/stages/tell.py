@@ -1,4 +1,4 @@
-"""Stage 11: those who were paged hear what became of it, in the lane of their page and so after it."""
+"""Stage 12: those who were paged hear what became of it, in the lane of their page and so after it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def take(draft: Draft) -> None:
     changed = type(before.state) is not type(now.state)
     _tell_at_work(draft)
     match now.state:
-        case Acknowledged(by=by, snoozed_until=until) if changed:
+        case Acknowledged(by=by, snoozed_until=until) if changed and _is_answered(before, now):
             text = f"Snoozed until {until:%Y-%m-%d %H:%M} UTC." if until else ""
             _tell(draft, MessageKind.ACKNOWLEDGED, _paged(draft, this_episode=True), by=by, text=text)
-        case Monitoring() if changed:
+        case Monitoring() if changed and now.flapping_since is None:
             text = "Every alert has resolved; it is being watched."
             _tell(draft, MessageKind.UPDATE, _paged(draft), text=text)
         case Resolved(by=by) if changed:
@@ -78,6 +78,11 @@ def _shown(incident: Incident) -> tuple[object, ...]:
         state.snoozed_until if isinstance(state, Acknowledged) else None,
         [(hold.kind, hold.by) for hold in incident.holds],
     )
+
+
+def _is_answered(before: Incident, now: Incident) -> bool:
+    """Whether somebody has acknowledged just now: what flaps goes back to who had it, which is no news."""
+    return now.acknowledged_at != before.acknowledged_at
 
 
 def _tell_at_work(draft: Draft) -> None:

@@ -3,7 +3,7 @@
 --
 -- KEYS[1] base
 -- ARGV[1] msgpack {shift, id, token, rev, seq, taken, snapshot, state, gauge, episode, urgent, wake, retention,
---         entries limit, severity rank, hold}; wake in ms, 0 for none; gauge is the incident's field in the counts of open ones, '' if none
+--         entries limit, severity rank, hold, outline}; wake in ms, 0 for none; gauge is the incident's field in the counts of open ones, '' if none
 -- ARGV[2] msgpack list of time-line entries
 -- ARGV[3] msgpack list of {queue, lane, urgent, header and payload}
 -- answers {'ok'} | {'again'} (written, and more has come meanwhile) | {'lost'} (nothing was written)
@@ -14,7 +14,7 @@ local effects = cmsgpack.unpack(ARGV[3])
 local call, fmt = redis.call, string.format
 local shift, id, token, rev, seq, taken, snapshot = c[1], c[2], c[3], c[4], c[5], c[6], c[7]
 local state, gauge, episode, urgent, wake, retention, limit = c[8], c[9], c[10], c[11], c[12], c[13], c[14]
-local severity, hold = c[15], c[16]
+local severity, hold, outline = c[15], c[16], c[17]
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + shift
 local now_text = fmt('%.0f', now)
@@ -81,6 +81,13 @@ elseif was_closed then
   call('ZREM', base .. ':x:closed', id)
   call('ZADD', base .. ':x:open', call('ZSCORE', base .. ':x:all', id) or now_text, id)
   for _, part in ipairs({ '', ':m', ':t', ':in', ':d' }) do call('PERSIST', incident .. part) end
+end
+
+-- What other incidents know of this one; their number of changes tells replicas when to look.
+local outlines = base .. ':outlines'
+if (call('HGET', outlines, id) or '') ~= outline then
+  if outline == '' then call('HDEL', outlines, id) else call('HSET', outlines, id, outline) end
+  call('HINCRBY', outlines, '#', 1)
 end
 
 local mine, other = urgent and ':w:u' or ':w:n', urgent and ':w:n' or ':w:u'

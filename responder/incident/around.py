@@ -1,0 +1,70 @@
+"""What is true of others at the time of a decision: what an incident stands on, who sleeps, what else waits.
+
+An incident never sees another one; it sees outlines of those that matter to it, handed in from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from responder.incident.severity import Severity
+
+#: Until when a person's pages of a severity wait, by name; who is not in it does not sleep.
+Asleep = Mapping[str, Mapping[Severity, datetime]]
+
+
+class Morning(msgspec.Struct, frozen=True):
+    """Whose morning pages wait for, and when it is."""
+
+    by: str
+    until: datetime
+
+
+class Outline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What others need to know of an open incident.
+
+    ``pages``: people are paged for it or at work on it, or are in a moment; a held one is none of these. ``morning`` is
+    set where it waits for one, or was paged at one and waits for an answer since; ``only`` where nothing else holds it.
+    ``carrier`` is the incident that it is attached to, where nothing else holds it: without that one it is paged at once.
+    """
+
+    id: str
+    service: str
+    severity: Severity
+    title: str
+    opened_at: datetime
+    pages: bool = False
+    morning: Morning | None = None
+    only: bool = False
+    carrier: str = ""
+
+    @property
+    def order(self) -> tuple[int, datetime, str]:
+        """The worst first, then the oldest: the same on every replica."""
+        return self.severity.rank, self.opened_at, self.id
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """An incident that another one's page tells of, and the line that it has there."""
+
+    incident: str
+    line: str
+
+
+class Around(msgspec.Struct, frozen=True, kw_only=True):
+    """What was known elsewhere at ``as_of``; ``None`` where nothing is.
+
+    ``beneath`` are open incidents of services that this one's stands on, in their order; ``beside`` those that wait for
+    the same mornings. ``over`` are those of which is known for certain that they page nobody any more. ``hold_down``: how
+    long a page waits to see whether something beneath is paged as well; zero where the service stands on nothing.
+    """
+
+    as_of: datetime | None = None
+    beneath: tuple[Outline, ...] = ()
+    beside: tuple[Outline, ...] = ()
+    over: frozenset[str] = frozenset()
+    hold_down: timedelta = timedelta(0)
+    asleep: Asleep = {}
