@@ -67,10 +67,9 @@ class Metrics:
             registry=registry,
         )
         self.severity_defaulted = Counter(
-            "responder_severity_defaulted_total",
-            "Firing alerts whose severity label was unknown",
+            "responder_severity_defaulted_total", "Firing alerts whose severity label was unknown",
             registry=registry,
-        )
+        )  # fmt: skip
         self.incidents_opened = Counter(
             "responder_incidents_opened_total", "Incidents opened", ["service", "severity"], registry=registry
         )

@@ -78,7 +78,8 @@ def faults(shape: MaintenanceShape) -> Iterator[Fault]:
     given = shape.given()
     once, repeated = (tuple(key for key in keys if key in given) for keys in (_ONCE, _REPEATED))
     if once and repeated:
-        yield Fault((repeated[0],), f"goes with {', '.join(_REPEATED)}, and not with {once[0]}")
+        text = "from and to are for one window, starts, every and lasts for one that comes again: keep either"
+        yield Fault((repeated[0],), text)
     elif repeated:
         yield from _repeated_faults(shape, repeated)
     else:

@@ -76,7 +76,7 @@ def quiet_problems(named: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str
             yield name, f"{what}: leaves no time at all in which anybody is paged", "error"
         elif homeless and shape.timezone.info is None:
             shown = ", ".join(sorted(homeless)[:_SHOWN]) + (" and others" if len(homeless) > _SHOWN else "")
-            text = f"{what}: no timezone is known of {shown}, who are paged at night as well; give contacts.….timezone"
+            text = f"{what}: no timezone is known for {shown}: nothing waits for them; give theirs in contacts, or one here"
             yield name, text, "warning"
 
 
