@@ -22,6 +22,8 @@ class NextStep(msgspec.Struct, frozen=True, kw_only=True):
 def next_step(incident: Incident) -> NextStep | None:
     """Who is paged next unless somebody acts; ``None`` where nobody is."""
     match incident.state:
+        case Triggered() if incident.holds and not incident.episode.hurried:
+            return None
         case Triggered():
             return _escalation(incident)
         case Acknowledged() as state:

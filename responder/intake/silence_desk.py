@@ -13,6 +13,7 @@ from responder.clock import Clock
 from responder.durations import format_duration, parse_duration
 from responder.engine.desk import Answer, Desk, Outcome
 from responder.incident.facts import SilencedBy, UnsilencedBy
+from responder.incident.hold import comment_with_link
 from responder.incident.moves import TAKEN_IN
 from responder.incident.state import Incident
 from responder.intake.matching import Matching, NoMatchersError
@@ -131,7 +132,7 @@ class SilenceDesk:
 
     def _comment(self, incident_id: str, asker: Asker) -> str:
         words = one_line(asker.comment, COMMENT_LIMIT) or "silenced"
-        return f"{words} (responder {self._parts.incident_url(incident_id)})"
+        return comment_with_link(words, self._parts.incident_url(incident_id))
 
     async def _record_made(self, incident: Incident, made: Made, asker: Asker) -> Silenced:
         """What cannot be recorded is withdrawn again: nobody would know whose it is."""
