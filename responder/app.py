@@ -31,6 +31,7 @@ from responder.signing import AckTokens
 from responder.store.charts import Charts
 from responder.store.codes import Codes
 from responder.store.connection import Client, ask, close, connect
+from responder.store.conversations import Conversations
 from responder.store.embedded import EmbeddedServer
 from responder.store.errors import StoreError, UnsafeStoreError
 from responder.store.group_commit import GroupCommit
@@ -44,6 +45,7 @@ log = structlog.get_logger(__name__)
 
 _STORE_PATIENCE = 30.0
 _MEMORY_EVERY = 1.0
+_CHAT_GRACE = 3.0  # seconds for what people have just pressed
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +135,9 @@ class Daemon:
             external_url=self.config.external_url,
             chart=charts.get_soon,
             codes=Codes(store),
+            memory=Conversations(store),
+            user_ids={one.name: one.slack for one in self.config.auth.people},
+            silences=self.config.alertmanager is not None,
         )
         channels: dict[str, Channel] = {}
         for name, section in self.config.channels.items():
@@ -162,6 +167,8 @@ class Daemon:
             background += [
                 group.create_task(go_round(one, self.clock), name=one.name) for one in wiring.rounds()
             ]
+            background += [group.create_task(one, name="people") for one in wiring.people.work()]
+            sockets = [group.create_task(one, name="Socket Mode") for one in wiring.people.sockets()]
             runner, port = await wiring.open()
             self._open = True
             log.info("ready", listen=self.config.listen, port=port, rules=len(self.rulebook.rules.rules))
@@ -172,6 +179,9 @@ class Daemon:
             finally:
                 self._open = False
                 await runner.cleanup()
+                for task in sockets:
+                    task.cancel()
+                await wiring.people.chat.drain(_CHAT_GRACE)
                 if not await engine.drain(self.config.shutdown_grace):
                     log.warning("gave up waiting; what was held comes due again when its lease ends")
                 await wiring.close()

@@ -17,7 +17,7 @@ from responder.documents import Problem
 from responder.rules.compile import Compiled, Timing
 from responder.rules.explain import Explanation, Who, explain
 from responder.rules.load import LoadedRules, RulesError, Surroundings, load, rule_files
-from responder.secrets import Redactor, Secret
+from responder.secrets import Redactor
 
 log = structlog.get_logger(__name__)
 
@@ -51,14 +51,6 @@ class Rulebook:
     def explain(self, labels: Mapping[str, str], who: Who) -> Explanation:
         """What happens to an alert with these labels."""
         return explain(self.rules, labels, who)
-
-    def slack_secrets(self) -> dict[str, Secret]:
-        """The signing secret of each slack channel."""
-        found = {
-            name: getattr(section.settings, "signing_secret", None)
-            for name, section in self._config.channels.items()
-        }
-        return {name: secret for name, secret in found.items() if isinstance(secret, Secret)}
 
     async def reload(self) -> ReloadOutcome:
         """Read the files anew; the rules in force stay where there is any error."""
@@ -102,12 +94,17 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
 def timing_of(config: Config) -> Timing:
     """What the configuration adds to every policy."""
     return Timing(
-        channels=tuple(config.channels),
+        channels=_in_order(config),
         targets=target_names(config),
         triage_wait=config.triage_wait,
         monitor_for=config.monitor_for,
         stale_after=config.stale_after,
     )
+
+
+def _in_order(config: Config) -> tuple[str, ...]:
+    """As the configuration has them, but the log last: it wakes nobody, and would take each page before the others."""
+    return tuple(sorted(config.channels, key=lambda name: config.channels[name].type == "log"))
 
 
 def target_names(config: Config) -> dict[str, frozenset[str]]:

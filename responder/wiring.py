@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-import structlog
 from aiohttp import web
 
-from responder.actions.book import briefs
 from responder.calendars.fetch import fetch
 from responder.calendars.kept import Copies
+from responder.chat.silences import ChatSilences
 from responder.duty import Duty, DutyHooks, calendars_in
 from responder.engine.engine import Engine, EngineHooks
-from responder.engine.outbox import Performer
 from responder.engine.outside import Elsewhere
 from responder.engine.store_desk import StoreDesk
 from responder.exposition import Exposition
 from responder.hands import Actions, Diagnosis, HandParts
-from responder.incident.canary import NULL_CHANNEL
-from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
-from responder.incident.facts import Fact
-from responder.incident.message import Contact
-from responder.incident.state import Incident
-from responder.intake.doubts import DoubtSettler
 from responder.intake.heartbeats import Heartbeats
 from responder.intake.intake import Intake
-from responder.paging.base import Channel
-from responder.paging.delivery import Delivery, DeliveryHooks, Links
-from responder.paging.null import NullChannel
 from responder.paging.reach import reach_of
 from responder.parts import Parts
+from responder.people import People, PeopleParts
+from responder.performers import EngineLinks, MessageReports, Performers
 from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
@@ -42,24 +32,12 @@ from responder.store.store import Taken
 from responder.store.verified import Verified
 from responder.targets.base import Toolbox
 from responder.targets.kubernetes import Clusters
-from responder.triage.performer import TriagePerformer
 from responder.upstream import Upstream, UpstreamParts
 from responder.vigil.rounds import Round
 from responder.vigils import VigilParts, Vigils
 from responder.web import WebParts, application
 from responder.web.credentials import WebhookCredentials
 from responder.web.webhook import Webhook
-
-log = structlog.get_logger(__name__)
-
-PAGE_LIMIT = timedelta(seconds=10)
-TRIAGE_LIMIT = timedelta(seconds=24)
-SETTLE_LIMIT = timedelta(seconds=15)
-#: The gates, the change (at most 30 s) and the looks before and after it.
-ACTION_LIMIT = timedelta(seconds=100)
-ACK_LINK_LIFETIME = timedelta(hours=48)
-_TRIAGE_SEATS = 64
-_ACTION_SEATS = 16
 
 
 class Wiring:
@@ -85,7 +63,7 @@ class Wiring:
         self.duty = self._duty()
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
-        self._channels: dict[str, Channel] = {**parts.channels, NULL_CHANNEL: NullChannel()}
+        self._reports = MessageReports(parts.metrics)
         shared = ("config", "store", "reader", "session", "clock", "metrics")
         self._upstream = Upstream(
             UpstreamParts(
@@ -95,6 +73,7 @@ class Wiring:
         self.engine = self._engine()
         self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
         self.commits = GroupCommit(parts.store.ingest, self.engine.took)
+        self.people = self._people()
         heartbeats = Heartbeats(parts.config.heartbeats)
         self._intake = Intake(
             self.commits,
@@ -152,6 +131,25 @@ class Wiring:
             hooks,
         )
 
+    def _people(self) -> People:
+        parts, silences = self._parts, self._upstream.desk(self.desk)
+        return People(
+            PeopleParts(
+                config=parts.config,
+                rules=lambda: self._rulebook.rules,
+                duty=self.duty,
+                desk=self.desk,
+                actions=self._actions.desk(self.desk),
+                silences=ChatSilences(silences) if silences.available else None,
+                channels=parts.channels,
+                store=parts.store,
+                session=parts.session,
+                clock=parts.clock,
+                chance=parts.chance,
+                metrics=parts.metrics,
+            )
+        )
+
     def _who_now(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
         return self.duty.who(names, self._parts.clock.now())
 
@@ -168,80 +166,25 @@ class Wiring:
             decision=metrics.observe,
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
-            dropped=self._dropped,
+            dropped=self._reports.dropped,
             elsewhere=Elsewhere(on_call=self.duty.who, holds=self._upstream.holds),
         )
-        queues = {name: channel.concurrency for name, channel in self._channels.items()}
-        queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2, RunAction.QUEUE: _ACTION_SEATS}
+        performers = Performers(parts, self._reports, self._diagnosis, self._actions, self._upstream.peers)
+        links = EngineLinks(
+            took=self._took,
+            look_at=lambda incident, urgent: self.engine.look_at(incident, urgent=urgent),
+        )
         return Engine(
             parts.store,
             lambda: self._rulebook.rules,
-            self._performers(),
-            queues=queues,
+            performers.table(links),
+            queues=performers.queues(),
             hooks=hooks,
-            chance=self._parts.chance,
+            chance=parts.chance,
         )
 
     def _took(self, taken: Taken) -> None:
         self.engine.took(taken)
-
-    def _dropped(self, effect: Effect, why: str) -> None:
-        if isinstance(effect, SendMessage):
-            self._observe_message(effect.channel, "expired" if why == "out of date" else "dropped")
-
-    def _observe_message(self, channel: str, outcome: str) -> None:
-        if channel != NULL_CHANNEL:  # the canary's: nobody was told anything
-            self._metrics.pages.labels(channel, outcome).inc()
-
-    def _contact(self, name: str, stands_for: str) -> Contact:
-        """By the rules in force when a message is sent."""
-        return self._rulebook.rules.contact(name, stands_for)
-
-    def _observe_provider(self, channel: str, up: bool) -> None:  # noqa: FBT001 - a callback's form
-        if channel != NULL_CHANNEL:
-            self._metrics.channel_up.labels(channel).set(up)
-
-    def _performers(self) -> dict[type[Effect], Performer]:
-        parts, config = self._parts, self._config
-        links = Links(
-            external_url=config.external_url,
-            acknowledge=self._ack_link,
-            offers=lambda incident: briefs(
-                self._actions.book.offers(incident), incident, config.external_url
-            ),
-        )
-        delivery = Delivery(
-            self._channels,
-            self._contact,
-            links,
-            hooks=DeliveryHooks(
-                observe=self._observe_message,
-                up=self._observe_provider,
-                redact=self._rulebook.redact,
-            ),
-            chance=self._parts.chance,
-        )
-        settler = DoubtSettler(parts.store, self._upstream.peers, self._took)
-        triage = TriagePerformer(self._diagnosis.runner, self._record)
-        return {
-            SendMessage: Performer(perform=delivery.perform, limit=PAGE_LIMIT),
-            RunTriage: Performer(perform=triage.perform, limit=TRIAGE_LIMIT),
-            SettleDoubts: Performer(perform=settler.perform, limit=SETTLE_LIMIT),
-            RunAction: Performer(perform=self._actions.performer.perform, limit=ACTION_LIMIT),
-            CheckAction: Performer(perform=self._actions.checker.perform, limit=ACTION_LIMIT),
-        }
-
-    async def _record(self, incident: str, fact: Fact, urgent: bool) -> None:  # noqa: FBT001 - a callback's form
-        try:
-            await self._parts.store.record(incident, fact)
-        except StoreError as error:
-            log.warning("fact not recorded", incident=incident, error=str(error))
-            return
-        self.engine.look_at(incident, urgent=urgent)
-
-    def _ack_link(self, incident: Incident, contact: str) -> str:
-        token = self._parts.tokens.issue(incident.id, contact, self._parts.clock.now(), ACK_LINK_LIFETIME)
-        return f"{self._config.external_url.rstrip('/')}/ack/{token}"
 
     async def open(self) -> tuple[web.AppRunner, int]:
         """Listen; the runner and the port (which may have been 0 in the configuration)."""
@@ -269,7 +212,7 @@ class Wiring:
             reload=self._reload,
             ready=self._is_ready,
             metrics=self._exposition.text,
-            slack=self._rulebook.slack_secrets(),
+            chat=self.people.chat,
             webhook=self._credentials,
             beat=self._vigils.beat,
             chart=self._parts.charts.get,
@@ -277,7 +220,7 @@ class Wiring:
             codes=Codes(self._parts.store),
             verified=Verified(self._parts.store),
             redact=self._rulebook.redact,
-            page_outcome=self._observe_message,
+            page_outcome=self._reports.message,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from responder.alerts import Alert, AlertStatus
+from responder.intake.oversized import cut
 from responder.text import one_line
 
 _YEAR_ONE = 1970  # Alertmanager's zero time, and anything else before the epoch, is no time
@@ -68,7 +69,7 @@ def decode(raw: bytes) -> Decoded:
     bad: list[BadAlert] = []
     for index, one in enumerate(body.alerts):
         try:
-            good.append((_checked(_ALERT.decode(one)), str(one, "utf-8")))
+            good.append(_read(one))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
             path = f"alerts[{index}]"
             bad.append(BadAlert(path=path, reason=reason_of(path, error), raw=bytes(one)))
@@ -79,6 +80,16 @@ def decode(raw: bytes) -> Decoded:
         receiver=one_line(body.receiver, 200),
         sender=_sender(body),
     )
+
+
+def _read(one: msgspec.Raw) -> tuple[Alert, str]:
+    try:
+        return _checked(_ALERT.decode(one)), str(one, "utf-8")
+    except msgspec.ValidationError:
+        smaller = cut(one)
+        if smaller is None:
+            raise
+        return _checked(smaller[0]), smaller[1]
 
 
 def _sender(body: WebhookBody) -> str:

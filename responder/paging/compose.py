@@ -11,13 +11,15 @@ from responder.durations import format_duration
 from responder.incident.effects import SendMessage
 from responder.incident.finding import FINDING_ORDER, Finding
 from responder.incident.message import IncidentBrief, Message, MessageKind, OfferBrief, Wanted
-from responder.incident.outlook import paged_anew_at
+from responder.incident.outlook import next_step, paged_anew_at
 from responder.incident.state import Acknowledged, Incident
 from responder.text import block, one_line
 
 SUMMARY_LIMIT = 1_500
 FINDINGS_SHOWN = 20
 CHARTS_SHOWN = 3
+PAGED_SHOWN = 12
+HELD_LIMIT = 300
 _RANK: Mapping[str, int] = {status: rank for rank, status in enumerate(FINDING_ORDER)}
 
 
@@ -56,11 +58,14 @@ def bare(incident: Incident, effect: SendMessage, words: Words) -> Message:
         summary=f"{incident.severity} {incident.service}: {titled(incident)}",
         ack_url=words.ack_url,
         by=effect.by,
+        text=effect.text,
+        asked_at=effect.requested_at,
     )
 
 
 def brief(incident: Incident, external_url: str) -> IncidentBrief:
     """The incident as a page shows it."""
+    step = next_step(incident)
     return IncidentBrief(
         id=incident.id,
         title=titled(incident),
@@ -73,8 +78,33 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
         firing=incident.totals.firing_now,
         labels=incident.labels,
         runbook=incident.runbook,
+        about=incident.summary,
+        cause=incident.episode.cause,
+        acknowledged_by=incident.acknowledged_by,
+        assignee=incident.assignee,
+        paged=_paged(incident),
+        next_up=f"{step.contact} ({step.level})" if step is not None else "",
+        next_at=step.at if step is not None else None,
+        held=_held(incident),
         drill=incident.drill,
     )
+
+
+def _held(incident: Incident) -> str:
+    """The first thing that holds pages back, and until when; nothing where nothing does."""
+    if not incident.holds:
+        return ""
+    hold = incident.holds[0]
+    until = f" until {hold.until:%Y-%m-%d %H:%M} UTC" if hold.until is not None else ""
+    return one_line(f"{hold.kind} ({hold.text}){until}", HELD_LIMIT)
+
+
+def _paged(incident: Incident) -> tuple[str, ...]:
+    """Who was paged in this episode, each once for a level."""
+    found = [
+        f"{person.name} ({reach.level})" for reach in incident.episode.reached for person in reach.people
+    ]
+    return tuple(dict.fromkeys(found))[-PAGED_SHOWN:]
 
 
 _LEADS = {

@@ -12,7 +12,7 @@ from datetime import timedelta
 from responder.incident.message import Message, MessageKind
 from responder.paging.base import asks, asks_again
 from responder.paging.compose import headline
-from responder.paging.notices import TEST, VERIFY
+from responder.paging.notices import NOTICE, TEST, VERIFY
 from responder.text import one_line
 
 SEGMENTS = 2
@@ -104,7 +104,7 @@ def _rest(message: Message, code: str) -> list[str]:
             return [_since(message), _answer(message, code)]
 
 
-_NOTICES = {TEST: "Nothing to do.", VERIFY: "Open this to confirm:"}
+_NOTICES = {TEST: "Nothing to do.", VERIFY: "Open this to confirm:", NOTICE: "The incidents:"}
 
 
 def _answer(message: Message, code: str) -> str:

@@ -22,6 +22,8 @@ Keys, all under ``{responder:NAME}``:
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
 ``:am:…``             various  what is known of Alertmanager (``comparison.py``)               bounded, or expires
 ``:code:…``           string   a short code of a text message, and the page it stands for      expires
+``:once:…``           string   what is done once for all replicas                              expires
+``:talk:…``           hash     an incident's message in a conversation, and its lock           expires
 ``:verified:…``       string   when an address was last confirmed by its owner                 expires
 ``:beats…``, ``:turns`` zset   signs of life that are waited for, turns (``signs.py``)         a short list
 ``:canary``           string   when the canary last came through                               one
@@ -148,8 +150,7 @@ class Store:
         self._numbers = itertools.count()
         names = (
             "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
-            "records", "opens",
-            "override",
+            "override", "talk", "records", "opens",
             "attend", "turn", "forget", "vitals", "watch", "mend", "recount",
         )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}

@@ -14,7 +14,8 @@ from responder.incident.moves import TAKEN_IN
 from responder.incident.state import StateName
 from responder.text import one_line
 from responder.web import session
-from responder.web.auth import CALLER, Role, authorise, known_token, requires
+from responder.web.api import who
+from responder.web.auth import CALLER, Role, authorise, caller_of, known_token, requires
 from responder.web.bodies import snoozed_until
 from responder.web.pages import page
 from responder.web.parts import PARTS
@@ -72,6 +73,7 @@ async def index(request: web.Request) -> web.Response:
     )
     order = {state: rank for rank, state in enumerate(StateName)}
     listed = sorted(found.incidents, key=lambda one: (one.severity.rank, order[one.state_name]))
+    role = caller_of(request)[1]
     return page(
         "index.html",
         incidents=listed,
@@ -80,6 +82,8 @@ async def index(request: web.Request) -> web.Response:
         now=request.app[PARTS].clock.now(),
         next_step=next_step,
         switch=await request.app[PARTS].actions.kill_switch(),
+        may_switch_off=role >= Role.RESPONDER,
+        may_switch_on=role >= Role.ADMIN,
         form_token=session.form_token(request),
     )
 
@@ -129,8 +133,7 @@ async def act(request: web.Request) -> web.StreamResponse:
     note = one_line(fields.get("note", ""), 2_000)
     if kind is facts.NoteAdded and not note:
         return await _incident_page(request, "A note needs a text.", 400)
-    name = one_line(fields.get("by", ""), 100)
-    by = request[CALLER] or name or "console"
+    by = who(request[CALLER], fields.get("by", "")) if request[CALLER] or fields.get("by") else "console"
     at = parts.clock.now()
     try:
         more = {"until": snoozed_until(fields.get("for", ""), at)} if kind is facts.SnoozedBy else {}

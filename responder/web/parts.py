@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from responder.actions.desk import ActionDesk
+from responder.chat.desk import ChatDesk
 from responder.clock import Clock
 from responder.config import AuthConfig
 from responder.duty import Duty
@@ -17,7 +18,6 @@ from responder.intake.silence_desk import SilenceDesk
 from responder.paging.base import Channel, ReplyCodes
 from responder.rules.compile import Compiled
 from responder.rules.explain import Explanation
-from responder.secrets import Secret
 from responder.signing import AckTokens
 from responder.store.verified import Verified
 from responder.web.credentials import WebhookCredentials
@@ -43,7 +43,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     reload: Callable[[], Awaitable[tuple[bool, tuple[str, ...]]]]
     ready: Callable[[], Awaitable[bool]]
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
-    slack: Mapping[str, Secret]
+    chat: ChatDesk
     chart: Callable[[str], Awaitable[bytes | None]]
     channels: Mapping[str, Channel]
     codes: ReplyCodes

@@ -161,7 +161,7 @@ def test_who_was_reminded_and_is_heard_of_is_asked_no_longer_wherever_they_were_
     told = decision.effects[0]
     assert isinstance(told, SendMessage)
     assert (told.text, told.page) == ("ben is at work on it.", play.incident.pages[1].id)
-    assert play.at(33, by(facts.NoteAdded, 33, "ben", note="still")).effects == ()
+    assert kinds(play.at(33, by(facts.NoteAdded, 33, "ben", note="still")).effects) == []
 
 
 def test_what_follows_goes_where_the_person_looked_last() -> None:

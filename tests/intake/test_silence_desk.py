@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_alertmanager import FakeAlertmanager
-from mirror import MINUTE, Mirror, compiled, mirrored, moment
+from mirror import DB, MINUTE, Mirror
 from peers import dropping, hanging, saying
 
 from responder.engine.desk import Outcome
@@ -19,28 +17,9 @@ from responder.incident import facts
 from responder.intake.silence_desk import Asker, Silenced, Why, span_of
 from responder.intake.silences import SilenceError
 from responder.store.errors import StoreError
-from responder.store.store import Store
 
 HOUR = timedelta(hours=1)
-DB = {"alertname": "TooManyConnections", "service": "database", "cluster": "a", "severity": "critical"}
 ANA = Asker(by="ana", via="api", comment="known issue")
-
-
-@pytest.fixture
-async def pair(turned: Any) -> AsyncIterator[list[FakeAlertmanager]]:
-    async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(FakeAlertmanager(lambda: moment(turned)).running())
-            for _ in range(2)
-        ]
-
-
-@pytest.fixture
-async def mirror(
-    store: Store, turned: Any, pair: list[FakeAlertmanager], tmp_path: Path
-) -> AsyncIterator[Mirror]:
-    async with mirrored(store, turned, compiled(tmp_path), pair) as one:
-        yield one
 
 
 async def told(

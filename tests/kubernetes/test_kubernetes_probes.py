@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -53,38 +54,38 @@ async def test_pods_that_are_well(kube: FakeCluster, looking: Looking) -> None:
     ("one", "word", "says"),
     [
         (
-            pod("a", waiting("app", "CrashLoopBackOff", "back-off 5m0s", restartCount=6, lastState=ended("Error", 1))),
+            lambda: pod("a", waiting("app", "CrashLoopBackOff", "back-off 5m0s", restartCount=6, lastState=ended("Error", 1))),
             "1x CrashLoopBackOff",
             "a: container CrashLoopBackOff, ended with Error (1) back-off 5m0s",
         ),
         (
-            pod("a", waiting("app", "CrashLoopBackOff", lastState=ended("OOMKilled", 137))),
+            lambda: pod("a", waiting("app", "CrashLoopBackOff", lastState=ended("OOMKilled", 137))),
             "1x OOMKilled",
             "a: container CrashLoopBackOff, ended with OOMKilled (137)",
         ),
         (
-            pod("a", running(restarts=4, lastState=ended("OOMKilled", 137))),
+            lambda: pod("a", running(restarts=4, lastState=ended("OOMKilled", 137))),
             "1x OOMKilled",
             "a: container restarted 4x, last 3m after OOMKilled (137)",
         ),
         (
-            pod("a", waiting("app", "ImagePullBackOff", "Back-off pulling image v13"), phase="Pending"),
+            lambda: pod("a", waiting("app", "ImagePullBackOff", "Back-off pulling image v13"), phase="Pending"),
             "1x ImagePullBackOff",
             "a: container ImagePullBackOff Back-off pulling image v13",
         ),
         (
-            pod("a", waiting("app", "CreateContainerConfigError", 'secret "db" not found'), phase="Pending"),
+            lambda: pod("a", waiting("app", "CreateContainerConfigError", 'secret "db" not found'), phase="Pending"),
             "1x CreateContainerConfigError",
             'a: container CreateContainerConfigError secret "db" not found',
         ),
-        (pod("a", running(ready=False)), "1x not ready", "a: container runs 5h, but its readiness probe does not pass"),
+        (lambda: pod("a", running(ready=False)), "1x not ready", "a: container runs 5h, but its readiness probe does not pass"),
         (
-            pod("a", running(ready=False, started=False)),
+            lambda: pod("a", running(ready=False, started=False)),
             "1x not ready",
             "a: container runs 5h, but its startup probe does not pass",
         ),
         (
-            pod(
+            lambda: pod(
                 "a", phase="Pending", ago=timedelta(minutes=9),
                 conditions=[{
                     "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
@@ -95,26 +96,26 @@ async def test_pods_that_are_well(kube: FakeCluster, looking: Looking) -> None:
             "a: no node for it 9m: 0/3 nodes are available: 3 Insufficient memory.",
         ),
         (
-            pod("a", waiting("app", "ContainerCreating"), phase="Pending", conditions=[]),
+            lambda: pod("a", waiting("app", "ContainerCreating"), phase="Pending", conditions=[]),
             "1x ContainerCreating",
             "a: container ContainerCreating",
         ),
         (
-            pod("a", phase="Failed") | {"status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}},
+            lambda: pod("a", phase="Failed") | {"status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}},
             "1x Evicted",
             "a: Evicted The node was low on memory.",
         ),
         (
-            pod("a", deletionTimestamp=stamp(timedelta(minutes=20))),
+            lambda: pod("a", deletionTimestamp=stamp(timedelta(minutes=20))),
             "1x not ending",
             "a: should have ended 20m ago; is its node well?",
         ),
     ],
 )  # fmt: skip
 async def test_what_is_wrong_with_a_pod_is_said(
-    kube: FakeCluster, looking: Looking, one: Object, word: str, says: str
+    kube: FakeCluster, looking: Looking, one: Callable[[], Object], word: str, says: str
 ) -> None:
-    kube.pods(one, pod("b"), pod("c"))
+    kube.pods(one(), pod("b"), pod("c"))
     finding = await pods(looking)
     assert finding.status is FindingStatus.WARNING
     assert word in finding.headline

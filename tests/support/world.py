@@ -90,6 +90,8 @@ class World:
         effect = attempt.effect
         assert isinstance(effect, SendMessage)
         assert attempt.now is not None
+        if effect.aside:  # this channel keeps no conversation
+            return Done()
         self.attempts.append((attempt.number, effect))
         if effect.channel in self.down | self.known_down or effect.contact in self.away:
             return self.put_off(attempt, effect)

@@ -20,6 +20,9 @@ UPDATE_USE = timedelta(minutes=10)
 NOTICE_USE = timedelta(hours=6)
 #: Updates that only say that more alerts joined come at most this often.
 JOINED_PACE = timedelta(minutes=1)
+#: Of so many things said between two decisions each is carried; of more, the last ones.
+_ASIDES = 10
+_PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
 
 
 def take(draft: Draft) -> None:
@@ -49,6 +52,32 @@ def take(draft: Draft) -> None:
             pass
     for kind, text in draft.announcements:
         _tell(draft, kind, _paged(draft), text=text)
+    _tell_aside(draft)
+
+
+def _tell_aside(draft: Draft) -> None:
+    """What people said, and whatever else a conversation shows that has changed: it is kept true."""
+    told = any(isinstance(one, SendMessage) and one.kind not in _PAGES for one in draft.effects)
+    if not draft.asides and (told or _shown(draft.before) == _shown(draft.incident)):
+        return
+    pages = [page for page in _paged(draft) if page.requested_at < draft.now]
+    for text in draft.asides[-_ASIDES:] or ("",):
+        _tell(draft, MessageKind.UPDATE, pages, text=text, aside=True)
+
+
+def _shown(incident: Incident) -> tuple[object, ...]:
+    state = incident.state
+    return (
+        incident.severity,
+        incident.assignee,
+        [
+            (reach.level, reach.round, person.name)
+            for reach in incident.episode.reached
+            for person in reach.people
+        ],
+        state.snoozed_until if isinstance(state, Acknowledged) else None,
+        [(hold.kind, hold.by) for hold in incident.holds],
+    )
 
 
 def _tell_at_work(draft: Draft) -> None:
@@ -121,7 +150,9 @@ def _tell_joined(draft: Draft) -> None:
     draft.change(joined_untold=0, joined_told_at=draft.now)
 
 
-def _tell(draft: Draft, kind: MessageKind, pages: list[Page], *, by: str = "", text: str = "") -> None:
+def _tell(
+    draft: Draft, kind: MessageKind, pages: list[Page], *, by: str = "", text: str = "", aside: bool = False
+) -> None:
     for page in pages:
         number = page.updates + 1
         draft.set_page(msgspec.structs.replace(page, updates=number))
@@ -141,5 +172,6 @@ def _tell(draft: Draft, kind: MessageKind, pages: list[Page], *, by: str = "", t
                 channel=page.channel,
                 by=by,
                 text=text,
+                aside=aside,
             )
         )
