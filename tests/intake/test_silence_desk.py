@@ -287,6 +287,18 @@ async def test_withdrawing_ends_it_on_every_peer_and_pages_at_once(
     assert refused(await mirror.silences.withdraw(incident, ANA)) is Why.IMPOSSIBLE
 
 
+async def test_the_same_withdrawal_again_is_answered_as_before(
+    mirror: Mirror, pair: list[FakeAlertmanager]
+) -> None:
+    incident = await told(mirror, pair, DB)
+    await mirror.silences.silence(incident, HOUR, ANA)
+    asker = Asker(by="ana", via="api", key="w" * 64, digest="d")
+    for _ in range(2):
+        found = await mirror.silences.withdraw(incident, asker)
+        assert found.answer is not None
+        assert found.answer.outcome is Outcome.DONE
+
+
 @pytest.mark.parametrize("version", ["0.25.0", "0.28.0"])
 async def test_a_peer_that_never_heard_of_it_does_not_keep_it_from_being_withdrawn(
     mirror: Mirror, pair: list[FakeAlertmanager], version: str
