@@ -245,7 +245,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     stale_after: timedelta = timedelta(hours=24)
     monitor_for: timedelta = timedelta(minutes=30)
     flapping: FlappingConfig = FlappingConfig()
-    hold_down: timedelta = timedelta(seconds=30)
+    hold_down: timedelta = timedelta(seconds=10)
     retention: timedelta = timedelta(days=30)
     shutdown_grace: timedelta = timedelta(seconds=20)
     max_body_bytes: int = 32 * 1024 * 1024

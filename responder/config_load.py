@@ -198,7 +198,8 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR09
     if config.alertmanager:
         for url in config.alertmanager.urls or ("",):
             if not is_http(url):
-                yield "alertmanager.urls", f"expected http://host or https://host, got {url!r}"
+                shown = url.rpartition("@")[2]  # what is before it may be a password
+                yield "alertmanager.urls", f"expected http://host or https://host, got {shown!r}"
         for field in ("reconcile_every", "timeout"):
             if getattr(config.alertmanager, field) < timedelta(seconds=1):
                 yield f"alertmanager.{field}", "expected at least 1s"

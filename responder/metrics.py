@@ -7,7 +7,6 @@ Source: Prometheus' naming and instrumentation practices.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
@@ -16,6 +15,7 @@ from responder.incident import decision as decided
 from responder.incident.decision import Decision, Measured
 from responder.incident.severity import LEVELS, Severity
 from responder.incident.state import Incident
+from responder.release import release
 
 OTHER = "other"
 
@@ -170,7 +170,7 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         build = Gauge("responder_build_info", "The running version", ["version"], registry=registry)
-        build.labels(_version()).set(1)
+        build.labels(release()).set(1)
 
     def _liveness(self, registry: CollectorRegistry) -> None:
         self.heartbeat_out = Counter(
@@ -290,10 +290,3 @@ def _counted(incident: Incident, measured: Iterable[Measured]) -> list[Measured]
     """What of an incident is counted: nothing of the canary, and of a drill nothing about how promises are kept."""
     left_out = _ALL if incident.canary else _PROMISES if incident.drill else ()
     return [one for one in measured if not isinstance(one.what, left_out)]
-
-
-def _version() -> str:
-    try:
-        return version("responder")
-    except PackageNotFoundError:
-        return "unknown"

@@ -12,7 +12,7 @@ from responder.clock import Clock
 from responder.config import Config
 from responder.engine.desk import Desk
 from responder.engine.engine import Engine
-from responder.incident.hold import Hold
+from responder.incident.hold import Hold, comment_with_link
 from responder.incident.state import Incident
 from responder.intake.alertmanager import Alertmanagers
 from responder.intake.comparing import Change
@@ -82,7 +82,7 @@ class Upstream:
             self._book,
             self._silences,
             parts.store,
-            mark=f"(responder {self._incident_url('')}",
+            mark=comment_with_link("", self._incident_url("")).removesuffix(")"),
             teller=teller,
         )
         return Reconciler(

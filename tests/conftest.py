@@ -35,7 +35,7 @@ structlog.configure(
     ]
 )
 
-pytest_plugins = ["action_fixtures", "kubernetes_fixtures", "postgres_fixtures"]
+pytest_plugins = ["action_fixtures", "kubernetes_fixtures", "mirror_fixtures", "postgres_fixtures"]
 
 FIXTURES = Path(__file__).parent / "fixtures" / "alertmanager"
 T = TypeVar("T")

@@ -120,8 +120,8 @@ def show(args: argparse.Namespace, client: Client) -> int:
         lines.append(f"flapping since {one['flapping_since'][:19]}Z")
     if one["snoozed_until"]:
         lines.append(f"snoozed until {one['snoozed_until'][:19]}Z")
-    lines += [f"silenced by {s['by']} until {s['until'][:19]}Z: {s['comment']}" for s in one["silences"]]
-    lines += [f"paging is held back ({h['kind']}): {h['text']}{_until(h)}" for h in one["holds"]]
+    silences = [f"silenced by {s['by']} until {s['until'][:19]}Z: {s['comment']}" for s in one["silences"]]
+    lines += [f"paging is held back ({h['kind']}): {h['text']}{_until(h)}" for h in one["holds"]] or silences
     lines += ["", "findings:", *(f"  [{f['status']}] {f['probe']}: {f['headline']}" for f in one["findings"])]
     lines += ["", "people:", *_people(one), "", "pages:"]
     lines += [

@@ -10,6 +10,7 @@ import msgspec
 from responder.text import one_line
 
 _TEXT_LIMIT = 300
+_OURS = " (responder "
 
 
 class HoldKind(StrEnum):
@@ -46,7 +47,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
-    """A silence of Alertmanager's that was made from an incident; ``comment`` is the one that Alertmanager has."""
+    """A silence of Alertmanager's that was made from an incident."""
 
     id: str
     by: str
@@ -54,9 +55,21 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
     comment: str = ""
 
 
+def comment_with_link(comment: str, url: str) -> str:
+    """A silence's comment in Alertmanager, with the incident's address."""
+    return f"{comment}{_OURS}{url})"
+
+
+def comment_alone(comment: str) -> str:
+    """The comment without the incident's address."""
+    words, ours, url = comment.rpartition(_OURS)
+    return words.rstrip() if ours and url.endswith(")") and " " not in url else comment
+
+
 def silence_hold(silence: Silence) -> Hold:
     """Why a silenced incident is not paged. The same for a silence that was made here and for one that was found."""
-    by, comment = one_line(silence.by, 100) or "nobody", one_line(silence.comment, _TEXT_LIMIT)
+    by = one_line(silence.by, 100) or "nobody"
+    comment = one_line(comment_alone(silence.comment), _TEXT_LIMIT)
     return Hold(
         kind=HoldKind.SILENCE,
         by=f"{one_line(silence.id, 60)} by {by}",

@@ -12,7 +12,8 @@ import structlog
 from responder.clock import Clock
 from responder.durations import format_duration, parse_duration
 from responder.engine.desk import Answer, Desk, Outcome
-from responder.incident.facts import SilencedBy, UnsilencedBy
+from responder.incident.facts import Fact, SilencedBy, UnsilencedBy
+from responder.incident.hold import comment_with_link
 from responder.incident.moves import TAKEN_IN
 from responder.incident.state import Incident
 from responder.intake.matching import Matching, NoMatchersError
@@ -93,7 +94,7 @@ class SilenceDesk:
         silences = self._parts.silences
         if silences is None:
             return _unconfigured()
-        incident, answer = await self._looked_up(incident_id, asker)
+        incident, answer = await self._looked_up(incident_id, asker, SilencedBy)
         if incident is None or answer is not None:
             return Silenced(answer=answer or Answer(outcome=Outcome.UNKNOWN))
         try:
@@ -105,7 +106,9 @@ class SilenceDesk:
             return Silenced(refusal=_failure(error, "nothing was silenced"))
         return await self._record_made(incident, made, asker)
 
-    async def _looked_up(self, incident_id: str, asker: Asker) -> tuple[Incident | None, Answer | None]:
+    async def _looked_up(
+        self, incident_id: str, asker: Asker, kind: type[Fact]
+    ) -> tuple[Incident | None, Answer | None]:
         """The incident, and the answer where that is known before anything is done."""
         digest = await self._parts.reader.asked_with(asker.key) if asker.key is not None else None
         detail = await self._parts.desk.incident(incident_id, alerts=1)
@@ -113,7 +116,7 @@ class SilenceDesk:
         if digest is not None:
             outcome = Outcome.DONE if digest == asker.digest else Outcome.KEY_REUSED
             return incident, Answer(outcome=outcome, incident=incident)
-        if incident is not None and incident.state_name not in TAKEN_IN[SilencedBy]:
+        if incident is not None and incident.state_name not in TAKEN_IN[kind]:
             return incident, Answer(outcome=Outcome.REFUSED, incident=incident)
         return incident, None
 
@@ -131,7 +134,7 @@ class SilenceDesk:
 
     def _comment(self, incident_id: str, asker: Asker) -> str:
         words = one_line(asker.comment, COMMENT_LIMIT) or "silenced"
-        return f"{words} (responder {self._parts.incident_url(incident_id)})"
+        return comment_with_link(words, self._parts.incident_url(incident_id))
 
     async def _record_made(self, incident: Incident, made: Made, asker: Asker) -> Silenced:
         """What cannot be recorded is withdrawn again: nobody would know whose it is."""
@@ -163,9 +166,9 @@ class SilenceDesk:
         silences = self._parts.silences
         if silences is None:
             return _unconfigured()
-        incident = await self._parts.reader.snapshot(incident_id)
-        if incident is None:
-            return Silenced(answer=Answer(outcome=Outcome.UNKNOWN))
+        incident, known = await self._looked_up(incident_id, asker, UnsilencedBy)
+        if incident is None or known is not None:
+            return Silenced(answer=known or Answer(outcome=Outcome.UNKNOWN))
         ids = [one.id for one in incident.silences]
         if not ids:
             return Silenced(refusal=(Why.IMPOSSIBLE, _none_of_ours(incident)))

@@ -55,7 +55,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     monitor_for: timedelta = timedelta(minutes=30)
     stale_after: timedelta = timedelta(hours=24)
     flapping: FlappingPolicy = FlappingPolicy()
-    hold_down: timedelta = timedelta(seconds=30)
+    hold_down: timedelta = timedelta(seconds=10)
 
 
 class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):

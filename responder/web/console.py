@@ -15,7 +15,7 @@ from responder.incident.state import StateName
 from responder.text import one_line
 from responder.web import session
 from responder.web.api import who
-from responder.web.auth import CALLER, Role, authorise, known_token, requires
+from responder.web.auth import CALLER, Role, authorise, caller_of, known_token, requires
 from responder.web.bodies import snoozed_until
 from responder.web.pages import page
 from responder.web.parts import PARTS
@@ -73,6 +73,7 @@ async def index(request: web.Request) -> web.Response:
     )
     order = {state: rank for rank, state in enumerate(StateName)}
     listed = sorted(found.incidents, key=lambda one: (one.severity.rank, order[one.state_name]))
+    role = caller_of(request)[1]
     return page(
         "index.html",
         incidents=listed,
@@ -81,6 +82,8 @@ async def index(request: web.Request) -> web.Response:
         now=request.app[PARTS].clock.now(),
         next_step=next_step,
         switch=await request.app[PARTS].actions.kill_switch(),
+        may_switch_off=role >= Role.RESPONDER,
+        may_switch_on=role >= Role.ADMIN,
         form_token=session.form_token(request),
     )
 

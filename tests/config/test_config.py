@@ -212,3 +212,12 @@ def test_settings_of_a_channel_that_could_not_work_are_told_with_their_place(
     (problem,) = problems(tmp_path, f"channels:\n  x: {section}\n")
     assert problem.startswith("responder.yaml:2:6: error: channels.x: ")
     assert says in problem
+
+
+def test_an_alertmanagers_section_says_what_is_wrong_and_shows_no_password(tmp_path: Path) -> None:
+    text = "alertmanager: {urls: ['htp://ana:hunter2@am:9093'], reconcile_every: 100ms, timeout: 0s}"
+    said = "\n".join(problems(tmp_path, text))
+    assert "alertmanager.urls: expected http://host or https://host, got 'am:9093'" in said
+    assert "alertmanager.reconcile_every: expected at least 1s" in said
+    assert "alertmanager.timeout: expected at least 1s" in said
+    assert "hunter2" not in said

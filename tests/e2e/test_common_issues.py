@@ -107,6 +107,7 @@ def settings(world: World, postgres: str, api: str, config: Path) -> dict[str, A
     """Every target that the shipped rules name, and what may be changed on it."""
     superset, supabase = world.superset, world.supabase
     return {
+        "hold_down": "1s",
         "channels": {"hook": {"type": "webhook", "url": world.hook.url}},
         "targets": {
             "postgres": {"main": {"url": postgres, "allow": ["sessions"]}},
@@ -219,7 +220,7 @@ async def test_superset_dashboard_errors_from_the_alert_to_an_empty_cache_and_ne
     run = await world.approve(incident, "restart-superset-worker")
     assert run["status"] == "effective", run
     text = await world.timeline(incident)
-    assert "clear-superset-cache asked for via api. as the runbook says" in text
+    assert "clear-superset-cache asked for via api: as the runbook says" in text
     assert "restart-superset-worker: helped" in text
 
 

@@ -22,7 +22,7 @@ contacts:
   ana: {{email: ana@example.com, channels: {{P4: [mail]}}}}
   ben: {{email: ben@example.com, channels: {{P4: [call, mail]}}}}
 schedules:
-  dbteam: {{timezone: UTC, rotation: [ana], overrides: [{{from: "{start}", to: "{end}", who: ben}}]}}
+  dbteam: {{timezone: UTC, rotation: [ana], overrides: [{override}]}}
 rules:
   - {{name: database, match: ['service="database"'], severity: P1, service: database, group_by: [alertname]}}
 default: {{severity: P3, service: platform}}
@@ -32,8 +32,7 @@ default: {{severity: P3, service: platform}}
 async def test_whoever_takes_over_gets_what_is_open_once_by_mail(
     tmp_path: Path, store_url: str, store_name: str
 ) -> None:
-    start = SystemClock().now() + timedelta(seconds=7)
-    rules = RULES.format(start=f"{start:%FT%TZ}", end=f"{start + timedelta(hours=2):%FT%TZ}")
+    before = RULES.format(override="")
     async with mail_server() as box:
         config = {
             "name": store_name,
@@ -45,8 +44,16 @@ async def test_whoever_takes_over_gets_what_is_open_once_by_mail(
                          "from": "responder@example.com"},
             },
         }  # fmt: skip
-        async with running(tmp_path / "one", config, rules) as one, running(tmp_path / "two", config, rules):
+        async with (
+            running(tmp_path / "one", config, before) as one,
+            running(tmp_path / "two", config, before) as two,
+        ):
             await one.alerts(webhook_body(alert(1), alert(2)))
+            assert len(await one.incidents()) == 2
+            start = SystemClock().now() + timedelta(seconds=1)
+            override = f'{{from: "{start:%FT%TZ}", to: "{start + timedelta(hours=2):%FT%TZ}", who: ben}}'
+            for daemon in (one, two):  # both see that the file has changed
+                (daemon.folder / "rules" / "rules.yaml").write_text(RULES.format(override=override))
             await until(lambda: box.mails, limit=25)
             await asyncio.sleep(6)  # another look of both finds nothing more to tell
     [mail] = box.mails

@@ -53,6 +53,16 @@ def test_a_canary_that_is_switched_off_or_slow_is_not_missed(helm: Helm) -> None
         assert expected is None or found[0].endswith(expected)
 
 
+def test_who_names_no_alertmanager_is_not_told_that_it_is_not_asked(helm: Helm) -> None:
+    asked: dict[str, object] = {"urls": ["http://alertmanager:9093"], "reconcile_every": "2m"}
+    for config, expected in (({}, None), ({"alertmanager": asked}, "> 480")):
+        objects = helm.render({"prometheusRule": {"enabled": True}, "config": config})
+        rules = objects.one("PrometheusRule")["spec"]["groups"][0]["rules"]
+        found = [rule["expr"] for rule in rules if rule["alert"] == "ResponderNotCompared"]
+        assert len(found) == (expected is not None)
+        assert expected is None or found[0].endswith(expected)
+
+
 def metrics_in(text: str) -> set[str]:
     return set(re.findall(r"\b(?:up|responder_\w+)\b(?=\{|\s|\[|\))", text))
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_alertmanager import FakeAlertmanager, rfc
-from mirror import MINUTE, RULES, Mirror, compiled, mirrored, moment
+from mirror import DB, MINUTE, RULES, Mirror, compiled, mirrored, moment
 from peers import dropping, endless, hanging, saying
 from structlog.testing import capture_logs
 
@@ -22,25 +20,6 @@ from responder.incident import facts
 from responder.store.store import Store
 
 HOUR = timedelta(hours=1)
-DB = {"alertname": "TooManyConnections", "service": "database", "cluster": "a", "severity": "critical"}
-
-
-@pytest.fixture
-async def pair(turned: Any) -> AsyncIterator[list[FakeAlertmanager]]:
-    """Two peers of one cluster."""
-    async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(FakeAlertmanager(lambda: moment(turned)).running())
-            for _ in range(2)
-        ]
-
-
-@pytest.fixture
-async def mirror(
-    store: Store, turned: Any, pair: list[FakeAlertmanager], tmp_path: Path
-) -> AsyncIterator[Mirror]:
-    async with mirrored(store, turned, compiled(tmp_path), pair) as one:
-        yield one
 
 
 async def test_l17_an_alert_that_no_webhook_told_of_is_found_and_paged_with_the_reason(

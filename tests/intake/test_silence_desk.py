@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_alertmanager import FakeAlertmanager
-from mirror import MINUTE, Mirror, compiled, mirrored, moment
+from mirror import DB, MINUTE, Mirror
 from peers import dropping, hanging, saying
 
 from responder.engine.desk import Outcome
@@ -19,28 +17,9 @@ from responder.incident import facts
 from responder.intake.silence_desk import Asker, Silenced, Why, span_of
 from responder.intake.silences import SilenceError
 from responder.store.errors import StoreError
-from responder.store.store import Store
 
 HOUR = timedelta(hours=1)
-DB = {"alertname": "TooManyConnections", "service": "database", "cluster": "a", "severity": "critical"}
 ANA = Asker(by="ana", via="api", comment="known issue")
-
-
-@pytest.fixture
-async def pair(turned: Any) -> AsyncIterator[list[FakeAlertmanager]]:
-    async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(FakeAlertmanager(lambda: moment(turned)).running())
-            for _ in range(2)
-        ]
-
-
-@pytest.fixture
-async def mirror(
-    store: Store, turned: Any, pair: list[FakeAlertmanager], tmp_path: Path
-) -> AsyncIterator[Mirror]:
-    async with mirrored(store, turned, compiled(tmp_path), pair) as one:
-        yield one
 
 
 async def told(
@@ -306,6 +285,18 @@ async def test_withdrawing_ends_it_on_every_peer_and_pages_at_once(
     lines = await mirror.lines(await mirror.incident())
     assert "the silence was withdrawn via console. found it" in lines
     assert refused(await mirror.silences.withdraw(incident, ANA)) is Why.IMPOSSIBLE
+
+
+async def test_the_same_withdrawal_again_is_answered_as_before(
+    mirror: Mirror, pair: list[FakeAlertmanager]
+) -> None:
+    incident = await told(mirror, pair, DB)
+    await mirror.silences.silence(incident, HOUR, ANA)
+    asker = Asker(by="ana", via="api", key="w" * 64, digest="d")
+    for _ in range(2):
+        found = await mirror.silences.withdraw(incident, asker)
+        assert found.answer is not None
+        assert found.answer.outcome is Outcome.DONE
 
 
 @pytest.mark.parametrize("version", ["0.25.0", "0.28.0"])

@@ -18,6 +18,7 @@ from conftest import eventually
 from world import firing
 
 from responder.store import connection, embedded
+from responder.store.comparison import Comparison
 from responder.store.connection import close, connect
 from responder.store.embedded import EmbeddedServer, server_program
 from responder.store.errors import StoreError, UnsafeStoreError
@@ -266,6 +267,18 @@ async def test_a_cluster_serves_a_whole_incident(tmp_path: Path) -> None:
         assert (await signs.attend({"ab" * 8: timedelta(minutes=1)}, None)).settled
         assert await signs.turn("canary", timedelta(minutes=1))
         assert (await signs.vitals()).forgotten == 0
+        book = Comparison(store)
+        assert await book.lease(timedelta(minutes=1))
+        assert list(await book.records([f"{1:016x}"])) == [f"{1:016x}"]
+        assert [one.id for one in await book.open_incidents()] == [loaded.id]
+        assert [page async for page in book.members(loaded.id)] == [[f"{1:016x}"]]
+        assert len(await book.bodies([f"{1:016x}", f"{2:016x}"])) == 1
+        await book.meet("receivers", ["team"], "m")
+        await book.bury(["s"], await book.now())
+        assert (await book.names("receivers", "m"), list(await book.gone())) == (
+            frozenset({"team"}),
+            ["s"],
+        )
     finally:
         await close(client)
         await close(plain)

@@ -103,7 +103,10 @@ class FakeAlertmanager:
         return name
 
     def expire(self, name: str) -> None:
-        self.silences[name] |= {"endsAt": rfc(self.clock()), "updatedAt": rfc(self.clock())}
+        """Later than what was said of it before, in whichever millisecond."""
+        before = datetime.fromisoformat(self.silences[name]["updatedAt"])
+        updated = max(self.clock(), before + timedelta(milliseconds=1))
+        self.silences[name] |= {"endsAt": rfc(self.clock()), "updatedAt": rfc(updated)}
 
     def hears(self, other: FakeAlertmanager) -> None:
         """Gossip: the latest word on each silence stands."""

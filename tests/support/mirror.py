@@ -51,6 +51,7 @@ rules:
     group_by: [cluster]
 default: {severity: P3, service: platform}
 """
+DB = {"alertname": "TooManyConnections", "service": "database", "cluster": "a", "severity": "critical"}
 MINUTE = timedelta(minutes=1)
 SENDER = "http://alertmanager.example:9093"
 

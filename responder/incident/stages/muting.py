@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from responder.incident import facts as fact
 from responder.incident.decision import Reason
 from responder.incident.draft import Draft
-from responder.incident.hold import Hold, HoldKind, Silence, silence_hold
+from responder.incident.hold import Hold, HoldKind, Silence, comment_alone, silence_hold
 from responder.incident.state import Acknowledged, Incident, Triggered
 
 #: How long before its end a silence over something urgent is announced.
@@ -66,10 +66,11 @@ def _still_true(draft: Draft, fired: int | None) -> bool:
 
 
 def _silenced(draft: Draft, one: fact.SilencedBy) -> None:
-    silence = Silence(id=one.silence, by=one.by, until=one.until, comment=one.note)
+    comment = comment_alone(one.note)
+    silence = Silence(id=one.silence, by=one.by, until=one.until, comment=comment)
     others = tuple(other for other in draft.incident.silences if other.id != one.silence)
     draft.change(silences=(*others, silence))
-    text = f"silenced until {one.until:%Y-%m-%d %H:%M:%S} UTC via {one.via}. {one.note}".strip()
+    text = f"silenced until {one.until:%Y-%m-%d %H:%M:%S} UTC via {one.via}. {comment}".strip()
     draft.note(Reason.SILENCED, text, by=one.by, at=one.at)
     if _still_true(draft, one.fired):
         _mute(draft, (silence_hold(silence),))
