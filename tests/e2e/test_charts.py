@@ -30,7 +30,7 @@ contacts:
   backend: {email: api@example.com, channels: {P1: [hook]}}
 rules:
   - {name: api, match: ['service="api"'], severity: P1, service: api, group_by: [alertname], runbook: graph}
-  - {name: database, match: ['service="database"'], severity: P1, service: database, group_by: [alertname]}
+  - {name: database, match: ['service="database"'], severity: P2, service: database, group_by: [alertname]}  # less: it holds no P1 back
 runbooks:
   graph: {summary: Look at the curve., diagnose: [alert-graph, impact]}
 probes:
