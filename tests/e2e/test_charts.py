@@ -28,9 +28,9 @@ services:
   api: {depends_on: [database]}
 contacts:
   backend: {email: api@example.com, channels: {P1: [hook]}}
-rules:  # the database is less bad than the api: what stands on it is paged all the same
+rules:
   - {name: api, match: ['service="api"'], severity: P1, service: api, group_by: [alertname], runbook: graph}
-  - {name: database, match: ['service="database"'], severity: P2, service: database, group_by: [alertname]}
+  - {name: database, match: ['service="database"'], severity: P2, service: database, group_by: [alertname]}  # less: it holds no P1 back
 runbooks:
   graph: {summary: Look at the curve., diagnose: [alert-graph, impact]}
 probes:

@@ -69,14 +69,14 @@ async def test_active_queries_are_shown_without_the_data_in_them(
 
     async def seen() -> Finding | None:
         finding = await see(cluster.url(), query=Query.ACTIVE, slow_after=NONE)
-        return finding if "pg_sleep" in finding.detail else None
+        return finding if "Timeout:PgSleep" in finding.detail else None
 
     finding = await eventually(seen)
     sleeping.cancel()
     await asyncio.gather(sleeping, return_exceptions=True)
     assert finding is not None
     assert finding.status is FindingStatus.WARNING
-    assert "Timeout:PgSleep" in finding.detail
+    assert "pg_sleep" in finding.detail
     assert "ada@example.com" not in finding.detail
     assert "4111111111111111" not in finding.detail
 
