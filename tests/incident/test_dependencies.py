@@ -13,6 +13,7 @@ from responder.incident.around import Around, Outline
 from responder.incident.decision import Reason
 from responder.incident.effects import PassOn, SendMessage
 from responder.incident.facts import ServiceAttached, ServiceDetached
+from responder.incident.finding import Finding, FindingStatus
 from responder.incident.outline import outline_of
 from responder.incident.severity import Severity
 
@@ -28,6 +29,9 @@ BENEATH = Outline(
 )
 PAGING = Around(as_of=START, beneath=(BENEATH,), hold_down=HOLD_DOWN)
 ALONE = Around(as_of=START, hold_down=HOLD_DOWN)
+
+
+FOUND = Finding(probe="connections", status=FindingStatus.OK, headline="12 of 100")
 
 
 def around(outline: Outline | None, minute: float) -> Around:
@@ -92,12 +96,27 @@ def test_for_the_order_of_arrival_a_page_waits_half_a_minute() -> None:
     play.until(1)
     assert pages(play) == [(0.5, "page primary dbteam chat")]
     assert play.incident.episode.cause == ""  # a first page is not one anew
+    assert play.incident.episode.number == 1
+    assert play.incident.respond_by == START + 60.5 * MINUTE
+    play.until(21)
+    assert pages(play)[1:] == [(20.5, "page secondary platform chat")]
     late = Play(Severity.P2, around=ALONE)
     late.around = around(BENEATH, 0.2)
     late.at(0.3)
     late.until(30)
     assert pages(late) == []
     assert passed(late) == [(0.3, BENEATH.id, "ServiceAttached")]
+
+
+def test_what_was_found_while_it_waited_is_in_the_first_page() -> None:
+    play = Play(Severity.P2, probes=("connections",), around=ALONE)
+    play.at(
+        0.1, facts.FindingArrived(at=START, episode=1, finding=FOUND), facts.TriageEnded(at=START, episode=1)
+    )
+    play.until(1)
+    assert pages(play) == [(0.5, "page primary dbteam chat")]
+    assert play.incident.findings == {"connections": FOUND}
+    assert [text for _, text in play.dialogue if text.startswith("triage")] == ["triage connections"]
 
 
 def test_a_p1_does_not_wait_for_the_order_of_arrival() -> None:

@@ -93,9 +93,10 @@ def _go_on(draft: Draft, before: tuple[Hold, ...]) -> None:
     cause = f"{what} is over and it still fires"
     if draft.before.muted and joined(draft):
         cause = "an alert joined that Alertmanager does not mute"
-    if draft.incident.episode.number == draft.before.episode.number:
-        only_arrival = all(one.by == ARRIVAL for one in before)
-        draft.begin_episode("" if only_arrival else cause, waited=wait_over(draft, before))
+    if all(one.by == ARRIVAL for one in before) and not draft.incident.episode.reached:
+        draft.change_episode(began_at=draft.now)  # it was a moment: what was found stays true
+    elif draft.incident.episode.number == draft.before.episode.number:
+        draft.begin_episode(cause, waited=wait_over(draft, before))
     draft.change(respond_by=draft.now + draft.incident.promise.respond_within)
     draft.note(Reason.HOLD_OVER, f"{cause}; paging now")
 
