@@ -21,8 +21,8 @@ import structlog
 
 from responder.clock import Clock, SystemClock
 from responder.config import Config
+from responder.engine.desk import Desk
 from responder.engine.engine import Engine
-from responder.engine.store_desk import StoreDesk
 from responder.metrics import Metrics
 from responder.paging.base import CHANNELS, Channel, ChannelTools
 from responder.rulebook import Rulebook
@@ -48,7 +48,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     """A daemon that takes alerts."""
 
     port: int
-    desk: StoreDesk
+    desk: Desk
     store: Store
     engine: Engine
 
@@ -153,6 +153,7 @@ class Daemon:
             background += [
                 group.create_task(commits.run(), name="group commit"),
                 group.create_task(engine.run(), name="engine"),
+                group.create_task(wiring.blind.pager.run(), name="blind mode"),
                 group.create_task(self._watch_memory(parts.reader, commits), name="memory watch"),
                 group.create_task(self.rulebook.watch(self.clock), name="rules watch"),
                 group.create_task(wiring.duty.watch(self.clock), name="who is on call"),
@@ -167,7 +168,7 @@ class Daemon:
             finally:
                 self._open = False
                 await runner.cleanup()
-                if not await engine.drain(self.config.shutdown_grace):
+                if not await engine.drain(self.config.shutdown_grace) or not await wiring.blind.pager.rest():
                     log.warning("gave up waiting; what was held comes due again when its lease ends")
                 await wiring.close()
                 for task in background:

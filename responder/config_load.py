@@ -209,7 +209,7 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR09
         if urlsplit(postgres.url.reveal()).scheme not in {"postgres", "postgresql"}:
             yield f"targets.postgres.{name}.url", "expected postgresql://…"
     yield from _auth_problems(config)
-    for field in ("triage_wait", "stale_after", "monitor_for", "retention", "shutdown_grace"):
+    for field in ("triage_wait", "stale_after", "monitor_for", "retention", "blind_after", "shutdown_grace"):
         if getattr(config, field) < timedelta(0) or (field != "triage_wait" and not getattr(config, field)):
             yield field, "expected a duration above zero"
     if config.log_level not in {"debug", "info", "warning", "error"}:

@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from responder.actions.book import briefs
+from responder.blindness import Blindness, BlindnessParts
 from responder.calendars.fetch import fetch
 from responder.calendars.kept import Copies
 from responder.clock import Clock
@@ -104,10 +105,28 @@ class Wiring:
         self.duty = self._duty()
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
+        self.blind = self._blindness(self._delivery())
         self.engine = self._engine()
-        self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
-        self.commits = GroupCommit(parts.store.ingest, self.engine.took)
-        self._intake = Intake(self.commits, parts.reader, lambda: self._rulebook.rules, self._metrics)
+        self.desk = self.blind.desk(StoreDesk(parts.store, parts.reader, self.engine.decide_now))
+        self.commits = GroupCommit(self.blind.pager.ingest, self.engine.took)
+        rules, refused = (lambda: self._rulebook.rules), self.blind.pager.refused
+        self._intake = Intake(self.commits, parts.reader, rules, self._metrics, refused=refused)
+
+    def _blindness(self, delivery: Delivery) -> Blindness:
+        parts = self._parts
+        return Blindness(
+            BlindnessParts(
+                store=parts.store,
+                reader=parts.reader,
+                clock=parts.clock,
+                rulebook=parts.rulebook,
+                metrics=parts.metrics,
+                patience=parts.config.blind_after,
+                perform=delivery.perform,
+                engine=lambda: self.engine,
+                commits=lambda: self.commits,
+            )
+        )
 
     def _duty(self) -> Duty:
         parts = self._parts
@@ -131,15 +150,17 @@ class Wiring:
         """End what probes are still under way, and let go of the clusters."""
         await self._diagnosis.close()
         await self._clusters.close()
+        await self.blind.close()
 
     def _engine(self) -> Engine:
         metrics, parts = self._metrics, self._parts
         hooks = EngineHooks(
-            decision=metrics.observe,
+            decision=self.blind.decided,
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._dropped,
             elsewhere=Elsewhere(on_call=self.duty.who),
+            held=self.blind.held,
         )
         queues = {name: channel.concurrency for name, channel in parts.channels.items()}
         queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2, RunAction.QUEUE: _ACTION_SEATS}
@@ -163,7 +184,7 @@ class Wiring:
     def _page_outcome(self, channel: str, outcome: str) -> None:
         self._metrics.pages.labels(channel, outcome).inc()
 
-    def _performers(self) -> dict[type[Effect], Performer]:
+    def _delivery(self) -> Delivery:
         parts, config, metrics = self._parts, self._config, self._metrics
         links = Links(
             external_url=config.external_url,
@@ -172,7 +193,7 @@ class Wiring:
                 self._actions.book.offers(incident), incident, config.external_url
             ),
         )
-        delivery = Delivery(
+        return Delivery(
             parts.channels,
             lambda: self._rulebook.rules.contacts,
             links,
@@ -183,11 +204,14 @@ class Wiring:
             ),
             chance=self._parts.chance,
         )
+
+    def _performers(self) -> dict[type[Effect], Performer]:
+        parts, config = self._parts, self._config
         peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
         settler = DoubtSettler(parts.store, peers, self._took)
         triage = TriagePerformer(self._diagnosis.runner, self._record)
         return {
-            SendMessage: Performer(perform=delivery.perform, limit=PAGE_LIMIT),
+            SendMessage: Performer(perform=self.blind.perform, limit=PAGE_LIMIT),
             RunTriage: Performer(perform=triage.perform, limit=TRIAGE_LIMIT),
             SettleDoubts: Performer(perform=settler.perform, limit=SETTLE_LIMIT),
             RunAction: Performer(perform=self._actions.performer.perform, limit=ACTION_LIMIT),
@@ -245,6 +269,8 @@ class Wiring:
         return outcome.taken, tuple(str(one) for one in outcome.problems)
 
     async def _is_ready(self) -> bool:
+        if self.blind.closed:
+            return False
         try:
             await ask(self._parts.store.client, "PING")
         except StoreError:
@@ -257,13 +283,9 @@ class Wiring:
         rules = self._rulebook.rules
         self._metrics.begin(rules.services, self._parts.channels, rules.actions)
         try:
-            counts, depth = await self._parts.reader.gauges()
+            self._metrics.set_shared(*await self.blind.unless_held(self._parts.reader.gauges))
         except StoreError:
             self._metrics.store_up.set(False)
-        else:
-            self._metrics.store_up.set(True)
-            self._metrics.set_open(counts)
-            self._metrics.outbox_depth.set(depth)
         self._metrics.reload_successful.set(self._rulebook.last_reload_ok)
         self._metrics.reload_timestamp.set(self._rulebook.loaded_at.timestamp())
         return self._metrics.expose(accept)

@@ -24,6 +24,15 @@ class IncidentFilter(msgspec.Struct, frozen=True, kw_only=True):
     severities: frozenset[Severity] = frozenset()
 
 
+def matches(incident: Incident, wanted: IncidentFilter) -> bool:
+    """Whether an incident is one of those."""
+    return (
+        (not wanted.states or incident.state_name in wanted.states)
+        and (not wanted.services or incident.service in wanted.services)
+        and (not wanted.severities or incident.severity in wanted.severities)
+    )
+
+
 class IncidentPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of the list, newest first; ``next_cursor`` is opaque, ``None`` at the end."""
 

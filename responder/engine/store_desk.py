@@ -14,6 +14,7 @@ from responder.engine.desk import (
     IncidentFilter,
     IncidentPage,
     Outcome,
+    matches,
 )
 from responder.incident.facts import Fact
 from responder.incident.state import Incident, StateName
@@ -49,7 +50,7 @@ class StoreDesk:
             by_id = await self._snapshots([i for i, _ in new])
             for incident_id, score in new:
                 incident = by_id.get(incident_id)
-                if incident is not None and _matches(incident, wanted):
+                if incident is not None and matches(incident, wanted):
                     if len(found) == limit:
                         return IncidentPage(incidents=tuple(found), next_cursor=_write_cursor(at))
                     found.append(incident)
@@ -128,14 +129,6 @@ class StoreDesk:
     async def forget_quarantined(self, digest: str) -> bool:
         """Drop one; whether it was there."""
         return await self._reader.forget_quarantined(digest)
-
-
-def _matches(incident: Incident, wanted: IncidentFilter) -> bool:
-    return (
-        (not wanted.states or incident.state_name in wanted.states)
-        and (not wanted.services or incident.service in wanted.services)
-        and (not wanted.severities or incident.severity in wanted.severities)
-    )
 
 
 def _write_cursor(at: tuple[str, str] | None) -> str | None:

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     DROPPED = "overtaken before it was sent"
     DOUBT = "a firing may be a late copy; asking Alertmanager"
     DOUBT_SETTLED = "a doubtful firing was settled"
+    PAGED_BLIND = "a replica paged from memory while the store was away"
     HELD = "paging is held back"
     HOLD_OVER = "nothing holds it back any more"
     NOTE = "note"

@@ -14,7 +14,9 @@ from responder.incident.action import ActionRole, Gate, RunKind
 from responder.incident.finding import Finding, FindingStatus
 from responder.incident.hold import Hold
 from responder.incident.message import MessageKind, Receipt
+from responder.incident.reach import Reach
 from responder.incident.severity import Severity
+from responder.incident.state import Page
 
 #: The longest snooze.
 SNOOZE_LIMIT = timedelta(hours=24)
@@ -221,6 +223,30 @@ class DecisionFailed(_Fact, frozen=True, kw_only=True, tag="decision_failed"):
     error: str
 
 
+#: What people may say while the store is away.
+Said = AcknowledgedBy | EscalatedBy | ResolvedBy | NoteAdded | AssignedTo | SnoozedBy | SeveritySet
+
+
+class PagedBlind(_Fact, frozen=True, kw_only=True, tag="paged_blind"):
+    """A replica paged from memory while the store was away, and took what people said meanwhile (``answers``, in order).
+
+    ``reached`` and ``pages`` are how far it came in its ``episode``, which began at ``began_at``; pages that are still
+    to be tried are not among them. ``born``: it did not know the incident, and opened it in memory at ``opened_at``.
+    """
+
+    id: str
+    replica: str
+    born: bool
+    opened_at: datetime
+    episode: int
+    began_at: datetime
+    round: int = 1
+    round_at: datetime | None = None
+    reached: tuple[Reach, ...] = ()
+    pages: tuple[Page, ...] = ()
+    answers: tuple[Said, ...] = ()
+
+
 Fact = (
     AcknowledgedBy
     | EscalatedBy
@@ -248,6 +274,7 @@ Fact = (
     | ActionUnknown
     | ActionSettled
     | DecisionFailed
+    | PagedBlind
 )
 
 

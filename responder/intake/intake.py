@@ -41,8 +41,16 @@ class Intake:
     """The road of an alert up to the disk."""
 
     def __init__(
-        self, commits: GroupCommit, reader: Reader, rules: Callable[[], RuleSet], metrics: Metrics
+        self,
+        commits: GroupCommit,
+        reader: Reader,
+        rules: Callable[[], RuleSet],
+        metrics: Metrics,
+        *,
+        refused: Callable[[Sequence[tuple[Alert, AlertWrite]]], object] = lambda _: None,
     ) -> None:
+        """``refused`` hears of alerts that could not be written."""
+        self._refused = refused
         self._commits = commits
         self._reader = reader
         self._rules = rules
@@ -56,8 +64,15 @@ class Intake:
         Raises:
             StoreError: where they could not be written; nothing is answered with 200 then.
         """
-        rules = self._rules()
-        writes = [self._write(alert, raw, rules) for alert, raw in body.good]
+        writes = [self._write(alert, raw, self._rules()) for alert, raw in body.good]
+        try:
+            return await self._take(body, writes)
+        except BaseException:  # whatever kept it from the disk, the time limit of the answer among it
+            self._refused([(alert, write) for (alert, _), write in zip(body.good, writes, strict=True)])
+            raise
+
+    async def _take(self, body: Decoded, good: Sequence[AlertWrite]) -> Summary:
+        writes = list(good)
         firing = sum(write[1] == "F" for write in writes)
         self._received[AlertStatus.FIRING].inc(firing)
         self._received[AlertStatus.RESOLVED].inc(len(writes) - firing)

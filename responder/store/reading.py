@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,7 +17,7 @@ from responder.incident.decision import Entry
 from responder.incident.state import Incident
 from responder.store.connection import CALL_LIMIT, ask
 from responder.store.errors import StoreError
-from responder.store.loaded import decode_incident, record_body, totals_of
+from responder.store.loaded import NewerSchemaError, decode_incident, record_body, totals_of
 from responder.store.store import Store, from_ms, ms
 
 _ALERT = msgspec.json.Decoder(Alert)
@@ -72,6 +73,16 @@ class Reader:
         """The snapshots of these incidents, in this order; those without one yet are left out."""
         raw = await self._pipeline([("HGET", f"{self._base}:i:{i}", "snap") for i in ids])
         return [decode_incident(one) for one in raw if one]
+
+    async def readable(self, ids: Sequence[str]) -> list[Incident]:
+        """The same without those that are damaged, or that a newer version wrote."""
+        raw = await self._pipeline([("HGET", f"{self._base}:i:{i}", "snap") for i in ids])
+        found = []
+        for one in raw:
+            with contextlib.suppress(NewerSchemaError, msgspec.DecodeError):
+                if one:
+                    found.append(decode_incident(one))
+        return found
 
     async def snapshot(self, incident_id: str) -> Incident | None:
         """One snapshot, with its counts as they are now."""

@@ -22,6 +22,8 @@ Keys, all under ``{responder:NAME}``:
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
 ``:code:…``           string   a short code of a text message, and the page it stands for      expires
 ``:verified:…``       string   when an address was last confirmed by its owner                 expires
+``:replicas``         hash     who works on this store, and since when it was not seen           expires
+``:also:ID``          string   the incident of an id that was made up in memory (``roll.py``)    expires
 ====================  =======  ==============================================================  ==================
 """
 
@@ -36,7 +38,7 @@ import msgspec
 
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect, SendMessage
-from responder.incident.facts import AcknowledgedBy, Fact, ReopenedBy, SnoozedBy
+from responder.incident.facts import AcknowledgedBy, Fact, PagedBlind, ReopenedBy, SnoozedBy
 from responder.incident.message import Wanted
 from responder.incident.moves import TAKEN_IN
 from responder.store.connection import Client, Script, ask
@@ -56,7 +58,7 @@ AlertWrite = tuple[str, str, int, int, int, str, str, str]
 _EFFECT = msgspec.json.Encoder()
 _PACK = msgspec.msgpack.Encoder()
 #: What holds pages back from the moment when it is on disk.
-_TAKES_IT = (AcknowledgedBy, SnoozedBy)
+_TAKES_IT = (AcknowledgedBy, PagedBlind, SnoozedBy)
 #: The letters by which ``start.lua`` knows until when an effect is wanted.
 _WANTED = {Wanted.UNACKNOWLEDGED: "P", Wanted.ACKNOWLEDGED: "A", Wanted.ALWAYS: "X"}
 
@@ -139,17 +141,17 @@ class Store:
         self.base = f"{{responder:{name}}}"
         self.options = options or StoreOptions()
         self.shift = shift
-        self._worker = worker
+        self.worker = worker
         self._numbers = itertools.count()
         names = (
             "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
-            "override",
+            "override", "roll",
         )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}
 
     def token(self) -> str:
         """A lease's token: unique to this process and claim."""
-        return f"{self._worker}-{next(self._numbers)}"
+        return f"{self.worker}-{next(self._numbers)}"
 
     async def run(self, script: str, *args: Any) -> Any:
         """Run one of the scripts."""
@@ -160,13 +162,15 @@ class Store:
         seconds, micros = await ask(self.client, "TIME")
         return from_ms(int(seconds) * 1000 + int(micros) // 1000 + self.shift())
 
-    async def ingest(self, alerts: Sequence[AlertWrite]) -> Taken:
-        """Take alerts; durable when it returns."""
+    async def ingest(self, alerts: Sequence[AlertWrite], why: Fact | None = None) -> Taken:
+        """Take alerts; durable when it returns. ``why`` is recorded in each incident that changes, in the same step."""
         o = self.options
         head = (
             self.shift(), o.doubts, ms(o.doubt_window), ms(o.heard_every), ms(o.firing_ttl), ms(o.retention),
+            INBOX_LIMIT,
         )  # fmt: skip
-        answer = await self.run("ingest", _PACK.encode(head), _PACK.encode(alerts))
+        reason = msgspec.json.encode(why) if why is not None else b""
+        answer = await self.run("ingest", _PACK.encode(head), _PACK.encode(alerts), reason)
         return Taken(
             answer[1].decode(),
             tuple((i[1:].decode(), i[:1] == b"u") for i in answer[2]),

@@ -3,9 +3,10 @@
 --
 -- No allow-oom: a store that is full refuses the whole call before anything is written.
 -- KEYS[1]  the base key; every key of the daemon begins with it and so shares its hash tag
--- ARGV[1]  msgpack {shift, doubts, doubt_ms, heard_ms, firing_ttl, resolved_ttl}
+-- ARGV[1]  msgpack {shift, doubts, doubt_ms, heard_ms, firing_ttl, resolved_ttl, inbox limit}
 -- ARGV[2]  msgpack list of {fingerprint, code, starts, ends, severity, key, opening, body}; times in ms
 --          code: F firing, R resolved, S settle a doubt as a re-fire, L settle it as a late copy
+-- ARGV[3]  a fact for every incident that changes, '' for none: why it changes
 -- answers  {now, one letter per alert, incidents to look at now (u or n, urgent or not, and the id), ids that opened}
 --          n new, a re-fire, r resolved, d duplicate, l late, q doubt, u resolved but never seen firing
 local base = KEYS[1]
@@ -48,12 +49,14 @@ local function touch(id, severity)
   if before == nil or severity < before then worst[id] = severity end
 end
 
--- The open incident of this key; where there is none, one begins, named by its key and its opening time.
+-- The open incident of this key; where there is none, one begins, named by its key and by when its first alert began:
+-- a replica that cannot see the store comes to the same name (``engine/blind/item.py``). Where that has been used, by now.
 local function incident_of(alert)
   local key = alert[6]
   local id = key_of[key] or call('GET', base .. ':k:' .. key)
   if not id then
-    id = string.sub(redis.sha1hex(key .. now_text), 1, 16)
+    id = string.sub(redis.sha1hex(key .. fmt('|%.0f', alert[3])), 1, 16)
+    if call('EXISTS', base .. ':i:' .. id) == 1 then id = string.sub(redis.sha1hex(key .. now_text), 1, 16) end
     while call('EXISTS', base .. ':i:' .. id) == 1 do
       id = string.sub(redis.sha1hex(id), 1, 16)
     end
@@ -214,6 +217,10 @@ end
 local changed = {}
 for id, severity in pairs(worst) do
   local incident = base .. ':i:' .. id
+  if ARGV[3] ~= '' and call('LLEN', incident .. ':in') < opt[7] then
+    call('RPUSH', incident .. ':in', ARGV[3])
+    call('HINCRBY', incident, 'ib', 1)
+  end
   call('HINCRBY', incident, 'seq', 1)
   call('HSET', incident, 'h', now_text)
   local held = call('HMGET', incident, 'lu', 'st', 'sv', 'n1', 'n2', 'n3', 'n4')

@@ -1,0 +1,103 @@
+"""Blind mode, put together: the pager from memory, what it asks of the rest, and what the rest asks of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+import msgspec
+
+from responder.clock import Clock
+from responder.engine.blind.desk import BlindDesk
+from responder.engine.blind.pager import BlindHooks, BlindPager, BlindParts
+from responder.engine.blind.sends import Perform
+from responder.engine.desk import Desk
+from responder.engine.engine import Engine
+from responder.incident.decision import Decision
+from responder.metrics import Metrics
+from responder.rulebook import Rulebook
+from responder.store.errors import StoreError
+from responder.store.group_commit import GroupCommit
+from responder.store.loaded import Loaded
+from responder.store.reading import Reader
+from responder.store.roll import Roll
+from responder.store.store import Store
+
+
+T = TypeVar("T")
+
+
+class BlindnessParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What it is made of; the engine and the group commit are there later."""
+
+    store: Store
+    reader: Reader
+    clock: Clock
+    rulebook: Rulebook
+    metrics: Metrics
+    patience: timedelta
+    perform: Perform
+    engine: Callable[[], Engine]
+    commits: Callable[[], GroupCommit]
+
+
+class Blindness:
+    """See the module."""
+
+    def __init__(self, parts: BlindnessParts) -> None:
+        self._parts = parts
+        self._roll = Roll(parts.store, parts.store.worker)
+        self.pager = BlindPager(
+            BlindParts(
+                roll=self._roll,
+                reader=parts.reader,
+                clock=parts.clock,
+                ingest=parts.store.ingest,
+                rules=lambda: parts.rulebook.rules,
+                full=lambda: parts.commits().full,
+                decide=self._decide,
+                perform=parts.perform,
+                patience=parts.patience,
+            ),
+            BlindHooks(closed=self._close, paged=parts.metrics.blind_pages.inc),
+        )
+        self.perform = self.pager.watching(parts.perform)
+
+    def _decide(self, loaded: Loaded) -> tuple[Decision, bool]:
+        return self._parts.engine().decider.decision(loaded)
+
+    def _close(self, closed: bool) -> None:  # noqa: FBT001 - a callback's form
+        self._parts.commits().closed = closed
+        self._parts.metrics.blind_mode.set(closed)
+
+    def decided(self, decision: Decision) -> None:
+        """Count a decision of the engine, and remember it."""
+        self._parts.metrics.observe(decision)
+        self.pager.decided(decision)
+
+    @property
+    def closed(self) -> bool:
+        """Whether alerts are refused because the store does not take them."""
+        return self.pager.closed
+
+    def held(self) -> bool:
+        """Whether the engine rests because the store takes no decisions, or is being told what was done meanwhile."""
+        return self.pager.held
+
+    async def unless_held(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the store. Raises ``StoreError`` at once where it is known not to answer."""
+        if self.held():
+            raise StoreError("the store is away")
+        return await ask()
+
+    async def close(self) -> None:
+        """We are stopping: nobody need wait for us."""
+        if not self.closed:
+            with contextlib.suppress(StoreError):
+                await self._roll.leave()
+
+    def desk(self, desk: Desk) -> BlindDesk:
+        """People's way to incidents, whether the store can be seen or not."""
+        return BlindDesk(desk, self.pager, self._roll)
