@@ -51,6 +51,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     desk: Desk
     store: Store
     engine: Engine
+    held: Callable[[], bool]
+    """Whether the engine rests because the store cannot be seen."""
 
 
 class Daemon:
@@ -162,7 +164,9 @@ class Daemon:
             self._open = True
             log.info("ready", listen=self.config.listen, port=port, rules=len(self.rulebook.rules.rules))
             self._warn_of_blind_spots()
-            started(Running(port=port, desk=wiring.desk, store=parts.store, engine=engine))
+            started(
+                Running(port=port, desk=wiring.desk, store=parts.store, engine=engine, held=wiring.blind.held)
+            )
             try:
                 await stop.wait()
             finally:

@@ -25,7 +25,6 @@ from responder.store.reading import Reader
 from responder.store.roll import Roll
 from responder.store.store import Store
 
-
 T = TypeVar("T")
 
 

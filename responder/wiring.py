@@ -254,6 +254,7 @@ class Wiring:
             explain=lambda labels: self._rulebook.explain(labels, self._who_now),
             reload=self._reload,
             ready=self._is_ready,
+            blind=self.blind.held,
             metrics=self._expose,
             slack=self._rulebook.slack_secrets(),
             chart=self._parts.charts.get,

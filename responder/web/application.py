@@ -79,6 +79,8 @@ async def _framed(request: web.Request, handler: Handler) -> web.StreamResponse:
     response = await _safely(request, handler)
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    if request.app[PARTS].blind():
+        response.headers["Responder-Store"] = "away"
     resource = request.match_info.route.resource
     log.debug(
         "served",

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from responder.engine.blind.desk import AWAY
 from responder.engine.desk import IncidentFilter, Outcome
 from responder.incident import facts
 from responder.incident.facts import Fact
@@ -72,14 +73,17 @@ async def index(request: web.Request) -> web.Response:
     )
     order = {state: rank for rank, state in enumerate(StateName)}
     listed = sorted(found.incidents, key=lambda one: (one.severity.rank, order[one.state_name]))
+    parts = request.app[PARTS]
+    blind = parts.blind()
     return page(
         "index.html",
+        blind=AWAY if blind else "",
         incidents=listed,
         more=found.next_cursor is not None,
         over=over.incidents,
-        now=request.app[PARTS].clock.now(),
+        now=parts.clock.now(),
         next_step=next_step,
-        switch=await request.app[PARTS].actions.kill_switch(),
+        switch=None if blind else await parts.actions.kill_switch(),
         form_token=session.form_token(request),
     )
 
@@ -111,7 +115,7 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
         "form_token": session.form_token(request),
         "step": next_step(incident),
         "may_snooze": incident.state_name in TAKEN_IN[facts.SnoozedBy],
-        "said": said,
+        "said": said or (AWAY if parts.blind() else ""),
         "offers": parts.actions.offers(incident),
         "runs": tuple(reversed(incident.actions)),
     }

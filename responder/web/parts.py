@@ -23,7 +23,8 @@ from responder.store.verified import Verified
 class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts behind the handlers.
 
-    ``reload`` answers the problems, and whether the rules were taken; ``chart`` a picture by its digest.
+    ``reload`` answers the problems, and whether the rules were taken; ``chart`` a picture by its digest; ``blind`` whether
+    the store cannot be seen, and what is shown comes from memory.
     """
 
     desk: Desk
@@ -37,6 +38,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     explain: Callable[[Mapping[str, str]], Explanation]
     reload: Callable[[], Awaitable[tuple[bool, tuple[str, ...]]]]
     ready: Callable[[], Awaitable[bool]]
+    blind: Callable[[], bool]
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
     slack: Mapping[str, Secret]
     chart: Callable[[str], Awaitable[bytes | None]]

@@ -38,7 +38,7 @@ class Site:
     def __init__(self, session: aiohttp.ClientSession, daemon: Running, clock: SystemClock) -> None:
         self._session, self._clock = session, clock
         self._url = f"http://127.0.0.1:{daemon.port}"
-        self.engine, self.store = daemon.engine, daemon.store
+        self.engine, self.store, self.held = daemon.engine, daemon.store, daemon.held
 
     async def fire(self, number: int = 1) -> str:
         """An alert; its incident, once somebody was paged."""
@@ -93,16 +93,30 @@ class Site:
         key = await self.store.client.get(f"{self.store.base}:ack_key")
         return f"/ack/{AckTokens(key).issue(incident, contact, self._clock.now(), timedelta(hours=1))}"
 
-    async def press(self, link: str) -> str:
+    async def press(self, link: str, status: int = 200) -> str:
         """The button behind a link."""
         async with self._session.post(self._url + link) as answer:
-            assert answer.status == 200
+            assert answer.status == status
             return await answer.text()
+
+    async def alerts(self, raw: bytes) -> int:
+        """A webhook; the status of its answer."""
+        async with self._session.post(f"{self._url}/webhooks/alertmanager", data=raw) as answer:
+            return answer.status
+
+    async def metric(self, name: str) -> float:
+        text = await self.page("/metrics")
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+
+    async def until_metric(self, name: str, value: float, limit: float = 20) -> None:
+        async with asyncio.timeout(limit):
+            while await self.metric(name) != value:
+                await asyncio.sleep(0.05)
 
 
 @contextlib.asynccontextmanager
-async def site(folder: Path, turned: Callable[[], int], rules: str) -> AsyncIterator[Site]:
-    """The site of a daemon with these rules; everybody is reached by the log."""
+async def site(folder: Path, turned: Callable[[], int], rules: str, **more: Any) -> AsyncIterator[Site]:
+    """The site of a daemon with these rules; everybody is reached by the log, unless ``more`` says otherwise."""
     (folder / "rules.yaml").write_text(rules)
     config_file = folder / "responder.yaml"
     channels = {"chat": {"type": "log"}, "phone": {"type": "log"}}
@@ -114,6 +128,7 @@ async def site(folder: Path, turned: Callable[[], int], rules: str) -> AsyncIter
                 "data_dir": str(folder / "data"),
                 "channels": channels,
                 "triage_wait": "0s",
+                **more,
             }
         )
     )

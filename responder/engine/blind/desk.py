@@ -9,18 +9,18 @@ from responder.engine.blind.memory import STRAY_KEPT
 from responder.engine.blind.pager import BlindPager
 from responder.engine.desk import Answer, Desk, IncidentDetail, IncidentFilter, IncidentPage, Outcome, matches
 from responder.incident.decision import Entry, Reason
-from responder.incident.facts import Fact, Said
+from responder.incident.facts import Fact, MessageFailed, Said
 from responder.incident.state import Incident
 from responder.store.errors import StoreBusyError, StoreError
 from responder.store.reading import Quarantined
 from responder.store.roll import Roll
 
 AWAY = (
-    "the store is away: this is what one replica remembers; what is said now is kept, and written down later"
+    "The store is away: this is what one replica remembers. What you say now is kept, and written down later."
 )
 _SAID = get_args(Said)
-#: By the link in a page, whose signature says that there is such an incident.
-_BY_LINK = "link"
+#: What is signed says by itself that there is such an incident, though this replica may not know it.
+_SIGNED = frozenset({"link", "slack", "voice"})
 
 
 class BlindDesk:
@@ -73,6 +73,9 @@ class BlindDesk:
         remembered = self._remembered(incident_id)
         if remembered is None and not self._pager.held:
             return await self._written(incident_id, fact, idempotency_key, request_digest)
+        if isinstance(fact, MessageFailed) and remembered is not None:
+            self._pager.told(incident_id, (fact,))
+            return Answer(outcome=Outcome.RECORDED, incident=remembered)
         if not isinstance(fact, _SAID):
             raise StoreError(AWAY)
         if idempotency_key is not None:
@@ -101,7 +104,7 @@ class BlindDesk:
     def _kept(self, incident_id: str, fact: Said) -> Answer:
         taken = self._pager.say(incident_id, fact)
         if taken is None:
-            if getattr(fact, "via", "") != _BY_LINK:
+            if fact.via not in _SIGNED:
                 raise StoreError(AWAY)
             if not self._pager.memory.stray(incident_id, fact):
                 raise StoreBusyError("too many answers are kept already; try again when the store is back")

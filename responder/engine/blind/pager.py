@@ -84,7 +84,7 @@ class BlindPager:
         self._hooks = hooks
         self.memory = Memory(parts.roll.me)
         self._lookout = Lookout(parts.roll, parts.reader, self.memory, parts.clock, parts.patience)
-        sends = SendsHooks(perform=parts.perform, incident=self._incident, told=self._told, paged=hooks.paged)
+        sends = SendsHooks(perform=parts.perform, incident=self._incident, told=self.told, paged=hooks.paged)
         self._sends = Sends(sends, self.now)
         self._more = asyncio.Event()
         self._since: datetime | None = None
@@ -155,7 +155,8 @@ class BlindPager:
         item = self.memory.items.get(incident_id)
         return item.incident if item is not None else None
 
-    def _told(self, incident_id: str, facts: Sequence[Fact]) -> None:
+    def told(self, incident_id: str, facts: Sequence[Fact]) -> None:
+        """What became of a message."""
         self.memory.told(incident_id, facts)
         self._more.set()
 
