@@ -11,7 +11,8 @@ import msgspec
 
 from responder.clock import Clock
 from responder.engine.blind.desk import BlindDesk
-from responder.engine.blind.pager import BlindHooks, BlindPager, BlindParts
+from responder.engine.blind.pager import BlindPager
+from responder.engine.blind.parts import BlindHooks, BlindParts
 from responder.engine.blind.sends import Perform
 from responder.engine.desk import Desk
 from responder.engine.engine import Engine

@@ -223,8 +223,8 @@ class DecisionFailed(_Fact, frozen=True, kw_only=True, tag="decision_failed"):
     error: str
 
 
-#: What people may say while the store is away.
-Said = AcknowledgedBy | EscalatedBy | ResolvedBy | NoteAdded | AssignedTo | SnoozedBy | SeveritySet
+#: What people may say while the store is away: nothing that pages somebody, since it is taken a second time afterwards.
+Said = AcknowledgedBy | ResolvedBy | NoteAdded | AssignedTo | SnoozedBy
 
 
 class PagedBlind(_Fact, frozen=True, kw_only=True, tag="paged_blind"):

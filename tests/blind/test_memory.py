@@ -15,7 +15,7 @@ from stage import MINUTE, START, Play
 from responder.engine.blind import memory as memories
 from responder.engine.blind.item import ANSWERS_KEPT, MEMBERS_KEPT, STAND_IN, born_id
 from responder.engine.blind.memory import INCIDENTS_KEPT, STRAY_KEPT
-from responder.incident.facts import AcknowledgedBy, EscalatedBy, NoteAdded, ResolvedBy
+from responder.incident.facts import AcknowledgedBy, MessageDelivered, NoteAdded, ResolvedBy
 from responder.incident.severity import Severity
 from responder.incident.sight import turn
 from responder.incident.state import Incident
@@ -106,8 +106,6 @@ def test_a_page_that_this_replica_has_sent_itself_is_not_sent_again() -> None:
     effect = one.memory
     one.memory.known(play.incident)
     sent = play.delivered().incident.pages[0]
-    from responder.incident.facts import MessageDelivered
-
     done = MessageDelivered(at=START, effect=sent.id, page=sent.id, kind=PAGES[0], attempt=1)
     effect.delivered([done])
     one.memory.begin(START + 15 * SECOND)
@@ -142,15 +140,13 @@ def test_people_may_say_other_things_too_and_what_the_state_does_not_take_is_ref
     one.memory.hear([heard(1)], START)
     one.step(START)
     (incident,) = one.memory.incidents()
-    assert one.memory.say(incident.id, EscalatedBy(at=START, by="ana"))
-    one.step(START + SECOND)
-    assert one.levels() == ["primary", "secondary"]
+    assert one.memory.say(incident.id, NoteAdded(at=START, by="ana", note="looking"))
     assert one.memory.say(incident.id, ResolvedBy(at=START, by="ana"))
-    one.step(START + 2 * SECOND)
+    one.step(START + SECOND)
     assert one.memory.say(incident.id, AcknowledgedBy(at=START, by="ana")) is False
     for minute in range(60):
         one.step(START + minute * MINUTE)
-    assert one.levels() == ["primary", "secondary"]
+    assert one.levels() == ["primary"]
 
 
 def test_what_has_resolved_meanwhile_is_escalated_no_further_until_it_fires_again() -> None:

@@ -15,6 +15,7 @@ from world import firing, settle
 from responder.engine.blind.item import writes_of
 from responder.incident.decision import FirstPaged, Reason
 from responder.incident.facts import AcknowledgedBy, NoteAdded, PagedBlind
+from responder.incident.hold import Hold, HoldKind
 from responder.incident.severity import Severity
 from responder.incident.state import Incident
 from responder.store.roll import Roll
@@ -104,6 +105,42 @@ def test_what_was_done_for_an_episode_that_is_over_is_written_down_and_no_more()
     play.at(9, report)
     assert [reach.level for reach in play.incident.episode.reached] == ["primary"]
     assert Reason.PAGED_BLIND in play.reasons()
+
+
+def test_the_number_of_an_episode_that_began_blind_is_given_to_no_later_one() -> None:
+    """It fired again and resolved, all of it while the store was away; and later it fires once more."""
+    play = primed()
+    play.clear().at(1)
+    one = Replica("replica-a")
+    one.memory.known(play.incident)
+    one.memory.begin(START + 2 * MINUTE)
+    write = heard(1)
+    one.memory.hear([msgspec.structs.replace(write, key=play.incident.key)], START + 2 * MINUTE)
+    one.step(START + 2 * MINUTE)
+    (item,) = one.memory.to_tell()
+    report = item.report("replica-a", START + 3 * MINUTE)
+    assert report is not None
+    play.fire(Severity.P1).clear().at(4, report)
+    assert (play.incident.state_name, play.incident.episode.number) == ("monitoring", 2)
+    blind_page = report.pages[0].id
+    play.fire(Severity.P1).at(5)
+    assert play.incident.episode.number == 3
+    asked = [effect.id for _, effect in play.effects]
+    assert blind_page not in asked
+    assert play.dialogue[-1] == (5, "page primary dbteam chat")
+
+
+def test_what_was_held_back_and_paged_blind_when_that_was_over_is_not_paged_again() -> None:
+    window = Hold(kind=HoldKind.MAINTENANCE, by="w", text="the window", until=START + 3 * MINUTE)
+    play = Play(holds=(window,))
+    assert play.dialogue == []
+    play.holds = ()
+    report = blind(play.incident, [3])
+    assert [page.level for page in report.pages] == ["primary"]
+    play.at(4, report)
+    assert play.dialogue == []
+    play.until(9)
+    assert play.dialogue == [(8, "page secondary platform chat")]
 
 
 def test_a_page_that_is_still_being_tried_is_left_to_the_store() -> None:

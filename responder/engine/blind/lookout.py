@@ -50,6 +50,7 @@ class Lookout:
         self.takes = Sight(seconds, steady)
         self.decides = Sight(seconds, steady)
         self.says = Says.SEES
+        self.alarm = asyncio.Event()
         self.last: RollCall | None = None
         self._roll = roll
         self._reader = reader
@@ -62,6 +63,11 @@ class Lookout:
         """The store's time, as far as it is known."""
         return self._clock.now() + self._skew
 
+    @property
+    def troubled(self) -> bool:
+        """Whether something has just failed."""
+        return self.takes.failing or self.decides.failing
+
     async def write(self, ingest: Ingest, alerts: Sequence[AlertWrite]) -> Taken:
         """Write alerts, and note how that went."""
         begun = asyncio.get_running_loop().time()
@@ -69,6 +75,7 @@ class Lookout:
             taken = await ingest(alerts)
         except StoreError:
             self.takes.saw(good=False, at=begun)
+            self.alarm.set()
             raise
         self.takes.saw(good=True, at=begun)
         return taken

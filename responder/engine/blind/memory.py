@@ -46,6 +46,8 @@ class Memory:
         self.strays: list[Stray] = []
         self.left_out = 0
         self._by_key: dict[str, str] = {}
+        #: By how much they matter, 0 the most: what is forgotten first where there is no room is found at once.
+        self._classes: dict[int, dict[str, None]] = {}
         self._bytes = 0
         self._delivered: dict[str, MessageDelivered] = {}
         self._begun: datetime | None = None
@@ -83,6 +85,7 @@ class Memory:
         """Remember it no more."""
         item = self.items.pop(incident_id, None)
         if item is not None:
+            self._leave_class(incident_id)
             self._bytes -= sum(one.size for one in item.members.values())
             if self._by_key.get(item.key) == incident_id:
                 del self._by_key[item.key]
@@ -129,15 +132,20 @@ class Memory:
     def _add(self, item: Item) -> None:
         self.items[item.id] = item
         self._by_key[item.key] = item.id
+        self._classes.setdefault(_class_of(item), {})[item.id] = None
+
+    def _leave_class(self, incident_id: str) -> None:
+        for ids in self._classes.values():
+            ids.pop(incident_id, None)
 
     def _room_for(self, item: Item) -> bool:
         """Whether it is remembered; where there is no room, something that matters less is forgotten for it."""
         if len(self.items) < INCIDENTS_KEPT:
             return True
-        least = max(self.items.values(), key=_matters_less)
-        if _matters_less(least) <= _matters_less(item):
+        least = max(number for number, ids in self._classes.items() if ids)
+        if least <= _class_of(item):
             return False
-        self.forget(least.id)
+        self.forget(next(reversed(self._classes[least])))
         return True
 
     # While blind.
@@ -194,6 +202,8 @@ class Memory:
         again = [one for one in item.pending() if one.id in before]
         asked = [one for one in decision.effects if isinstance(one, SendMessage)]
         item.mine = item.mine or bool(again or asked)
+        self._leave_class(incident_id)
+        self._classes.setdefault(_class_of(item), {})[incident_id] = None
         return again + asked
 
     def put_off(self, incident_id: str, until: datetime) -> None:
@@ -265,12 +275,8 @@ def _is_newer(known: Incident | None, incident: Incident) -> bool:
     return known is not None and known.now > incident.now
 
 
-def _matters_less(item: Item) -> tuple[bool, bool, int, float]:
-    """Greater for what matters less: what was acted on stays, then what waits for somebody, then the worse."""
+def _class_of(item: Item) -> int:
+    """Smaller for what matters more: what was acted on, then what waits for somebody, then the worse."""
     state = item.incident.state if item.incident is not None else Triggered()
-    return (
-        not item.touched,
-        isinstance(state, (Acknowledged, Monitoring)),
-        item.severity.rank,
-        item.since.timestamp(),
-    )
+    rests = isinstance(state, (Acknowledged, Monitoring))
+    return 8 * (not item.touched) + 4 * rests + item.severity.rank - 1

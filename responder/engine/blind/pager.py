@@ -10,29 +10,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 import structlog
 
 from responder.alerts import Alert
-from responder.clock import Clock
-from responder.engine.blind.item import Heard, Item, writes_of
-from responder.engine.blind.lookout import LOOK_EVERY, LOOK_SOON, Ingest, Lookout, Says, written
+from responder.engine.blind.item import Heard
+from responder.engine.blind.lookout import LOOK_EVERY, LOOK_SOON, Lookout, Says, written
 from responder.engine.blind.memory import Memory
+from responder.engine.blind.parts import BlindHooks, BlindParts
 from responder.engine.blind.sends import Perform, Sends, SendsHooks
+from responder.engine.blind.telling import tell, tell_strays
 from responder.engine.outbox import Done
 from responder.incident.decision import Decision
 from responder.incident.effects import SendMessage
 from responder.incident.facts import Fact, Said
 from responder.incident.severity import Severity
 from responder.incident.state import Incident
-from responder.rules.model import RuleSet
 from responder.store.errors import StoreError
-from responder.store.loaded import Attempt, Loaded
-from responder.store.reading import Reader
-from responder.store.roll import Roll
+from responder.store.loaded import Attempt
 from responder.store.store import AlertWrite, Taken
 
 log = structlog.get_logger(__name__)
@@ -47,33 +45,6 @@ _PUT_OFF = timedelta(seconds=30)
 _REST_LIMIT = 12.0
 #: How long others may take to come back and tell, before we go on without them.
 OTHERS_LIMIT = 10.0
-
-Decide = Callable[[Loaded], tuple[Decision, bool]]
-
-
-class BlindParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What it works with.
-
-    ``full`` says that alerts are refused for want of room; ``decide`` and ``perform`` are how an incident is decided and a
-    message is sent: as ever, but for where they come from.
-    """
-
-    roll: Roll
-    reader: Reader
-    clock: Clock
-    ingest: Ingest
-    rules: Callable[[], RuleSet]
-    full: Callable[[], bool]
-    decide: Decide
-    perform: Perform
-    patience: timedelta
-
-
-class BlindHooks(msgspec.Struct, frozen=True, kw_only=True):
-    """Who hears that the doors are closed and open again, and of each page that was delivered from memory."""
-
-    closed: Callable[[bool], object] = lambda _: None
-    paged: Callable[[], object] = lambda: None
 
 
 class BlindPager:
@@ -147,9 +118,9 @@ class BlindPager:
 
     def _heard(self, alert: Alert, write: AlertWrite) -> Heard:
         one = self._of_write(write)
-        return (
-            one if one.key else msgspec.structs.replace(one, key=self._parts.rules().match(alert.labels).key)
-        )
+        if one.key:
+            return one
+        return msgspec.structs.replace(one, key=self._parts.rules().match(alert.labels).key)
 
     def _incident(self, incident_id: str) -> Incident | None:
         item = self.memory.items.get(incident_id)
@@ -165,7 +136,7 @@ class BlindPager:
     async def run(self) -> None:
         """Look, and page where nothing is seen; for ever."""
         async with asyncio.TaskGroup() as group:
-            self._sends.open(group)
+            self.open(group)
             group.create_task(self._look(), name="lookout")
             try:
                 await self._work()
@@ -176,25 +147,42 @@ class BlindPager:
                         "stopped while the store is away; what was done is not written down", incidents=left
                     )
 
+    def open(self, group: asyncio.TaskGroup) -> None:
+        """Messages are sent in this task group."""
+        self._sends.open(group)
+
     async def rest(self) -> bool:
         """Begin no more messages, and wait for those under way; whether they ended in time."""
         return await self._sends.rest(_REST_LIMIT)
 
     async def _look(self) -> None:
         while True:
-            await self._lookout.look(self._parts.ingest, full=self._parts.full())
-            troubled = self.closed or self._lookout.takes.failing or self._lookout.decides.failing
-            await asyncio.sleep(LOOK_SOON if troubled else LOOK_EVERY)
+            await self.look()
+            if self.closed or self._lookout.troubled:
+                await asyncio.sleep(LOOK_SOON)
+                continue
+            self._lookout.alarm.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._lookout.alarm.wait()
+
+    async def look(self) -> None:
+        """Look at the store once."""
+        await self._lookout.look(self._parts.ingest, full=self._parts.full())
 
     async def _work(self) -> None:
         while True:
             self._more.clear()
-            self._go_blind()
-            if self.closed and not await self._come_back():
-                self._page()
+            await self.tick()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK if self.closed else LOOK_SOON):
                     await self._more.wait()
+
+    async def tick(self) -> None:
+        """Go blind, page, or come back: whatever it is time for."""
+        self._go_blind()
+        if self.closed and not await self._come_back():
+            self._page()
 
     def _go_blind(self) -> None:
         lookout, now = self._lookout, asyncio.get_running_loop().time()
@@ -272,33 +260,16 @@ class BlindPager:
         await self._sends.rest(_REST_LIMIT)
         now = self.now()
         for item in self.memory.to_tell():
-            if item.news:
-                self._decided(
-                    item.id, now
-                )  # what came of the last messages; new ones are the store's to send
-            if opens or not item.members:
-                await self._settle(item, now)
+            if item.members and not opens:
+                continue
+            if item.news:  # what came of the last messages; new ones are the store's to send
+                self._decided(item.id, now)
+            await tell(self._parts.roll, self.memory, item, now)
         self._told_at, self._lookout.says = asyncio.get_running_loop().time(), Says.TOLD
-
-    async def _settle(self, item: Item, now: datetime) -> None:
-        roll, report = self._parts.roll, item.report(self.memory.me, now)
-        actual = ""
-        if report is not None and item.members:
-            actual = await roll.bring(item.id, item.key, writes_of(item.members.values()), report)
-        elif report is not None:
-            actual = item.id if await roll.tell(item.id, report) else ""
-        if report is not None:
-            log.info("written down what was done from memory", incident=item.id, known_as=actual or "nothing")
-        self.memory.settled(item, actual)
 
     async def _open(self, *, opens: bool) -> None:
         """Everything is told: let others in again."""
-        roll, strays = self._parts.roll, self.memory.strays
-        while strays:
-            stray = strays[0]
-            if not await roll.say(await roll.actual(stray.incident) or stray.incident, stray.fact):
-                log.warning("an answer to an incident that is not there", incident=stray.incident)
-            strays.pop(0)
+        await tell_strays(self._parts.roll, self.memory)
         self.held, self.telling, self._told_at = False, False, None
         if opens:
             self.closed, self._lookout.says = False, Says.SEES

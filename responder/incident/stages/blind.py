@@ -16,7 +16,7 @@ from responder.incident.escalation.channels import kept
 from responder.incident.facts import Fact, PagedBlind
 from responder.incident.reach import Reach
 from responder.incident.severity import LEVELS
-from responder.incident.state import Page, PageStatus
+from responder.incident.state import Episode, Page, PageStatus
 
 
 def with_answers(facts: Sequence[Fact]) -> Sequence[Fact]:
@@ -48,7 +48,12 @@ def _take(draft: Draft, one: PagedBlind) -> None:
         )
     if not new:
         draft.note(Reason.PAGED_BLIND, f"the store was away, {one.replica} took answers", at=one.at)
-    if not draft.incident.open or not _is_of_this_episode(draft, one):
+    number = draft.incident.episode.number
+    if one.episode > number and draft.incident.open:
+        _begin(draft, one)
+    elif number != one.episode and not (one.born and number != draft.before.episode.number):
+        return  # something else is going on by now (unless what was taken for a new incident has just joined one)
+    if not draft.incident.open:
         return
     if draft.news.opened and one.born and one.opened_at < draft.incident.opened_at:
         draft.change(
@@ -59,16 +64,24 @@ def _take(draft: Draft, one: PagedBlind) -> None:
     _keep(draft, new)
 
 
+def _begin(draft: Draft, one: PagedBlind) -> None:
+    """It began anew meanwhile (it fired again, or nothing held it back any more), and was paged for that already.
+
+    The episode's number names its pages: it must not be given to a later one.
+    """
+    draft.change(
+        episode=Episode(
+            number=one.episode, began_at=one.began_at, cause="it began anew while the store was away"
+        ),
+        respond_by=one.began_at + draft.incident.promise.respond_within,
+        holds=(),
+    )
+
+
 def _news(draft: Draft, one: PagedBlind) -> list[Page]:
     """The pages of which the incident does not know yet what became of them."""
     known = {page.id: page.status for page in draft.incident.pages}
     return [page for page in one.pages if known.get(page.id, PageStatus.PENDING) is PageStatus.PENDING]
-
-
-def _is_of_this_episode(draft: Draft, one: PagedBlind) -> bool:
-    """Whether it paged for what is going on now; what a blind replica took for a new incident may have joined one."""
-    number = draft.incident.episode.number
-    return number == one.episode or (one.born and number != draft.before.episode.number)
 
 
 def _reach(draft: Draft, one: PagedBlind) -> None:
