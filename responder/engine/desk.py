@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from responder.alerts import Alert
+from responder.incident.account import Account
 from responder.incident.decision import Entry
 from responder.incident.facts import Fact
 from responder.incident.severity import Severity
@@ -75,6 +76,10 @@ class Desk(Protocol):
 
     async def incident(self, incident_id: str, *, alerts: int = 100) -> IncidentDetail | None:
         """One incident, ``None`` where there is none."""
+        ...
+
+    async def account(self, fingerprint: str) -> Account | None:
+        """What became of an alert, ``None`` where nothing is known of it."""
         ...
 
     async def record(

@@ -74,6 +74,10 @@ class Reader:
         raw = await self._pipeline([("HGET", f"{self._base}:i:{i}", "snap") for i in ids])
         return [decode_incident(one) for one in raw if one]
 
+    async def opened(self, ids: Sequence[str]) -> int:
+        """How many of these incidents there are, decided or not."""
+        return sum(map(int, await self._pipeline([("EXISTS", f"{self._base}:i:{i}") for i in ids])))
+
     async def readable(self, ids: Sequence[str]) -> list[Incident]:
         """The same without those that are damaged, or that a newer version wrote."""
         raw = await self._pipeline([("HGET", f"{self._base}:i:{i}", "snap") for i in ids])
@@ -103,8 +107,9 @@ class Reader:
         total, sample = await self._pipeline([("SCARD", members), ("SRANDMEMBER", members, limit)])
         if total <= limit:
             sample = await ask(self._store.client, "SMEMBERS", members)
-        records = await self._pipeline([("GET", f"{self._base}:a:{m.decode()}") for m in sorted(sample)])
-        return [_alert(record) for record in records if record], int(total)
+        names = sorted(member.decode() for member in sample)
+        records = await self._pipeline([("GET", f"{self._base}:a:{name}") for name in names])
+        return [_alert(n, record) for n, record in zip(names, records, strict=True) if record], int(total)
 
     async def timeline(self, incident_id: str) -> list[Entry]:
         """The time line, oldest first."""
@@ -181,9 +186,9 @@ def _info(raw: bytes) -> dict[str, Any]:
     return {name: value.strip() for name, value in lines}
 
 
-def _alert(record: bytes) -> Alert:
+def _alert(fingerprint: str, record: bytes) -> Alert:
     """The alert as it is now: the body that was kept, with the status of its record."""
-    alert = _ALERT.decode(record_body(record))
+    alert = msgspec.structs.replace(_ALERT.decode(record_body(record)), fingerprint=fingerprint)
     status, _, ends = record.split(b"|", 3)[:3]
     if status == b"F":
         return msgspec.structs.replace(alert, status=AlertStatus.FIRING, ends_at=None)

@@ -3,7 +3,7 @@
 Keys, all under ``{responder:NAME}``:
 
 ====================  =======  ==============================================================  ==================
-``:a:FINGERPRINT``    string   last state of an alert and its body                             expires
+``:a:FINGERPRINT``    string   last state of an alert, its latest outcomes and its body        expires
 ``:i:ID``             hash     an incident: snapshot, revision, lease, counts of its alerts    expires once closed
 ``:i:ID:in|t|m|d``    list/set its inbox, time line, member alerts, doubtful alerts            expires once closed
 ``:k:KEY``            string   the open incident of a key                                      gone once closed
@@ -69,7 +69,7 @@ class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
     doubts: bool = False
     doubt_window: timedelta = timedelta(minutes=5)
     heard_every: timedelta = timedelta(minutes=1)
-    firing_ttl: timedelta = timedelta(days=14)
+    firing_ttl: timedelta = timedelta(days=30)
     retention: timedelta = timedelta(days=30)
 
 

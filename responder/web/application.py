@@ -12,6 +12,7 @@ from responder.store.errors import StoreError
 from responder.web import (
     ack,
     actions,
+    alerts,
     api,
     charts,
     console,
@@ -51,6 +52,7 @@ def application(
     app = web.Application(middlewares=[_framed])
     app[PARTS] = parts
     app.add_routes(api.routes())
+    app.add_routes(alerts.routes())
     app.add_routes(actions.routes())
     app.add_routes(oncall.routes())
     app.add_routes(overrides.routes())

@@ -8,6 +8,7 @@ from typing import get_args
 from responder.engine.blind.memory import STRAY_KEPT
 from responder.engine.blind.pager import BlindPager
 from responder.engine.desk import Answer, Desk, IncidentDetail, IncidentFilter, IncidentPage, Outcome, matches
+from responder.incident.account import Account
 from responder.incident.decision import Entry, Reason
 from responder.incident.facts import Fact, MessageFailed, Said
 from responder.incident.state import Incident
@@ -49,6 +50,12 @@ class BlindDesk:
         if found is None and (actual := await self._roll.actual(incident_id)) is not None:
             found = await self._desk.incident(actual, alerts=alerts)
         return found
+
+    async def account(self, fingerprint: str) -> Account | None:
+        """What became of an alert: only the store knows. Raises ``StoreError`` where it is away."""
+        if self._pager.held:
+            raise StoreError(AWAY)
+        return await self._desk.account(fingerprint)
 
     def _remembered(self, incident_id: str) -> Incident | None:
         """The incident where the store does not have it, or cannot be asked."""

@@ -75,10 +75,35 @@ local function incident_of(alert)
   return id
 end
 
-local function save(alert, status, starts, ends, severity, id)
-  local ttl = status == 'F' and firing_ttl or resolved_ttl
-  call('SET', base .. ':a:' .. alert[1],
-    fmt('%s|%.0f|%.0f|%s|%d|%s|%s', status, starts, ends, now_text, severity, id, alert[8]), 'PX', ttl)
+-- What an alert is from now on; written once its outcome is known.
+local saved
+local function save(alert, status, starts, ends, severity, id, recorded)
+  saved = { status, starts, ends, recorded or now_text, severity, id }
+end
+
+-- The history of a record: when it was last heard, how often that changed nothing (counted once a minute), and its
+-- latest outcomes, the newest first, each a letter and a time; '@' and an id where that one and what is older was about
+-- another incident than the newer ones. At most KEPT of them, so at most 280 bytes.
+local KEPT = 8
+local function past(outcome, entries, before, id)
+  if entries == '' then return outcome .. now_text end
+  if before ~= '' and before ~= id then
+    local first, rest = string.match(entries, '^(%a%d+)(.*)$')
+    if string.sub(rest, 1, 1) ~= '@' then entries = first .. '@' .. before .. rest end
+  end
+  entries = outcome .. now_text .. ',' .. entries
+  local at = 0
+  for _ = 1, #entries > 14 * KEPT and KEPT or 0 do
+    at = find(entries, ',', at + 1, true)
+    if not at then return entries end
+  end
+  return at > 0 and string.sub(entries, 1, at - 1) or entries
+end
+
+local function write(alert, history)
+  local ttl = saved[1] == 'F' and firing_ttl or resolved_ttl
+  call('SET', base .. ':a:' .. alert[1], fmt('%s|%.0f|%.0f|%s|%d|%s|%s|%s', saved[1], saved[2], saved[3], saved[4],
+    saved[5], saved[6], history, alert[8]), 'PX', ttl)
 end
 
 local function fire(alert, ends, into)
@@ -156,7 +181,10 @@ function take.R(alert, status, starts, ends, recorded, severity, id)
   end
   if alert[4] <= ends then return 'd' end
   if status == 'F' then
-    if alert[4] < starts then return 'l' end
+    if alert[4] < starts then
+      save(alert, 'F', starts, ends, severity, id, fmt('%.0f', recorded))
+      return 'l'
+    end
     cease(id, severity)
     save(alert, 'R', starts, alert[4], severity, id)
     return 'r'
@@ -200,15 +228,31 @@ local outcomes = {}
 for i = 1, #alerts do
   local alert = alerts[i]
   local record = call('GET', base .. ':a:' .. alert[1])
-  local status, starts, ends, recorded, severity, id, body
+  local status, starts, ends, recorded, severity, id
+  local last, head, heard_at, repeats, entries
   if record then
-    local _, last
-    _, last, status, starts, ends, recorded, severity, id =
+    local _
+    _, head, status, starts, ends, recorded, severity, id =
       find(record, '^(%a)|(%-?%d+)|(%-?%d+)|(%d+)|(%d)|(%x*)|')
     starts, ends, recorded, severity = tonumber(starts), tonumber(ends), tonumber(recorded), tonumber(severity)
-    if alert[8] == '' then alert[8] = string.sub(record, last + 1) end
+    _, last, heard_at, repeats, entries = find(record, '^(%d+)%+(%d+);([%w,@]*)|', head + 1)
+    if alert[8] == '' then alert[8] = string.sub(record, (last or head) + 1) end
   end
-  outcomes[i] = take[alert[2]](alert, status, starts, ends, recorded, severity, id)
+  saved = nil
+  local outcome = take[alert[2]](alert, status, starts, ends, recorded, severity, id)
+  outcomes[i] = outcome
+  -- A copy that changes nothing is counted once a minute, in place.
+  local again = outcome == 'd'
+  if outcome == 'l' and entries and string.sub(entries, 1, 1) == 'l' then again, saved = true, nil end
+  if again and heard_at and now - heard_at >= heard_ms then
+    heard_at, repeats = now_text, math.min(repeats + 1, 999999)
+    if not saved then call('SETRANGE', base .. ':a:' .. alert[1], head, fmt('%s+%06d', heard_at, repeats)) end
+  end
+  if saved then
+    local before = entries or ''
+    if not again then heard_at, before = now_text, past(outcome, before, id or '', saved[6]) end
+    write(alert, fmt('%s+%06d;%s', heard_at or now_text, repeats or 0, before))
+  end
 end
 
 for id, fields in pairs(sums) do
