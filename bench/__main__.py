@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from bench.load import alert, bodies, body, post_all
-from bench.processes import Daemon, daemon, free_port, limit, rules
+from bench.processes import HEALTHY, HUNG, Daemon, daemon, free_port, limit, rules
 from responder.rules.compile import Compiled, Timing
 from responder.rules.load import Surroundings, load
 
@@ -151,6 +151,60 @@ async def page_times(folder: Path) -> None:
     await runner.cleanup()
 
 
+async def hung_target(folder: Path) -> None:
+    """Pages of incidents whose diagnosis is well, alone and beside fifty whose probes all hang."""
+    hook = Hook()
+    runner = await hook.start()
+    app = web.Application()
+    app.router.add_get("/hang", _hang)
+    app.router.add_get("/ok", _ok)
+    targets = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await targets.setup()
+    port = free_port()
+    await web.TCPSite(targets, "127.0.0.1", port).start()
+    async with daemon(folder / "hung", f"http://127.0.0.1:{hook.port}/", targets_at=port) as one:
+        await _diagnosed_pages(one, hook, "Warm", 5)
+        alone = await _diagnosed_pages(one, hook, "Alone", 100)
+        hanging = [_diagnosed(f"Hung{number}", HUNG) for number in range(50)]
+        await post_all(one.port, hanging, 8)
+        beside = await _diagnosed_pages(one, hook, "Beside", 100)
+    for name, times in (("alone", alone), ("beside 50 hung ones", beside)):
+        cuts = statistics.quantiles(times, n=100)
+        text = f"p50 {cuts[49] * 1000:.1f} ms  p99 {cuts[98] * 1000:.1f} ms  max {max(times) * 1000:.1f} ms"
+        say(f"webhook to page with its finding, {name}", text)
+    await targets.cleanup()
+    await runner.cleanup()
+
+
+async def _hang(_request: web.Request) -> web.Response:
+    await asyncio.sleep(30)
+    return web.Response()
+
+
+async def _ok(_request: web.Request) -> web.Response:
+    return web.Response(text="OK")
+
+
+def _diagnosed(name: str, kind: str) -> bytes:
+    made = {**alert(0), "labels": {"alertname": name, "kind": kind, "pod": name}}
+    del made["fingerprint"]  # the daemon makes it from the labels
+    return json.dumps({"version": "4", "receiver": "r", "status": "firing", "alerts": [made]}).encode()
+
+
+async def _diagnosed_pages(one: Daemon, hook: Hook, name: str, count: int) -> list[float]:
+    """Seconds from each webhook to its page."""
+    times = []
+    for number in range(count):
+        title = f"{name}{number}"
+        begun = time.perf_counter()
+        await post_all(one.port, [_diagnosed(title, HEALTHY)], 1)
+        async with asyncio.timeout(20):
+            while title not in hook.arrived:
+                await asyncio.sleep(0.0005)
+        times.append(hook.arrived[title] - begun)
+    return times
+
+
 async def storm(folder: Path, scale: float) -> None:
     """Many alerts, each an incident of its own, and a P1 in the middle; then a restart with all of them open."""
     count = int(100_000 * scale)
@@ -212,7 +266,7 @@ async def main() -> None:
     """The whole report."""
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument("--quick", action="store_true", help="a tenth of the numbers")
-    parser.add_argument("--only", choices=["throughput", "match", "known", "pages", "storm"])
+    parser.add_argument("--only", choices=["throughput", "match", "known", "pages", "hung", "storm"])
     args = parser.parse_args()
     scale = 0.1 if args.quick else 1.0
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
@@ -221,6 +275,7 @@ async def main() -> None:
             "match": lambda: asyncio.to_thread(matching, folder),
             "throughput": lambda: throughput(folder, scale),
             "pages": lambda: page_times(folder),
+            "hung": lambda: hung_target(folder),
             "known": lambda: known_alerts(folder, scale),
             "storm": lambda: storm(folder, scale),
         }

@@ -50,10 +50,36 @@ def rules(count: int) -> dict[str, Any]:
     }
 
 
+HUNG, HEALTHY = "hung", "healthy"
+
+
+def diagnosed(port: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Rules in which one alert's probe asks a target that hangs and another's one that answers; and the targets.
+
+    Incidents of the hung kind differ by their pod, so that each runs a probe of its own.
+    """
+    made = rules(0)
+    made["probes"] = {
+        HUNG: {"type": "http", "target": HUNG, "path": "/hang", "timeout": "5s"},
+        HEALTHY: {"type": "http", "target": HEALTHY, "path": "/ok", "timeout": "5s"},
+    }
+    made["runbooks"] = {name: {"diagnose": [name]} for name in (HUNG, HEALTHY)}
+    made["rules"] = [
+        {
+            "name": name, "match": [f'kind="{name}"'], "severity": "P1", "service": "api", "runbook": name,
+            "group_by": ["alertname", "pod"],
+        }
+        for name in (HUNG, HEALTHY)
+    ]  # fmt: skip
+    return made, {"http": {name: {"url": f"http://127.0.0.1:{port}"} for name in (HUNG, HEALTHY)}}
+
+
 class Daemon:
     """A real daemon on the embedded store."""
 
-    def __init__(self, folder: Path, hook: str, own_incidents: bool = False) -> None:
+    def __init__(
+        self, folder: Path, hook: str, own_incidents: bool = False, targets_at: int | None = None
+    ) -> None:
         self.folder, self.port = folder, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         folder.mkdir(parents=True)
@@ -62,8 +88,12 @@ class Daemon:
         if own_incidents:
             for rule in made["rules"]:
                 rule["group_by"] = ["alertname", "cluster", "pod"]
+        targets: dict[str, Any] = {}
+        if targets_at is not None:
+            made, targets = diagnosed(targets_at)
         (folder / "rules" / "rules.yaml").write_text(yaml.safe_dump(made))
         config = {
+            "targets": targets,
             "listen": f"127.0.0.1:{self.port}", "data_dir": "data", "log_level": "error",
             "channels": {"hook": {"type": "webhook", "url": hook}, "log": {"type": "log"}},
         }  # fmt: skip
@@ -117,10 +147,14 @@ class Daemon:
 
 @contextlib.asynccontextmanager
 async def daemon(
-    folder: Path, hook: str = "http://127.0.0.1:9/", *, own_incidents: bool = False
+    folder: Path,
+    hook: str = "http://127.0.0.1:9/",
+    *,
+    own_incidents: bool = False,
+    targets_at: int | None = None,
 ) -> AsyncIterator[Daemon]:
     """A daemon for the length of a block."""
-    one = Daemon(folder, hook, own_incidents)
+    one = Daemon(folder, hook, own_incidents, targets_at)
     await one.start()
     try:
         yield one

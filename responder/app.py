@@ -25,23 +25,27 @@ from responder.engine.desk import Desk
 from responder.engine.engine import Engine
 from responder.metrics import Metrics
 from responder.paging.base import CHANNELS, Channel, ChannelTools
+from responder.parts import Parts
 from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
 from responder.store.codes import Codes
-from responder.store.connection import Client, ask, close, connect
+from responder.store.connection import Client, Gated, ask, close, connect
+from responder.store.conversations import Conversations
 from responder.store.embedded import EmbeddedServer
 from responder.store.errors import StoreError, UnsafeStoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.reading import Reader
 from responder.store.safety import check_durability, has_room
 from responder.store.store import Store, StoreOptions
-from responder.wiring import Parts, Wiring
+from responder.vigil.rounds import go_round
+from responder.wiring import Wiring
 
 log = structlog.get_logger(__name__)
 
 _STORE_PATIENCE = 30.0
 _MEMORY_EVERY = 1.0
+_CHAT_GRACE = 3.0  # seconds for what people have just pressed
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +76,7 @@ class Daemon:
         self.clock = clock or SystemClock()
         self._shift = shift
         self._open = False
+        self._wiring: Wiring | None = None
 
     async def run(self, stop: asyncio.Event, started: Callable[[Running], object] = lambda _: None) -> None:
         """Serve until ``stop`` is set; raises where a part of it died.
@@ -107,7 +112,8 @@ class Daemon:
         worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         store = Store(client, config.name, options, worker=worker, shift=self._shift)
         charts = Charts(store)
-        channels = await self._channels(store, session, charts, stack)
+        gated = Store(Gated(client, self._cannot_see), config.name, options, worker=worker)
+        channels = await self._channels(gated, session, stack)
         self.metrics.begin(self.rulebook.rules.services, channels, self.rulebook.rules.actions)
         return Parts(
             config=config,
@@ -124,15 +130,21 @@ class Daemon:
             open=lambda: self._open,
         )
 
+    def _cannot_see(self) -> bool:
+        return self._wiring is not None and self._wiring.blind.held()
+
     async def _channels(
-        self, store: Store, session: aiohttp.ClientSession, charts: Charts, stack: contextlib.AsyncExitStack
+        self, store: Store, session: aiohttp.ClientSession, stack: contextlib.AsyncExitStack
     ) -> dict[str, Channel]:
         tools = ChannelTools(
             session=session,
             clock=self.clock,
             external_url=self.config.external_url,
-            chart=charts.get_soon,
+            chart=Charts(store).get_soon,
             codes=Codes(store),
+            memory=Conversations(store),
+            user_ids={one.name: one.slack for one in self.config.auth.people},
+            silences=self.config.alertmanager is not None,
         )
         channels: dict[str, Channel] = {}
         for name, section in self.config.channels.items():
@@ -149,6 +161,7 @@ class Daemon:
     ) -> None:
         wiring = Wiring(parts)
         engine, commits = wiring.engine, wiring.commits
+        self._wiring = wiring
         await wiring.duty.prepare(self.clock.now())
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(embedded.run(), name="embedded store")] if embedded else []
@@ -160,6 +173,11 @@ class Daemon:
                 group.create_task(self.rulebook.watch(self.clock), name="rules watch"),
                 group.create_task(wiring.duty.watch(self.clock), name="who is on call"),
             ]
+            background += [
+                group.create_task(go_round(one, self.clock), name=one.name) for one in wiring.rounds()
+            ]
+            background += [group.create_task(one, name="people") for one in wiring.people.work()]
+            sockets = [group.create_task(one, name="Socket Mode") for one in wiring.people.sockets()]
             runner, port = await wiring.open()
             self._open = True
             log.info("ready", listen=self.config.listen, port=port, rules=len(self.rulebook.rules.rules))
@@ -172,6 +190,9 @@ class Daemon:
             finally:
                 self._open = False
                 await runner.cleanup()
+                for task in sockets:
+                    task.cancel()
+                await wiring.people.chat.drain(_CHAT_GRACE)
                 if not await engine.drain(self.config.shutdown_grace) or not await wiring.blind.pager.rest():
                     log.warning("gave up waiting; what was held comes due again when its lease ends")
                 await wiring.close()

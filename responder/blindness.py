@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import TypeVar
+from collections.abc import Callable
 
-import msgspec
-
-from responder.clock import Clock
 from responder.engine.blind.desk import BlindDesk
 from responder.engine.blind.pager import BlindPager
 from responder.engine.blind.parts import BlindHooks, BlindParts
@@ -17,37 +12,27 @@ from responder.engine.blind.sends import Perform
 from responder.engine.desk import Desk
 from responder.engine.engine import Engine
 from responder.incident.decision import Decision
-from responder.metrics import Metrics
-from responder.rulebook import Rulebook
+from responder.parts import Parts
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.loaded import Loaded
-from responder.store.reading import Reader
 from responder.store.roll import Roll
-from responder.store.store import Store
-
-T = TypeVar("T")
-
-
-class BlindnessParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What it is made of; the engine and the group commit are there later."""
-
-    store: Store
-    reader: Reader
-    clock: Clock
-    rulebook: Rulebook
-    metrics: Metrics
-    patience: timedelta
-    perform: Perform
-    engine: Callable[[], Engine]
-    commits: Callable[[], GroupCommit]
 
 
 class Blindness:
-    """See the module."""
+    """See the module. ``perform`` sends a message; the engine and the group commit are there later."""
 
-    def __init__(self, parts: BlindnessParts) -> None:
-        self._parts = parts
+    def __init__(
+        self,
+        parts: Parts,
+        perform: Perform,
+        *,
+        engine: Callable[[], Engine],
+        commits: Callable[[], GroupCommit],
+    ) -> None:
+        self._metrics = parts.metrics
+        self._engine = engine
+        self._commits = commits
         self._roll = Roll(parts.store, parts.store.worker)
         self.pager = BlindPager(
             BlindParts(
@@ -56,25 +41,25 @@ class Blindness:
                 clock=parts.clock,
                 ingest=parts.store.ingest,
                 rules=lambda: parts.rulebook.rules,
-                full=lambda: parts.commits().full,
+                full=lambda: commits().full,
                 decide=self._decide,
-                perform=parts.perform,
-                patience=parts.patience,
+                perform=perform,
+                patience=parts.config.blind_after,
             ),
             BlindHooks(closed=self._close, paged=parts.metrics.blind_pages.inc),
         )
-        self.perform = self.pager.watching(parts.perform)
+        self.perform = self.pager.watching(perform)
 
     def _decide(self, loaded: Loaded) -> tuple[Decision, bool]:
-        return self._parts.engine().decider.decision(loaded)
+        return self._engine().decider.decision(loaded)
 
     def _close(self, closed: bool) -> None:  # noqa: FBT001 - a callback's form
-        self._parts.commits().closed = closed
-        self._parts.metrics.blind_mode.set(closed)
+        self._commits().closed = closed
+        self._metrics.blind_mode.set(closed)
 
     def decided(self, decision: Decision) -> None:
         """Count a decision of the engine, and remember it."""
-        self._parts.metrics.observe(decision)
+        self._metrics.observe(decision)
         self.pager.decided(decision)
 
     @property
@@ -85,12 +70,6 @@ class Blindness:
     def held(self) -> bool:
         """Whether the engine rests because the store takes no decisions, or is being told what was done meanwhile."""
         return self.pager.held
-
-    async def unless_held(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask the store. Raises ``StoreError`` at once where it is known not to answer."""
-        if self.held():
-            raise StoreError("the store is away")
-        return await ask()
 
     async def close(self) -> None:
         """We are stopping: nobody need wait for us."""

@@ -31,22 +31,46 @@ class ArchiveConfig(_Section, frozen=True, kw_only=True):
 
 
 class AlertmanagerConfig(_Section, frozen=True, kw_only=True):
-    """The Alertmanagers that post to us; peers of one cluster are one truth."""
+    """The Alertmanagers that post to us; peers of one cluster are one truth.
+
+    ``receivers`` are the names of theirs that post here; without any, they are learned from the webhooks that arrive.
+    """
 
     urls: tuple[str, ...]
+    receivers: tuple[str, ...] = ()
     reconcile_every: timedelta = timedelta(minutes=1)
     grace: timedelta = timedelta(minutes=5)
     timeout: timedelta = timedelta(seconds=5)
 
 
 class HeartbeatConfig(_Section, frozen=True, kw_only=True):
-    """A sign of life that is missed when it stops."""
+    """A sign of life that is missed when it stops.
+
+    An alert that ``match`` takes, or a request to ``/heartbeats/NAME``, must come within ``every`` and ``grace``; without
+    ``match`` only the request counts.
+    """
 
     name: str
     match: tuple[str, ...] = ()
     every: timedelta
+    grace: timedelta = timedelta(0)
     severity: Severity = Severity.P1
     service: str = "monitoring"
+
+
+class HeartbeatOutConfig(_Section, frozen=True, kw_only=True):
+    """Our own sign of life: a URL that is fetched while the daemon does its work."""
+
+    url: Secret
+    every: timedelta = timedelta(minutes=1)
+    timeout: timedelta = timedelta(seconds=5)
+
+
+class CanaryConfig(_Section, frozen=True, kw_only=True):
+    """How often an alert of our own takes the whole road (``0s``: never), and how long it may take."""
+
+    every: timedelta = timedelta(minutes=1)
+    timeout: timedelta = timedelta(seconds=30)
 
 
 class BasicAuth(_Section, frozen=True, kw_only=True):
@@ -198,6 +222,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     archive: ArchiveConfig | None = None
     alertmanager: AlertmanagerConfig | None = None
     heartbeats: tuple[HeartbeatConfig, ...] = ()
+    heartbeat_out: HeartbeatOutConfig | None = None
+    canary: CanaryConfig = CanaryConfig()
     auth: AuthConfig = AuthConfig()
     channels: dict[str, ChannelSection] = {}
     targets: Targets = Targets()

@@ -14,13 +14,13 @@ import msgspec
 import yaml
 
 from responder.config import ChannelSection, Config, TypeCatalogue
+from responder.config_checks import NAME, is_http, liveness_problems
 from responder.documents import Document, Problem, ProblemsError
 from responder.registry import did_you_mean
 from responder.secrets import Secret
 from responder.targets.supabase import misconfigured
 from responder.typed import read
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _VARIABLE = re.compile(r"\$\$|\$\{([^}]*)\}")
 _STORES = frozenset({"redis", "rediss", "unix", "redis+sentinel", "redis+cluster"})
 ROLES = ("viewer", "responder", "admin")
@@ -28,7 +28,6 @@ ROLES = ("viewer", "responder", "admin")
 #: Sections that are read and checked, but that this version does not act on.
 _NOT_YET = {
     "archive": "this version keeps history in the store only",
-    "heartbeats": "this version does not watch heartbeats",
 }
 
 
@@ -141,7 +140,7 @@ class _Loading:
         found: dict[str, ChannelSection] = {}
         for name, key_node, section in self._document.items(node, "channels"):
             what = f"channels.{name}"
-            if not _NAME.fullmatch(name):
+            if not NAME.fullmatch(name):
                 self._document.report(
                     key_node, f"{what}: expected a name of letters, digits, '.', '_' or '-'"
                 )
@@ -174,7 +173,7 @@ class _Loading:
     def _check(self, config: Config) -> None:
         for key, problem in _problems(config):
             root = self._document.root
-            node = self._places.get(key.partition(".")[0], root)
+            node = self._places.get(re.split(r"[.\[]", key, maxsplit=1)[0], root)
             if node is not None:
                 self._document.report(node, f"{key}: {problem}")
         for key, why in _NOT_YET.items():
@@ -187,20 +186,23 @@ class _Loading:
 
 
 def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 - one line per key
-    if not _NAME.fullmatch(config.name):
+    if not NAME.fullmatch(config.name):
         yield "name", "expected 1 to 64 letters, digits, '.', '_' or '-'"
     yield from _listen_problems(config)
-    if not _is_http(config.external_url):
+    if not is_http(config.external_url):
         yield "external_url", f"expected http://host or https://host, got {config.external_url!r}"
     if config.redis and urlsplit(config.redis.url.reveal()).scheme not in _STORES:
         yield "redis.url", f"expected one of {', '.join(f'{scheme}://' for scheme in sorted(_STORES))}"
     if config.alertmanager:
         for url in config.alertmanager.urls or ("",):
-            if not _is_http(url):
+            if not is_http(url):
                 yield "alertmanager.urls", f"expected http://host or https://host, got {url!r}"
+        for field in ("reconcile_every", "timeout"):
+            if getattr(config.alertmanager, field) < timedelta(seconds=1):
+                yield f"alertmanager.{field}", "expected at least 1s"
     for kind in ("http", "prometheus", "superset", "supabase"):
         for name, target in getattr(config.targets, kind).items():
-            if not _is_http(target.url):
+            if not is_http(target.url):
                 yield (
                     f"targets.{kind}.{name}.url",
                     f"expected http://host or https://host, got {target.url!r}",
@@ -209,6 +211,7 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR09
         if urlsplit(postgres.url.reveal()).scheme not in {"postgres", "postgresql"}:
             yield f"targets.postgres.{name}.url", "expected postgresql://…"
     yield from _auth_problems(config)
+    yield from liveness_problems(config)
     for field in ("triage_wait", "stale_after", "monitor_for", "retention", "blind_after", "shutdown_grace"):
         if getattr(config, field) < timedelta(0) or (field != "triage_wait" and not getattr(config, field)):
             yield field, "expected a duration above zero"
@@ -264,11 +267,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
-
-
-def _is_http(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def configured_secrets(value: Any) -> tuple[str, ...]:

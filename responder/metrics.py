@@ -7,16 +7,22 @@ Source: Prometheus' naming and instrumentation practices.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 
 from responder.incident import decision as decided
-from responder.incident.decision import Decision
+from responder.incident.decision import Decision, Measured
 from responder.incident.severity import LEVELS, Severity
+from responder.incident.state import Incident
+from responder.release import release
 
 OTHER = "other"
+
+_PROMISES = (
+    decided.FirstPaged, decided.Escalated, decided.ResponseJudged, decided.AcknowledgedAfter, decided.ResolvedAfter,
+)  # fmt: skip
+_ALL = (*_PROMISES, decided.Opened, decided.Unreachable)
 
 _TO_PAGE = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300)
 #: Cut at the promised response times: 15 m, 1 h, 4 h, 24 h.
@@ -28,6 +34,7 @@ WEBHOOK_CODES = ("200", "400", "401", "413", "415", "503")
 ACTION_OUTCOMES = (
     "refused", "rehearsed", "performed", "failed", "unknown", "effective", "ineffective",
 )  # fmt: skip
+HEARTBEAT_OUT_OUTCOMES = ("sent", "failed", "withheld")
 PAGE_OUTCOMES = ("delivered", "retried", "failed", "unreachable", "dropped", "expired")
 
 
@@ -99,6 +106,10 @@ class Metrics:
             "responder_channel_up", "Whether this replica's own sends over the channel get through", ["channel"],
             registry=registry,
         )  # fmt: skip
+        self.slack_socket_connected = Gauge(
+            "responder_slack_socket_connected", "Whether this replica's Socket Mode connection is open", ["channel"],
+            registry=registry,
+        )  # fmt: skip
         self.actions = Counter(
             "responder_actions_total", "Actions by name and outcome", ["action", "outcome"], registry=registry
         )
@@ -144,6 +155,14 @@ class Metrics:
             "responder_heartbeat_last_seen_timestamp_seconds", "When a heartbeat was last seen", ["name"],
             registry=registry,
         )  # fmt: skip
+        self.reconcile_success = Gauge(
+            "responder_reconcile_last_success_timestamp_seconds",
+            "When this replica last compared with Alertmanager, every peer answering", registry=registry,
+        )  # fmt: skip
+        self.reconcile_changes = Counter(
+            "responder_reconcile_changes_total", "What comparing with Alertmanager has changed", ["kind"],
+            registry=registry,
+        )  # fmt: skip
         self.oncall_ready = Gauge(
             "responder_oncall_ready",
             "Whether in the coming 14 days somebody is on call at this level, can be reached, and is not everywhere",
@@ -154,6 +173,7 @@ class Metrics:
             "When a schedule's calendar was last read or found unchanged; 0 for never", ["name"],
             registry=registry,
         )  # fmt: skip
+        self._liveness(registry)
         self.reload_successful = Gauge(
             "responder_config_last_reload_successful", "Whether the last load of the rules succeeded",
             registry=registry,
@@ -163,7 +183,47 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         build = Gauge("responder_build_info", "The running version", ["version"], registry=registry)
-        build.labels(_version()).set(1)
+        build.labels(release()).set(1)
+
+    def _liveness(self, registry: CollectorRegistry) -> None:
+        self.heartbeat_out = Counter(
+            "responder_heartbeat_out_total", "Our own signs of life: sent, failed, or withheld because something is wrong",
+            ["outcome"], registry=registry,
+        )  # fmt: skip
+        self.heartbeat_out_success = Gauge(
+            "responder_heartbeat_out_last_success_timestamp_seconds", "When this replica last gave its sign of life",
+            registry=registry,
+        )  # fmt: skip
+        self.canary_seconds = Histogram(
+            "responder_canary_seconds", "How long the canary took from its opening to the delivery of its page",
+            buckets=_TO_PAGE, registry=registry,
+        )  # fmt: skip
+        self.canary_failures = Counter(
+            "responder_canary_failures_total", "Canaries that did not come through in time", registry=registry
+        )
+        self.canary_success = Gauge(
+            "responder_canary_last_success_timestamp_seconds", "When the canary last came through", registry=registry
+        )  # fmt: skip
+        self.watchdog_repairs = Counter(
+            "responder_watchdog_repairs_total", "States that cannot be, which the watchdog mended", ["kind"],
+            registry=registry,
+        )  # fmt: skip
+        self.watchdog_run = Gauge(
+            "responder_watchdog_last_run_timestamp_seconds", "When the watchdog last ran, on any replica", registry=registry
+        )  # fmt: skip
+        self.drill_seconds = Gauge(
+            "responder_drill_seconds", "How long the last run of a drill took to be acknowledged", ["name"],
+            registry=registry,
+        )  # fmt: skip
+        self.drill_result = Gauge(
+            "responder_drill_last_result", "Whether the last run of a drill was acknowledged in time", ["name"],
+            registry=registry,
+        )  # fmt: skip
+        self.drill_run = Gauge(
+            "responder_drill_last_run_timestamp_seconds", "When a drill was last begun", ["name"], registry=registry
+        )  # fmt: skip
+        for outcome in HEARTBEAT_OUT_OUTCOMES:
+            self.heartbeat_out.labels(outcome)
 
     def begin(self, services: Iterable[str], channels: Iterable[str], actions: Iterable[str]) -> None:
         """Show every label set that can occur, at zero: the first event must be seen by ``rate()``."""
@@ -192,9 +252,10 @@ class Metrics:
             self.unreachable.labels(service, severity, level)
 
     def observe(self, decision: Decision) -> None:
-        """Count what a decision says; nobody else counts incidents."""
-        service = decision.incident.service_label
-        for measured in decision.measured:
+        """Count what a decision says; nobody else counts incidents. The canary is counted by nobody."""
+        incident = decision.incident
+        service = incident.service_label
+        for measured in _counted(incident, decision.measured):
             severity = measured.severity
             match measured.what:
                 case decided.Opened():
@@ -238,8 +299,7 @@ class Metrics:
         return encode(self.registry), content_type
 
 
-def _version() -> str:
-    try:
-        return version("responder")
-    except PackageNotFoundError:
-        return "unknown"
+def _counted(incident: Incident, measured: Iterable[Measured]) -> list[Measured]:
+    """What of an incident is counted: nothing of the canary, and of a drill nothing about how promises are kept."""
+    left_out = _ALL if incident.canary else _PROMISES if incident.drill else ()
+    return [one for one in measured if not isinstance(one.what, left_out)]

@@ -11,13 +11,13 @@ import structlog
 
 from responder.catalogue import catalogue
 from responder.clock import Clock, SystemClock
-from responder.config import Config
+from responder.config import Config, Targets
 from responder.config_load import configured_secrets
 from responder.documents import Problem
 from responder.rules.compile import Compiled, Timing
 from responder.rules.explain import Explanation, Who, explain
 from responder.rules.load import LoadedRules, RulesError, Surroundings, load, rule_files
-from responder.secrets import Redactor, Secret
+from responder.secrets import Redactor
 
 log = structlog.get_logger(__name__)
 
@@ -51,14 +51,6 @@ class Rulebook:
     def explain(self, labels: Mapping[str, str], who: Who) -> Explanation:
         """What happens to an alert with these labels."""
         return explain(self.rules, labels, who)
-
-    def slack_secrets(self) -> dict[str, Secret]:
-        """The signing secret of each slack channel."""
-        found = {
-            name: getattr(section.settings, "signing_secret", None)
-            for name, section in self._config.channels.items()
-        }
-        return {name: secret for name, secret in found.items() if isinstance(secret, Secret)}
 
     async def reload(self) -> ReloadOutcome:
         """Read the files anew; the rules in force stay where there is any error."""
@@ -102,20 +94,30 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
 def timing_of(config: Config) -> Timing:
     """What the configuration adds to every policy."""
     return Timing(
-        channels=tuple(config.channels),
+        channels=_in_order(config),
+        targets=target_names(config),
         triage_wait=config.triage_wait,
         monitor_for=config.monitor_for,
         stale_after=config.stale_after,
     )
 
 
+def _in_order(config: Config) -> tuple[str, ...]:
+    """As the configuration has them, but the log last: it wakes nobody, and would take each page before the others."""
+    return tuple(sorted(config.channels, key=lambda name: config.channels[name].type == "log"))
+
+
+def target_names(config: Config) -> dict[str, frozenset[str]]:
+    """The names of the configured targets, by section."""
+    return {kind: frozenset(getattr(config.targets, kind)) for kind in Targets.__struct_fields__}
+
+
 def surroundings_of(config: Config) -> Surroundings:
     """What the rules may refer to."""
-    kinds = ("postgres", "http", "kubernetes", "prometheus", "superset", "supabase")
-    sections = {kind: getattr(config.targets, kind) for kind in kinds}
+    sections = {kind: getattr(config.targets, kind) for kind in Targets.__struct_fields__}
     return Surroundings(
         catalogue=catalogue(),
-        targets={kind: frozenset(section) for kind, section in sections.items()},
+        targets=target_names(config),
         allowed={
             (kind, name): one.allow for kind, section in sections.items() for name, one in section.items()
         },

@@ -2,84 +2,43 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
-import aiohttp
-import msgspec
-import structlog
 from aiohttp import web
 
-from responder.actions.book import briefs
-from responder.blindness import Blindness, BlindnessParts
+from responder.blindness import Blindness
 from responder.calendars.fetch import fetch
 from responder.calendars.kept import Copies
-from responder.clock import Clock
-from responder.config import Config
+from responder.chat.silences import ChatSilences
 from responder.duty import Duty, DutyHooks, calendars_in
 from responder.engine.engine import Engine, EngineHooks
-from responder.engine.outbox import Performer
 from responder.engine.outside import Elsewhere
 from responder.engine.store_desk import StoreDesk
+from responder.exposition import Exposition
 from responder.hands import Actions, Diagnosis, HandParts
-from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
-from responder.incident.facts import Fact
-from responder.incident.state import Incident
-from responder.intake.alertmanager import Alertmanagers
-from responder.intake.doubts import DoubtSettler
-from responder.intake.intake import Intake
-from responder.metrics import Metrics
-from responder.paging.base import Channel
-from responder.paging.delivery import Delivery, DeliveryHooks, Links
+from responder.intake.heartbeats import Heartbeats
+from responder.intake.intake import Intake, IntakeHooks
 from responder.paging.reach import reach_of
-from responder.rulebook import Rulebook
-from responder.signing import AckTokens
-from responder.store.charts import Charts
+from responder.parts import Parts
+from responder.people import People, PeopleParts
+from responder.performers import EngineLinks, MessageReports, Performers
 from responder.store.codes import Codes
 from responder.store.connection import ask
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.overrides import Overrides
-from responder.store.reading import Reader
-from responder.store.store import Store, Taken
+from responder.store.store import Taken
 from responder.store.verified import Verified
 from responder.targets.base import Toolbox
 from responder.targets.kubernetes import Clusters
-from responder.triage.performer import TriagePerformer
+from responder.upstream import Upstream, UpstreamParts
+from responder.vigil.rounds import Round
+from responder.vigils import VigilParts, Vigils
 from responder.web import WebParts, application
+from responder.web.credentials import WebhookCredentials
 from responder.web.webhook import Webhook
-
-log = structlog.get_logger(__name__)
-
-PAGE_LIMIT = timedelta(seconds=10)
-TRIAGE_LIMIT = timedelta(seconds=24)
-SETTLE_LIMIT = timedelta(seconds=15)
-#: The gates, the change (at most 30 s) and the looks before and after it.
-ACTION_LIMIT = timedelta(seconds=100)
-ACK_LINK_LIFETIME = timedelta(hours=48)
-_TRIAGE_SEATS = 64
-_ACTION_SEATS = 16
-
-
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is there before the engine: settings, rules, the store, the channels."""
-
-    config: Config
-    rulebook: Rulebook
-    metrics: Metrics
-    clock: Clock
-    chance: random.Random
-    store: Store
-    reader: Reader
-    charts: Charts
-    session: aiohttp.ClientSession
-    channels: Mapping[str, Channel]
-    tokens: AckTokens
-    open: Callable[[], bool]
-    """Whether the door is open: false while starting and stopping."""
 
 
 class Wiring:
@@ -105,28 +64,69 @@ class Wiring:
         self.duty = self._duty()
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
-        self.blind = self._blindness(self._delivery())
+        self._reports = MessageReports(parts.metrics)
+        shared = ("config", "store", "reader", "session", "clock", "metrics")
+        self._upstream = Upstream(
+            UpstreamParts(
+                rules=lambda: self._rulebook.rules, **{name: getattr(parts, name) for name in shared}
+            )
+        )
+        self._performers = Performers(
+            parts, self._reports, self._diagnosis, self._actions, self._upstream.peers
+        )
+        self.blind = Blindness(
+            parts, self._performers.delivery.perform, engine=lambda: self.engine, commits=lambda: self.commits
+        )
         self.engine = self._engine()
         self.desk = self.blind.desk(StoreDesk(parts.store, parts.reader, self.engine.decide_now))
         self.commits = GroupCommit(self.blind.pager.ingest, self.engine.took)
-        rules, refused = (lambda: self._rulebook.rules), self.blind.pager.refused
-        self._intake = Intake(self.commits, parts.reader, rules, self._metrics, refused=refused)
+        self.people = self._people()
+        heartbeats = Heartbeats(parts.config.heartbeats)
+        self._intake = Intake(
+            self.commits,
+            parts.reader,
+            lambda: self._rulebook.rules,
+            self._metrics,
+            heartbeats,
+            IntakeHooks(met=self._upstream.met, refused=self.blind.pager.refused),
+        )
+        self._reconciler = self._upstream.reconciler(self._intake, self.engine)
+        self._credentials = WebhookCredentials(parts.config.auth.webhook)
+        self._vigils = self._watched(heartbeats)
+        self._exposition = Exposition(
+            parts.metrics,
+            parts.rulebook,
+            parts.reader,
+            self._vigils,
+            channels=parts.channels,
+            held=self.blind.held,
+        )
 
-    def _blindness(self, delivery: Delivery) -> Blindness:
+    def _watched(self, heartbeats: Heartbeats) -> Vigils:
         parts = self._parts
-        return Blindness(
-            BlindnessParts(
-                store=parts.store,
-                reader=parts.reader,
-                clock=parts.clock,
+        return Vigils(
+            VigilParts(
+                config=parts.config,
                 rulebook=parts.rulebook,
                 metrics=parts.metrics,
-                patience=parts.config.blind_after,
-                perform=delivery.perform,
-                engine=lambda: self.engine,
-                commits=lambda: self.commits,
+                clock=parts.clock,
+                store=parts.store,
+                reader=parts.reader,
+                session=parts.session,
+                engine=self.engine,
+                commits=self.commits,
+                heartbeats=heartbeats,
+                notices=self._intake.notices,
             )
         )
+
+    def rounds(self) -> tuple[Round, ...]:
+        """What is to be done at intervals, for ever, beside the engine."""
+        comparing = self._reconciler
+        if comparing is None:
+            return self._vigils.rounds()
+        own = Round(name="comparing with Alertmanager", every=comparing.pause, once=comparing.turn)
+        return (*self._vigils.rounds(), own)
 
     def _duty(self) -> Duty:
         parts = self._parts
@@ -143,11 +143,32 @@ class Wiring:
             hooks,
         )
 
+    def _people(self) -> People:
+        parts, silences = self._parts, self._upstream.desk(self.desk)
+        return People(
+            PeopleParts(
+                config=parts.config,
+                rules=lambda: self._rulebook.rules,
+                duty=self.duty,
+                desk=self.desk,
+                actions=self._actions.desk(self.desk),
+                silences=ChatSilences(silences) if silences.available else None,
+                channels=parts.channels,
+                store=parts.store,
+                session=parts.session,
+                clock=parts.clock,
+                chance=parts.chance,
+                metrics=parts.metrics,
+            )
+        )
+
     def _who_now(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
         return self.duty.who(names, self._parts.clock.now())
 
     async def close(self) -> None:
-        """End what probes are still under way, and let go of the clusters."""
+        """End what probes are still under way, let go of the clusters, and let another replica compare."""
+        if self._reconciler is not None:
+            await self._reconciler.stop()
         await self._diagnosis.close()
         await self._clusters.close()
         await self.blind.close()
@@ -158,81 +179,29 @@ class Wiring:
             decision=self.blind.decided,
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
-            dropped=self._dropped,
-            elsewhere=Elsewhere(on_call=self.duty.who),
+            dropped=self._reports.dropped,
+            elsewhere=Elsewhere(on_call=self.duty.who, holds=self._upstream.holds),
             held=self.blind.held,
         )
-        queues = {name: channel.concurrency for name, channel in parts.channels.items()}
-        queues |= {RunTriage.QUEUE: _TRIAGE_SEATS, SettleDoubts.QUEUE: 2, RunAction.QUEUE: _ACTION_SEATS}
+        links = EngineLinks(
+            took=self._took,
+            look_at=lambda incident, urgent: self.engine.look_at(incident, urgent=urgent),
+        )
         return Engine(
             parts.store,
             lambda: self._rulebook.rules,
-            self._performers(),
-            queues=queues,
+            self._performers.table(links, self.blind.perform),
+            queues=self._performers.queues(),
             hooks=hooks,
-            chance=self._parts.chance,
+            chance=parts.chance,
         )
 
     def _took(self, taken: Taken) -> None:
         self.engine.took(taken)
 
-    def _dropped(self, effect: Effect, why: str) -> None:
-        if isinstance(effect, SendMessage):
-            outcome = "expired" if why == "out of date" else "dropped"
-            self._metrics.pages.labels(effect.channel, outcome).inc()
-
-    def _page_outcome(self, channel: str, outcome: str) -> None:
-        self._metrics.pages.labels(channel, outcome).inc()
-
-    def _delivery(self) -> Delivery:
-        parts, config, metrics = self._parts, self._config, self._metrics
-        links = Links(
-            external_url=config.external_url,
-            acknowledge=self._ack_link,
-            offers=lambda incident: briefs(
-                self._actions.book.offers(incident), incident, config.external_url
-            ),
-        )
-        return Delivery(
-            parts.channels,
-            lambda: self._rulebook.rules.contacts,
-            links,
-            hooks=DeliveryHooks(
-                observe=self._page_outcome,
-                up=lambda channel, up: metrics.channel_up.labels(channel).set(up),
-                redact=self._rulebook.redact,
-            ),
-            chance=self._parts.chance,
-        )
-
-    def _performers(self) -> dict[type[Effect], Performer]:
-        parts, config = self._parts, self._config
-        peers = Alertmanagers(config.alertmanager, parts.session) if config.alertmanager else None
-        settler = DoubtSettler(parts.store, peers, self._took)
-        triage = TriagePerformer(self._diagnosis.runner, self._record)
-        return {
-            SendMessage: Performer(perform=self.blind.perform, limit=PAGE_LIMIT),
-            RunTriage: Performer(perform=triage.perform, limit=TRIAGE_LIMIT),
-            SettleDoubts: Performer(perform=settler.perform, limit=SETTLE_LIMIT),
-            RunAction: Performer(perform=self._actions.performer.perform, limit=ACTION_LIMIT),
-            CheckAction: Performer(perform=self._actions.checker.perform, limit=ACTION_LIMIT),
-        }
-
-    async def _record(self, incident: str, fact: Fact, urgent: bool) -> None:  # noqa: FBT001 - a callback's form
-        try:
-            await self._parts.store.record(incident, fact)
-        except StoreError as error:
-            log.warning("fact not recorded", incident=incident, error=str(error))
-            return
-        self.engine.look_at(incident, urgent=urgent)
-
-    def _ack_link(self, incident: Incident, contact: str) -> str:
-        token = self._parts.tokens.issue(incident.id, contact, self._parts.clock.now(), ACK_LINK_LIFETIME)
-        return f"{self._config.external_url.rstrip('/')}/ack/{token}"
-
     async def open(self) -> tuple[web.AppRunner, int]:
         """Listen; the runner and the port (which may have been 0 in the configuration)."""
-        webhook = Webhook(self._intake, self._metrics, self._config.auth.webhook, self._config.max_body_bytes)
+        webhook = Webhook(self._intake, self._metrics, self._credentials, self._config.max_body_bytes)
         app = application(self._web_parts(), webhook.handle)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         await runner.setup()
@@ -245,6 +214,7 @@ class Wiring:
         return WebParts(
             desk=self.desk,
             actions=self._actions.desk(self.desk),
+            silences=self._upstream.desk(self.desk),
             duty=self.duty,
             auth=self._config.auth,
             clock=self._parts.clock,
@@ -255,14 +225,16 @@ class Wiring:
             reload=self._reload,
             ready=self._is_ready,
             blind=self.blind.held,
-            metrics=self._expose,
-            slack=self._rulebook.slack_secrets(),
+            metrics=self._exposition.text,
+            chat=self.people.chat,
+            webhook=self._credentials,
+            beat=self._vigils.beat,
             chart=self._parts.charts.get,
             channels=self._parts.channels,
             codes=Codes(self._parts.store),
             verified=Verified(self._parts.store),
             redact=self._rulebook.redact,
-            page_outcome=self._page_outcome,
+            page_outcome=self._reports.message,
         )
 
     async def _reload(self) -> tuple[bool, tuple[str, ...]]:
@@ -277,16 +249,3 @@ class Wiring:
         except StoreError:
             return False
         return self._parts.open()
-
-    async def _expose(self, accept: str) -> tuple[bytes, str]:
-        """The metrics, with the store's counts as they are now (or as they last were, where it is away)."""
-        # A reload may have brought services: they too are shown at zero before their first incident.
-        rules = self._rulebook.rules
-        self._metrics.begin(rules.services, self._parts.channels, rules.actions)
-        try:
-            self._metrics.set_shared(*await self.blind.unless_held(self._parts.reader.gauges))
-        except StoreError:
-            self._metrics.store_up.set(False)
-        self._metrics.reload_successful.set(self._rulebook.last_reload_ok)
-        self._metrics.reload_timestamp.set(self._rulebook.loaded_at.timestamp())
-        return self._metrics.expose(accept)

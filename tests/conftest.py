@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import structlog
 from helm_chart import Helm
 from hypothesis import HealthCheck, settings
 
@@ -26,14 +27,36 @@ from responder.store.store import Store, StoreOptions
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
 
-pytest_plugins = ["action_fixtures", "kubernetes_fixtures", "postgres_fixtures"]
+# The trace of a decision that is made to fail, drawn with every local, would take seconds.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
+pytest_plugins = ["action_fixtures", "kubernetes_fixtures", "mirror_fixtures", "postgres_fixtures"]
 
 FIXTURES = Path(__file__).parent / "fixtures" / "alertmanager"
 T = TypeVar("T")
 _numbers = itertools.count()
 
 #: Keys that stay for ever: a short list. Everything else belongs to an open incident or expires.
-PERMANENT = ("queues", "gauge", "x:", "w:", "q:", "ack_key", "audit", "act:kill")
+PERMANENT = (
+    "queues",
+    "gauge",
+    "x:",
+    "w:",
+    "q:",
+    "ack_key",
+    "audit",
+    "act:kill",
+    "beats",
+    "turns",
+    "canary",
+    "watchdog",
+    "am:",
+)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

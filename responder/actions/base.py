@@ -54,11 +54,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What exactly an action would do: the object, as the allow-list names it, and a sentence for the confirmation.
 
     ``object`` is unique within the target: ``deployment/pgbouncer``, or ``sessions``. ``text`` begins with a verb:
-    "Restart deployment pgbouncer in namespace analytics (target prod)".
+    "Restart deployment pgbouncer in namespace analytics (target prod)". ``also`` are other objects that rehearsing or
+    taking back may touch: the allow-list must name them as well.
     """
 
     object: str
     text: str
+    also: tuple[str, ...] = ()
 
 
 class Performed(msgspec.Struct, frozen=True, kw_only=True):

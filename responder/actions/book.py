@@ -82,7 +82,7 @@ class ActionBook:
     def may_change(self, known: Known, plan: Plan) -> bool:
         """Whether the target's allow-list names the object."""
         target = getattr(self._tools.targets, known.kind).get(known.settings.target)
-        return target is not None and listed(plan.object, target.allow)
+        return target is not None and all(listed(one, target.allow) for one in (plan.object, *plan.also))
 
     def verifying_probe(self, known: Known, incident: Incident) -> str | None:
         """The probe that tells whether the action has helped.
@@ -132,7 +132,8 @@ class ActionBook:
 
 def not_listed(known: Known, plan: Plan) -> str:
     """Why the allow-list refuses, and what would let it through."""
-    return f"{plan.object} is not in targets.{known.kind}.{known.settings.target}.allow"
+    what = " and ".join((plan.object, *plan.also))
+    return f"{what} {'are' if plan.also else 'is'} not in targets.{known.kind}.{known.settings.target}.allow"
 
 
 def listed(what: str, patterns: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ from responder.actions.performer import ActionTools
 from responder.engine.outbox import Done
 from responder.incident.effects import CheckAction
 from responder.incident.facts import ActionSettled
-from responder.incident.finding import FINDING_ORDER, FindingStatus
+from responder.incident.finding import FINDING_ORDER, Finding, FindingStatus
 from responder.incident.state import Incident
 from responder.parameters import ParameterError
 from responder.store.ledger import Ending
@@ -67,16 +67,31 @@ class ActionChecker:
         progress, text = await self._progress(look)
         if progress is Progress.PENDING and not look.late:
             return Done(retry_in=LOOK_AGAIN)
+        if look.effect.unsure:
+            return await self._looked_at(look, text)
         if progress is not Progress.DONE:
             return await self._settled(look, text, helped=False)
-        probe = self._tools.book.verifying_probe(look.known, look.incident)
-        if probe is None or look.effect.unsure:
+        finding = await self._verified(look)
+        if finding is None:
             return await self._settled(look, text, helped=True)
-        finding = await self._tools.look(probe, look.incident)
         helped = better(finding.status, look.effect.before_status)
         if not helped and not look.late:
             return Done(retry_in=LOOK_AGAIN)
         return await self._settled(look, text, helped=helped, after=finding.headline)
+
+    async def _verified(self, look: _Look) -> Finding | None:
+        """The verifying probe's finding just now; ``None`` where there is no such probe."""
+        probe = self._tools.book.verifying_probe(look.known, look.incident)
+        return await self._tools.look(probe, look.incident) if probe is not None else None
+
+    async def _looked_at(self, look: _Look, text: str) -> Done:
+        """Nobody saw it happen: what can be seen now is told, and the outcome stays unknown."""
+        finding = await self._verified(look)
+        after = finding.headline if finding is not None else ""
+        await self._tools.ledger.release(look.known.key(look.plan), look.effect.run, "unknown")
+        await self._tools.witness.write(look.effect, "looked at", look.now, f"{text} {after}".strip(), look)
+        fact = ActionSettled(at=look.now, run=look.effect.run, effective=False, text=text, after=after)
+        return Done(facts=(fact,))
 
     async def _progress(self, look: _Look) -> tuple[Progress, str]:
         wish = Wish(run=look.effect.run, incident=look.incident.id, labels=look.incident.labels, now=look.now)

@@ -23,6 +23,8 @@ from responder.targets.base import TargetError
 
 #: Beyond the time that its effect may take, an object is held for so long.
 _HELD_BEYOND = timedelta(minutes=2)
+#: A rehearsal, and the question whether something is under way, end within this.
+_ASKED_WITHIN = timedelta(seconds=10)
 
 T = TypeVar("T")
 Refusal = tuple[Gate, str]
@@ -138,7 +140,8 @@ def _kill_switch(switch: KillSwitch | None) -> Refusal | None:
 
 
 async def _in_time(passage: Passage, asked: Awaitable[T]) -> T:
-    async with asyncio.timeout(passage.known.settings.timeout.total_seconds()):
+    limit = min(passage.known.settings.timeout, _ASKED_WITHIN)
+    async with asyncio.timeout(limit.total_seconds()):
         return await asked
 
 

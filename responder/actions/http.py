@@ -47,6 +47,10 @@ class Method(StrEnum):
     DELETE = "DELETE"
 
 
+#: What changes nothing needs no permission.
+_READS = frozenset({Method.GET})
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One request.
 
@@ -105,7 +109,13 @@ class HttpAction:
         """What would be sent. Raises ``ParameterError`` for labels that do not fit."""
         what = f"{self._request.method} {_path(self._request.path, labels)}"
         _body(self._request.json, labels)
-        return Plan(object=what, text=f"Send {what} (target {self._settings.target})")
+        others = (self._settings.dry_run, self._settings.undo)
+        also = tuple(
+            f"{one.method} {_path(one.path, labels)}"
+            for one in others
+            if one is not None and one.method not in _READS
+        )
+        return Plan(object=what, text=f"Send {what} (target {self._settings.target})", also=also)
 
     async def rehearse(self, wish: Wish) -> str:
         """Send the ``dry_run`` request, where there is one."""
@@ -127,11 +137,15 @@ class HttpAction:
     async def perform(self, wish: Wish) -> Performed:
         """Send the request, once."""
         done = await self._sent(self._request, wish, key=wish.run)
-        return Performed(text=done, undo=None if self._settings.undo is None else {})
+        undo: dict[str, str] | None = None if self._settings.undo is None else {}
+        return Performed(text=done, undo=undo, mark={"answered": "yes"})
 
     async def settled(self, wish: Wish, mark: Mapping[str, str]) -> Settling:
         """As the ``settled`` request shows it; at once where there is none."""
         looked = self._settings.settled
+        if looked is None and not mark:
+            text = "it cannot be told whether it was done: no settled is configured"
+            return Settling(progress=Progress.PENDING, text=text)
         if looked is None:
             return Settling(progress=Progress.DONE, text="done when it was answered")
         path = _path(looked.path, wish.labels)
@@ -151,7 +165,8 @@ class HttpAction:
         request = self._settings.undo
         if request is None:
             raise ActionError("no undo is configured for it")
-        return Performed(text=await self._sent(request, wish, key=f"{wish.run}-undo"))
+        done = await self._sent(request, wish, key=f"{wish.run}-undo")
+        return Performed(text=done, mark={"answered": "yes"})
 
     async def _sent(self, request: Request, wish: Wish, *, key: str | None) -> str:
         """Send it, and say what came of it. ``key`` names what is wanted to a target that knows ``Idempotency-Key``.

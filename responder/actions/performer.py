@@ -96,7 +96,7 @@ class ActionPerformer:
         try:
             plan = known.action.plan(incident.labels)
         except (TargetError, ParameterError) as error:
-            return await self._refused(effect, now, (Gate.OFFERED, str(error)))
+            return await self._refused(effect, now, (Gate.ALLOW_LIST, str(error)))
         passage = Passage(
             ask=Ask(
                 name=effect.name, kind=effect.kind, by=effect.by, role=effect.role,
@@ -118,7 +118,8 @@ class ActionPerformer:
         tools = self._tools
         probe = tools.book.verifying_probe(passage.known, passage.ask.incident)
         before = await passage.look(probe) if probe is not None else None
-        await tools.witness.write(effect, "performing", now, passage.plan.text, passage)
+        what = f"Undo: {passage.plan.text}" if effect.kind is RunKind.UNDO else passage.plan.text
+        await tools.witness.write(effect, "performing", now, what, passage)
         if not await tools.ledger.begin(passage.key, effect.run):
             return Done(
                 retry_in=_BEGUN_ELSEWHERE

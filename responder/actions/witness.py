@@ -14,8 +14,8 @@ from responder.store.audit import Audit
 from responder.text import one_line
 
 _TEXT_LIMIT = 400
-#: What is no outcome of its own, but the note before one.
-_BEGINNING = "performing"
+#: What is no outcome of its own, but a note before or after one.
+_NOTES = frozenset({"performing", "looked at"})
 
 
 class On(Protocol):
@@ -62,7 +62,7 @@ class Witness:
             object=on.plan.object if on is not None else "", text=self.clean(text),
         )  # fmt: skip
         await self._audit.append(entry)
-        if event != _BEGINNING:
+        if event not in _NOTES:
             self._observe(effect.name, event)
 
     async def note(self, entry: AuditEntry) -> None:

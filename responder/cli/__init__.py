@@ -14,6 +14,7 @@ from responder.cli import explain as explain_command
 from responder.cli import incidents as incidents_command
 from responder.cli import schedules as schedules_command
 from responder.cli import serve as serve_command
+from responder.release import release
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="responder", description="Alertmanager's alerts in, enriched pages out."
     )
+    top.add_argument("--version", action="version", version=f"%(prog)s {release()}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     modules = (
         serve_command,

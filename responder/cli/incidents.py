@@ -26,6 +26,9 @@ _ACTIONS = {
 _MORE = {"assign": "to", "severity": "severity", "snooze": "for"}
 
 
+_RECORDED = "recorded; the decision is still to come"
+
+
 def add_parser(commands: Any) -> None:
     """Add both commands."""
     incidents = commands.add_parser("incidents", help="list, show, acknowledge, escalate, resolve incidents")
@@ -46,6 +49,7 @@ def add_parser(commands: Any) -> None:
             command.add_argument("for", metavar="DURATION", help="such as 30m or 4h; at most 24h")
         command.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
         command.add_argument("--note", default="", help="a line for the time line")
+    _add_silences(below)
     quarantine = commands.add_parser("quarantine", help="bodies that could not be read")
     kept = quarantine.add_subparsers(dest="what", required=True, metavar="WHAT")
     subcommand(kept, "list", list_quarantine, "what is kept, newest first")
@@ -55,6 +59,36 @@ def add_parser(commands: Any) -> None:
         ("replay", replay, "send one to the webhook again"),
     ):
         subcommand(kept, name, handler, text).add_argument("digest")
+
+
+def _add_silences(below: Any) -> None:
+    silence = subcommand(
+        below, "silence", silence_incident, "silence in Alertmanager what fires in an incident"
+    )
+    silence.add_argument("id")
+    silence.add_argument("for", metavar="DURATION", help="such as 30m or 2h; at most 30d")
+    unsilence = subcommand(below, "unsilence", unsilence_incident, "withdraw the silences of an incident")
+    unsilence.add_argument("id")
+    for command in (silence, unsilence):
+        command.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
+        command.add_argument("--comment", default="", help="why; Alertmanager shows it")
+
+
+def silence_incident(args: argparse.Namespace, client: Client) -> int:
+    """Silence it."""
+    return _silencing(args, client, "POST", {"for": getattr(args, "for")})
+
+
+def unsilence_incident(args: argparse.Namespace, client: Client) -> int:
+    """Withdraw what silences it."""
+    return _silencing(args, client, "DELETE", {})
+
+
+def _silencing(args: argparse.Namespace, client: Client, method: str, more: dict[str, str]) -> int:
+    path = f"/api/v1/incidents/{quote(args.id, safe='')}/silence"
+    body = {"by": args.by, "comment": args.comment, **more}
+    answer = json.loads(client.call(method, path, body))
+    return tell(args, answer, _line(answer) if "state" in answer else _RECORDED)
 
 
 def list_incidents(args: argparse.Namespace, client: Client) -> int:
@@ -79,6 +113,8 @@ def show(args: argparse.Namespace, client: Client) -> int:
         lines.append(f"next: {step['level']} ({step['to']}) at {step['at'][:19]}Z")
     if one["snoozed_until"]:
         lines.append(f"snoozed until {one['snoozed_until'][:19]}Z")
+    lines += [f"silenced by {s['by']} until {s['until'][:19]}Z: {s['comment']}" for s in one["silences"]]
+    lines += [f"paging is held back ({h['kind']}): {h['text']}" for h in one["holds"]]
     lines += ["", "findings:", *(f"  [{f['status']}] {f['probe']}: {f['headline']}" for f in one["findings"])]
     lines += ["", "people:", *_people(one), "", "pages:"]
     lines += [
@@ -121,9 +157,7 @@ def act(args: argparse.Namespace, client: Client) -> int:
         body[key] = getattr(args, key)
     path = f"/api/v1/incidents/{quote(args.id, safe='')}/{_ACTIONS[args.what]}"
     answer = json.loads(client.call("POST", path, body))
-    return tell(
-        args, answer, _line(answer) if "state" in answer else "recorded; the decision is still to come"
-    )
+    return tell(args, answer, _line(answer) if "state" in answer else _RECORDED)
 
 
 def list_quarantine(args: argparse.Namespace, client: Client) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -57,7 +58,7 @@ def _looking(command: Any) -> None:
     where = command.add_mutually_exclusive_group()
     where.add_argument("--config", metavar="FILE", help="responder.yaml: answer from it and its rule files")
     where.add_argument(
-        "--url", help="ask this daemon, which knows overrides and feeds (RESPONDER_URL for changes)"
+        "--url", help="ask this daemon, which knows overrides and feeds (RESPONDER_URL, without --config)"
     )
     command.add_argument("--token", default=default_token(), help="an API token (RESPONDER_TOKEN)")
     command.add_argument("--json", action="store_true", help="as JSON")
@@ -70,6 +71,8 @@ def _weeks(text: str) -> int:
 
 
 def _run(args: argparse.Namespace, handler: Any) -> int:
+    if args.url is None and args.config is None:
+        args.url = os.environ.get("RESPONDER_URL")
     try:
         code: int = handler(args)
     except CallError as error:

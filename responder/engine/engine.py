@@ -109,6 +109,10 @@ class Engine:
         """A fact was recorded: look at its incident straight away."""
         self._offer_incident(incident_id, urgent)
 
+    def look_at_lane(self, queue: str, lane: str, *, urgent: bool) -> None:
+        """An effect is due: perform it straight away."""
+        self._offer_lane(queue, lane, urgent)
+
     async def decide_now(self, incident_id: str) -> None:
         """Decide in the caller's own task (a person waits)."""
         while await self.decider.decide(incident_id):

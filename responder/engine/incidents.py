@@ -11,6 +11,7 @@ import structlog
 from responder.alerts import Alert, AlertStatus
 from responder.engine.fallback import fallback
 from responder.engine.outside import Elsewhere
+from responder.incident import canary
 from responder.incident.advance import advance
 from responder.incident.decision import Decision
 from responder.incident.draft import Outside
@@ -86,7 +87,8 @@ class Decider:
         outside = Outside()
         try:
             incident = loaded.snapshot or self._opened(loaded)
-            outside = self._elsewhere.at(self._rules(), incident, loaded)
+            if not incident.canary:  # nothing holds it back, and nobody is on call for it
+                outside = self._elsewhere.at(self._rules(), incident, loaded)
             if loaded.unread or loaded.damage:
                 log.error("unreadable parts", incident=loaded.id, facts=loaded.unread, damage=loaded.damage)
             opened = loaded.snapshot is None
@@ -101,11 +103,14 @@ class Decider:
         opening, rules = loaded.opening, self._rules()
         runbook = rules.runbooks.get(opening.runbook or "")
         plan = Plan(
-            policy=rules.policy(opening.service),
+            policy=canary.POLICY if opening.canary else rules.policy(opening.service),
             summary=runbook.summary if runbook else "",
             probes=runbook.diagnose if runbook else (),
             offers=runbook.offer if runbook else (),
-            automatic=tuple(name for name in runbook.offer if name in rules.automatic) if runbook else (),
+            # An exercise changes nothing by itself: whatever starts is started by a person.
+            automatic=tuple(name for name in runbook.offer if name in rules.automatic)
+            if runbook and not opening.drill
+            else (),
             raises=rules.raises.get(opening.rule, ()),
         )
         alert = _first_alert(loaded, loaded.opened_at)
@@ -124,7 +129,7 @@ def _first_alert(loaded: Loaded, at: datetime) -> Alert:
 
 def _log(decision: Decision) -> None:
     incident = decision.incident
-    log.info(
+    (log.debug if incident.canary else log.info)(
         "decided",
         incident=incident.id,
         state=str(incident.state_name),

@@ -35,10 +35,10 @@ def on_call_at(who: WhoIsOnCall, rules: RuleSet, incident: Incident, loaded: Loa
     names = sorted(set(incident.policy.contacts.values()))
     try:
         people = {name: tuple(found) for name, found in who(names, loaded.now).items()}
-        reachable = {one for found in people.values() for one in found} | _acknowledgers(
-            rules, incident, loaded
-        )
-        return OnCall(people=people, plans={name: _plans(rules, name) for name in reachable})
+        plans = {name: _plans(rules, name) for name in _acknowledgers(rules, incident, loaded)}
+        for name, found in people.items():
+            plans |= {person: _plans(rules, person, name) for person in found}
+        return OnCall(people=people, plans=plans)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with the schedules, the matrix's own names are paged
         # Said at every decision until it is mended, and so without a trace.
         why = one_line(f"{type(error).__name__}: {error}", 300)
@@ -46,8 +46,8 @@ def on_call_at(who: WhoIsOnCall, rules: RuleSet, incident: Incident, loaded: Loa
         return OnCall()
 
 
-def _plans(rules: RuleSet, name: str) -> Plans:
-    return {severity: rules.channels_of(name, severity) for severity in Severity}
+def _plans(rules: RuleSet, person: str, stands_for: str = "") -> Plans:
+    return {severity: rules.channels_of(person, severity, stands_for) for severity in Severity}
 
 
 def _acknowledgers(rules: RuleSet, incident: Incident, loaded: Loaded) -> set[str]:

@@ -70,7 +70,8 @@ class Outbox:
         self._on_more = on_more
         self._on_fact = on_fact
         self._on_dropped = on_dropped
-        self._lease = max(performer.lease for performer in performers.values())
+        # Queues without a name of their own are channels': a page is taken over soon, however long an action may take.
+        self._lease = performers[SendMessage].lease
 
     async def perform(self, queue: str, lane: str) -> None:
         """One attempt at the head of a lane."""

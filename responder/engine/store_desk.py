@@ -82,7 +82,7 @@ class StoreDesk:
         """One incident, ``None`` where there is none."""
         await self._snapshots([incident_id], _deadline())
         incident = await self._reader.snapshot(incident_id)
-        if incident is None:
+        if incident is None or incident.canary:
             return None
         (sample, total), timeline = await asyncio.gather(
             self._reader.alerts(incident_id, alerts), self._reader.timeline(incident_id)

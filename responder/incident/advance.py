@@ -23,6 +23,7 @@ from responder.incident.stages import (
     hold,
     lapse,
     measure,
+    muting,
     people,
     tell,
     wake,
@@ -40,6 +41,7 @@ PIPELINE: tuple[Stage, ...] = (
     lapse.take,  # the snooze is over, nobody stands by the acknowledgement any more
     findings.take,  # start diagnostics, take what they saw
     actions.take,  # what is to be done to targets, and what came of it
+    muting.take,  # what Alertmanager mutes, and what people silenced
     hold.take,  # what holds pages back
     escalate.take,  # who is paged now, and over what
     tell.take,  # who hears of the change

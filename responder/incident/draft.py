@@ -55,6 +55,7 @@ class Draft:
         self.why: list[Reason] = []
         self.wake_ups: list[datetime] = []
         self.announcements: list[tuple[MessageKind, str]] = []
+        self.asides: list[str] = []
 
     def change(self, **fields: Any) -> None:
         """Replace fields of the incident."""
@@ -92,6 +93,10 @@ class Draft:
         """Have everybody who was paged hear this; the telling stage sends it, ``loud`` as something that rings."""
         kind = MessageKind.REMINDER if loud else MessageKind.UPDATE
         self.announcements.append((kind, one_line(text, ENTRY_LIMIT)))
+
+    def mention(self, text: str) -> None:
+        """Have the conversations about the incident carry this; nobody is interrupted for it."""
+        self.asides.append(one_line(text, ENTRY_LIMIT))
 
     def ask(self, effect: Effect) -> None:
         """Ask something of the world."""

@@ -30,7 +30,8 @@ class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag_field="effect"):
 class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
     """Tell one person over one channel; dropped where it is no longer ``wanted`` when its turn comes.
 
-    ``round`` is the round of a page: a later one to the same person over the same channel takes its place.
+    ``round`` is the round of a page: a later one to the same person over the same channel takes a reminder's place. What
+    is told ``aside`` interrupts nobody: only channels that keep a conversation carry it.
     """
 
     kind: MessageKind
@@ -42,6 +43,7 @@ class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
     text: str = ""
     wanted: Wanted = Wanted.ALWAYS
     round: int = 1
+    aside: bool = False
 
     @property
     def queue(self) -> str:

@@ -127,10 +127,44 @@ class TriageEnded(_Fact, frozen=True, kw_only=True, tag="triage_ended"):
     episode: int
 
 
+class SilencedBy(_Human, frozen=True, kw_only=True, tag="silenced"):
+    """A person made a silence in Alertmanager that matches every alert of the incident that fires.
+
+    ``note`` is its comment; ``fired`` as in :class:`AlertsMuted`.
+    """
+
+    silence: str
+    until: datetime
+    fired: int | None = None
+
+
+class UnsilencedBy(_Human, frozen=True, kw_only=True, tag="unsilenced"):
+    """A person withdrew silences that were made from the incident."""
+
+    silences: tuple[str, ...]
+
+
+class Compared(_Fact, frozen=True, kw_only=True, tag="compared"):
+    """Alerts of the incident changed because a comparison with Alertmanager found something else; ``text`` says what."""
+
+    text: str
+
+
+class SilenceReturned(_Fact, frozen=True, kw_only=True, tag="silence_returned"):
+    """A silence that was withdrawn is active in Alertmanager again. It is not obeyed."""
+
+    silence: str
+    text: str
+
+
 class AlertsMuted(_Fact, frozen=True, kw_only=True, tag="muted"):
-    """Alertmanager mutes every alert of the incident that fires; ``by`` says what does."""
+    """Alertmanager mutes every alert of the incident that fires; ``by`` says what does.
+
+    ``fired`` is how often alerts of the incident had fired when that was seen: where more have since, it is not true.
+    """
 
     by: tuple[Hold, ...]
+    fired: int | None = None
 
 
 class AlertsUnmuted(_Fact, frozen=True, kw_only=True, tag="unmuted"):
@@ -262,6 +296,10 @@ Fact = (
     | MessageDropped
     | FindingArrived
     | TriageEnded
+    | SilencedBy
+    | UnsilencedBy
+    | Compared
+    | SilenceReturned
     | AlertsMuted
     | AlertsUnmuted
     | LateCopySettled

@@ -8,12 +8,14 @@ from datetime import datetime
 import msgspec
 
 from responder.incident.escalation.everybody import waiting_for
+from responder.incident.hold import Hold
 from responder.incident.reach import is_by
 from responder.incident.severity import Severity
 from responder.incident.state import Acknowledged, Incident, Monitoring, StateName, Triggered
 
 #: Incidents told of each kind; what is beyond is counted.
 SHOWN = 20
+_HOLDS_SHOWN = 3
 
 
 class HandoverItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,12 +34,14 @@ class HandoverItem(msgspec.Struct, frozen=True, kw_only=True):
 class Handover(msgspec.Struct, frozen=True, kw_only=True):
     """The digest for one person; the worst first, then the oldest.
 
-    ``unacknowledged`` nobody has taken, ``acknowledged`` somebody is at work on, ``snoozed`` pages anew at its time,
-    ``monitoring`` is quiet and watched. ``text`` is all of it for people, plain and bounded.
+    ``unacknowledged`` nobody has taken, ``held`` neither, but something holds its pages back, ``acknowledged`` somebody is
+    at work on, ``snoozed`` pages anew at its time, ``monitoring`` is quiet and watched. ``text`` is all of it for people,
+    plain and bounded.
     """
 
     person: str
     unacknowledged: tuple[HandoverItem, ...] = ()
+    held: tuple[HandoverItem, ...] = ()
     acknowledged: tuple[HandoverItem, ...] = ()
     snoozed: tuple[HandoverItem, ...] = ()
     monitoring: tuple[HandoverItem, ...] = ()
@@ -60,6 +64,7 @@ def handover(incidents: Iterable[Incident], person: str) -> Handover:
 
 _HEADINGS = {
     "unacknowledged": "Nobody has taken",
+    "held": "Held back, and not paged",
     "acknowledged": "Somebody is at work on",
     "snoozed": "Snoozed",
     "monitoring": "Quiet, and watched",
@@ -68,6 +73,8 @@ _HEADINGS = {
 
 def _kind(incident: Incident) -> str | None:
     match incident.state:
+        case Triggered() if incident.holds:
+            return "held"
         case Triggered():
             return "unacknowledged"
         case Acknowledged(snoozed_until=None):
@@ -89,7 +96,7 @@ def _item(incident: Incident, person: str) -> HandoverItem:
         title=incident.title,
         state=incident.state_name,
         since=incident.opened_at,
-        line=f"{what} ({incident.id}): since {_time(incident.opened_at)}, {_standing(incident)}",
+        line=f"{what} ({incident.id}): since {_time(incident.opened_at)}, {_standing(incident)}{_acted(incident)}",
         own=is_by(incident.acknowledged_by, person) or is_by(incident.assignee, person),
     )
 
@@ -97,6 +104,8 @@ def _item(incident: Incident, person: str) -> HandoverItem:
 def _standing(incident: Incident) -> str:
     """Where it stands, in a few words."""
     match incident.state:
+        case Triggered() if incident.holds:
+            return "; ".join(_held(hold) for hold in incident.holds[:_HOLDS_SHOWN])
         case Triggered():
             reached = [f"{reach.level} {reach.contact}" for reach in incident.episode.reached]
             waiting = waiting_for(incident)
@@ -111,6 +120,19 @@ def _standing(incident: Incident) -> str:
             return f"nothing fires; watched until {_time(until)}"
         case _:
             return "resolved"
+
+
+def _held(hold: Hold) -> str:
+    until = f"until {_time(hold.until)}" if hold.until else "with no end known"
+    return f"{hold.kind} ({hold.text}) {until}"
+
+
+def _acted(incident: Incident) -> str:
+    """What was done to a target last: it may be done again only after its pause."""
+    done = [run for run in incident.actions if run.performed_at is not None]
+    if not done or done[-1].performed_at is None:
+        return ""
+    return f"; {done[-1].name} done at {_time(done[-1].performed_at)} ({done[-1].status})"
 
 
 def _assigned(incident: Incident) -> str:

@@ -25,7 +25,8 @@ def overtaken(effect: SendMessage, incident: Incident) -> str:
         return why
     if effect.wanted is Wanted.ACKNOWLEDGED and _is_at_work(effect, incident):
         return "somebody is at work on it"
-    if any(_takes_its_place(other, effect) for other in incident.pages):
+    # A first page is never skipped, however late: whoever counts pages finds one for each level.
+    if effect.kind is MessageKind.REMINDER and any(_takes_its_place(p, effect) for p in incident.pages):
         return "a later one takes its place"
     return ""
 

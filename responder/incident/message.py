@@ -33,7 +33,12 @@ class Wanted(StrEnum):
 
 
 class IncidentBrief(msgspec.Struct, frozen=True, kw_only=True):
-    """The incident as a page shows it. All text is bounded and free of control characters, but not escaped."""
+    """The incident as a page shows it. All text is bounded and free of control characters, but not escaped.
+
+    ``cause`` says what began this episode, ``about`` is the runbook in a line. ``paged`` are who was paged in it, with
+    their level; ``next_up`` is who is paged next unless somebody acts, at ``next_at``. ``held`` says
+    what holds its pages back. The title of a ``drill`` says so.
+    """
 
     id: str
     title: str
@@ -46,6 +51,15 @@ class IncidentBrief(msgspec.Struct, frozen=True, kw_only=True):
     firing: int = 0
     labels: dict[str, str] = {}
     runbook: str | None = None
+    about: str = ""
+    cause: str = ""
+    acknowledged_by: str = ""
+    assignee: str = ""
+    paged: tuple[str, ...] = ()
+    next_up: str = ""
+    next_at: datetime | None = None
+    held: str = ""
+    drill: bool = False
 
 
 class OfferBrief(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +76,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     ``actions`` are the names of all that the runbook offers, ``offers`` those that can be started as things stand.
     ``id`` names this message and is the same on every retry; ``page_id`` names the page that it belongs to (equal to
-    ``id`` for a page). ``respond_by`` is the promised response time's end. ``attempt`` counts from 1.
+    ``id`` for a page). ``respond_by`` is the promised response time's end. ``attempt`` counts from 1. ``text`` is what
+    this message alone has to say; ``summary`` holds it too. ``asked_at`` is the time of the decision that asked for it.
     """
 
     kind: MessageKind
@@ -80,6 +95,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     offers: tuple[OfferBrief, ...] = ()
     ack_url: str = ""
     by: str = ""
+    text: str = ""
+    asked_at: datetime | None = None
 
 
 class Contact(msgspec.Struct, frozen=True, kw_only=True):

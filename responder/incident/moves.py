@@ -45,6 +45,8 @@ TAKEN_IN: dict[type[facts.Fact], frozenset[StateName]] = {
     facts.SeveritySet: _OPEN,
     facts.AssignedTo: _OPEN,
     facts.SnoozedBy: frozenset({_TRIGGERED, _ACKNOWLEDGED}),
+    facts.SilencedBy: frozenset({_TRIGGERED, _ACKNOWLEDGED}),
+    facts.UnsilencedBy: _ANY,
     facts.NoteAdded: _ANY,
     facts.ActionRequested: _OPEN,
 }

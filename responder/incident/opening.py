@@ -18,7 +18,10 @@ LABELS_LIMIT = 40
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rules said of the alert that opened the incident; kept in the store until the first decision."""
+    """What the rules said of the alert that opened the incident; kept in the store until the first decision.
+
+    ``drill``: it is an exercise. ``canary``: it is our own look whether the road is open.
+    """
 
     rule: str
     service: str
@@ -26,6 +29,8 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity
     runbook: str | None = None
     group: tuple[tuple[str, str], ...] = ()
+    drill: bool = False
+    canary: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +82,8 @@ def open_incident(
         offers=plan.offers,
         automatic=plan.automatic,
         raises=plan.raises,
+        drill=opening.drill,
+        canary=opening.canary,
         respond_by=at + plan.policy.severities[opening.severity].respond_within,
         now=at,
     )

@@ -12,7 +12,7 @@ import msgspec
 
 from responder.incident.action import ActionRun, Raise
 from responder.incident.finding import Finding
-from responder.incident.hold import Hold
+from responder.incident.hold import Hold, Silence
 from responder.incident.message import Receipt, Wanted
 from responder.incident.policy import Policy, SeverityPolicy
 from responder.incident.reach import Reach
@@ -143,6 +143,11 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.firing.values())
 
     @property
+    def fired_ever(self) -> int:
+        """How often an alert has fired, of any severity."""
+        return sum(self.fired.values())
+
+    @property
     def worst_firing(self) -> Severity | None:
         """The worst severity among what fires, ``None`` where nothing does."""
         return min((s for s, n in self.firing.items() if n > 0), default=None)
@@ -157,7 +162,10 @@ class TriageStatus(StrEnum):
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is known of one incident and needed to decide."""
+    """Everything that is known of one incident and needed to decide.
+
+    A ``drill`` goes the whole way in earnest and counts in no report; the ``canary`` is seen by nobody.
+    """
 
     id: str
     key: str
@@ -178,9 +186,13 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     offers: tuple[str, ...] = ()
     automatic: tuple[str, ...] = ()
     raises: tuple[Raise, ...] = ()
+    drill: bool = False
+    canary: bool = False
     actions: tuple[ActionRun, ...] = ()
     actions_asked: int = 0
     muted: tuple[Hold, ...] = ()
+    mute_notice_at: datetime | None = None
+    silences: tuple[Silence, ...] = ()
     holds: tuple[Hold, ...] = ()
     totals: Totals = Totals()
     pages: tuple[Page, ...] = ()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import structlog
 
 from responder.alerts import Alert, AlertStatus, fingerprint
-from responder.incident.opening import Opening
+from responder.intake.heartbeats import Heartbeats
+from responder.intake.notices import Notices, opening_of
+from responder.intake.senders import LISTED, signed
 from responder.intake.webhook import Decoded, ends_ms, starts_ms
 from responder.metrics import Metrics
 from responder.rules.model import RuleSet, Verdict
-from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.reading import Reader
 from responder.store.store import AlertWrite
@@ -21,11 +21,8 @@ from responder.store.store import AlertWrite
 log = structlog.get_logger(__name__)
 
 #: Outcomes of ``ingest.lua`` that changed something.
-CHANGES = frozenset("narq")
-_ENCODE = msgspec.json.Encoder()
+CHANGES = frozenset("narqb")
 _OPENINGS_KEPT = 10_000
-#: Our own notices have no beginning of their own; a fixed one makes a repeated notice a duplicate.
-_SINCE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +34,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
 
 
+class IntakeHooks(msgspec.Struct, frozen=True, kw_only=True):
+    """Who hears of every body that was read (``met``), and of alerts that could not be written (``refused``)."""
+
+    met: Callable[[Decoded], None] = lambda _: None
+    refused: Callable[[Sequence[tuple[Alert, AlertWrite]]], object] = lambda _: None
+
+
 class Intake:
     """The road of an alert up to the disk."""
 
@@ -46,12 +50,13 @@ class Intake:
         reader: Reader,
         rules: Callable[[], RuleSet],
         metrics: Metrics,
-        *,
-        refused: Callable[[Sequence[tuple[Alert, AlertWrite]]], object] = lambda _: None,
+        heartbeats: Heartbeats,
+        hooks: IntakeHooks | None = None,
     ) -> None:
-        """``refused`` hears of alerts that could not be written."""
-        self._refused = refused
+        self._hooks = hooks or IntakeHooks()
         self._commits = commits
+        self._beats_of = heartbeats.of if heartbeats.by_name else None
+        self.notices = Notices(commits, rules)
         self._reader = reader
         self._rules = rules
         self._metrics = metrics
@@ -64,24 +69,29 @@ class Intake:
         Raises:
             StoreError: where they could not be written; nothing is answered with 200 then.
         """
-        writes = [self._write(alert, raw, self._rules()) for alert, raw in body.good]
+        self._hooks.met(body)
+        rules = self._rules()
+        beats: dict[str, AlertWrite] = {}
+        writes = [self._write(alert, signed(raw, body.sender), rules, beats) for alert, raw in body.good]
         try:
-            return await self._take(body, writes)
+            return await self._take(body, writes, beats)
         except BaseException:  # whatever kept it from the disk, the time limit of the answer among it
-            self._refused([(alert, write) for (alert, _), write in zip(body.good, writes, strict=True)])
+            self._hooks.refused([(alert, write) for (alert, _), write in zip(body.good, writes, strict=True)])
             raise
 
-    async def _take(self, body: Decoded, good: Sequence[AlertWrite]) -> Summary:
-        writes = list(good)
-        firing = sum(write[1] == "F" for write in writes)
-        self._received[AlertStatus.FIRING].inc(firing)
-        self._received[AlertStatus.RESOLVED].inc(len(writes) - firing)
+    async def _take(
+        self, body: Decoded, good: Sequence[AlertWrite], beats: Mapping[str, AlertWrite]
+    ) -> Summary:
+        resolved = sum(write[1] == "R" for write in good)
+        self._received[AlertStatus.FIRING].inc(len(good) - resolved)
+        self._received[AlertStatus.RESOLVED].inc(resolved)
+        writes = [*good, *beats.values()]
         quarantined = [await self.quarantine(bad.raw, bad.reason) for bad in body.bad]
         if body.truncated:
             self._metrics.alerts_truncated.inc(body.truncated)
-            writes.append(self._notice("ResponderAlertsTruncated", _truncated_text(body)))
+            writes.append(self.notices.write("ResponderAlertsTruncated", _truncated_text(body)))
         if body.bad:
-            writes.append(self._notice("ResponderAlertQuarantined", _quarantined_text(body)))
+            writes.append(self.notices.write("ResponderAlertQuarantined", _quarantined_text(body)))
         taken = await self._commits.submit(writes) if writes else None
         outcomes = taken.outcomes[: len(body.good)] if taken else ""
         changed = sum(letter in CHANGES for letter in outcomes)
@@ -94,6 +104,17 @@ class Intake:
             quarantined=len(quarantined),
         )
 
+    @property
+    def open(self) -> bool:
+        """Whether there is room for new alerts."""
+        return not (self._commits.full or self._commits.closed)
+
+    def found(self, alert: Alert, raw: str) -> AlertWrite | None:
+        """How an alert is written that was found in Alertmanager's list; one that is a sign of life has to come."""
+        if self._beats_of is not None and self._beats_of(alert.labels):
+            return None
+        return self._write(alert, signed(raw, LISTED), self._rules(), {})
+
     async def quarantine(self, raw: bytes, reason: str) -> int:
         """Keep what could not be read, once per distinct content; how often it has been seen."""
         self._metrics.alerts_quarantined.inc()
@@ -102,17 +123,14 @@ class Intake:
             log.warning("quarantined", reason=reason, size=len(raw))
         return seen
 
-    async def refused(self, alertname: str, text: str) -> None:
-        """Something was refused as a whole: that is seen as an incident of our own, once."""
-        try:
-            await self._commits.submit([self._notice(alertname, text)])
-        except StoreError as error:
-            log.warning("refusal not recorded", alertname=alertname, error=str(error))
-
-    def _write(self, alert: Alert, raw: str, rules: RuleSet) -> AlertWrite:
+    def _write(self, alert: Alert, raw: str, rules: RuleSet, beats: dict[str, AlertWrite]) -> AlertWrite:
+        """What is written of an alert; where it is a sign of life, that goes into ``beats``."""
         name = alert.fingerprint or fingerprint(alert.labels)
         if alert.status is AlertStatus.RESOLVED:
             return (name, "R", starts_ms(alert), ends_ms(alert), 4, "", "", "")
+        if self._beats_of is not None and (watches := self._beats_of(alert.labels)):
+            beats.update((watch.key, watch.beat) for watch in watches)
+            return (name, "T", starts_ms(alert), 0, 4, "", "", "")
         verdict = rules.match(alert.labels)
         if verdict.unmatched:
             self._metrics.alerts_unmatched.inc()
@@ -126,31 +144,8 @@ class Intake:
         if known is None:
             if len(self._openings) >= _OPENINGS_KEPT:
                 self._openings.clear()
-            opening = Opening(
-                rule=verdict.rule,
-                service=verdict.service,
-                service_label=verdict.service_label,
-                severity=verdict.severity,
-                runbook=verdict.runbook,
-                group=verdict.group,
-            )
-            known = self._openings[verdict] = _ENCODE.encode(opening).decode()
+            known = self._openings[verdict] = opening_of(verdict)
         return known
-
-    def _notice(self, alertname: str, text: str) -> AlertWrite:
-        """An alert of our own; it goes the ordinary road, and the same notice again is a duplicate."""
-        labels = {"alertname": alertname, "service": "responder"}
-        alert = Alert(
-            fingerprint=fingerprint(labels),
-            status=AlertStatus.FIRING,
-            labels=labels,
-            annotations={"summary": text},
-            starts_at=_SINCE,
-        )
-        verdict = self._rules().own(labels)
-        raw = _ENCODE.encode(alert).decode()
-        rank = verdict.severity.rank
-        return (alert.fingerprint, "F", starts_ms(alert), 0, rank, verdict.key, self._opening(verdict), raw)
 
 
 def _truncated_text(body: Decoded) -> str:

@@ -5,12 +5,14 @@ Source: Alertmanager's documentation of ``webhook_config``, and its ``template.D
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
 from responder.alerts import Alert, AlertStatus
+from responder.intake.oversized import cut
 from responder.text import one_line
 
 _YEAR_ONE = 1970  # Alertmanager's zero time, and anything else before the epoch, is no time
@@ -40,12 +42,16 @@ class BadAlert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True):
-    """A body, read: its good alerts (each with its own JSON), its bad ones, and how many Alertmanager left out."""
+    """A body, read: its good alerts (each with its own JSON), its bad ones, and how many Alertmanager left out.
+
+    ``sender`` is a digest that names the Alertmanager, empty where none sent it (a replay, a script of somebody's).
+    """
 
     good: Sequence[tuple[Alert, str]]
     bad: Sequence[BadAlert]
     truncated: int
     receiver: str
+    sender: str = ""
 
 
 _BODY = msgspec.json.Decoder(WebhookBody)
@@ -63,13 +69,33 @@ def decode(raw: bytes) -> Decoded:
     bad: list[BadAlert] = []
     for index, one in enumerate(body.alerts):
         try:
-            good.append((_checked(_ALERT.decode(one)), str(one, "utf-8")))
+            good.append(_read(one))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
             path = f"alerts[{index}]"
-            bad.append(BadAlert(path=path, reason=_reason(path, error), raw=bytes(one)))
+            bad.append(BadAlert(path=path, reason=reason_of(path, error), raw=bytes(one)))
     return Decoded(
-        good=good, bad=bad, truncated=max(body.truncated, 0), receiver=one_line(body.receiver, 200)
+        good=good,
+        bad=bad,
+        truncated=max(body.truncated, 0),
+        receiver=one_line(body.receiver, 200),
+        sender=_sender(body),
     )
+
+
+def _read(one: msgspec.Raw) -> tuple[Alert, str]:
+    try:
+        return _checked(_ALERT.decode(one)), str(one, "utf-8")
+    except msgspec.ValidationError:
+        smaller = cut(one)
+        if smaller is None:
+            raise
+        return _checked(smaller[0]), smaller[1]
+
+
+def _sender(body: WebhookBody) -> str:
+    if not (body.external_url and body.group_key and body.receiver):
+        return ""
+    return hashlib.blake2b(body.external_url.encode(), digest_size=8).hexdigest()
 
 
 def _envelope(raw: bytes) -> WebhookBody:
@@ -80,7 +106,7 @@ def _envelope(raw: bytes) -> WebhookBody:
     except UnicodeDecodeError:
         raise BodyError("body: not valid UTF-8") from None
     except msgspec.ValidationError as error:
-        raise BodyError(_reason("body", error)) from None
+        raise BodyError(reason_of("body", error)) from None
     except (msgspec.DecodeError, ValueError) as error:
         raise BodyError(f"body: not JSON: {one_line(str(error), 200)}") from None
     if body.version != "4":
@@ -88,7 +114,7 @@ def _envelope(raw: bytes) -> WebhookBody:
     return body
 
 
-def _reason(where: str, error: Exception) -> str:
+def reason_of(where: str, error: Exception) -> str:
     """``alerts[3].startsAt: Expected `datetime`, got `int```: the field, and what is wrong with it."""
     if isinstance(error, RecursionError):
         return f"{where}: nested too deeply"
@@ -106,18 +132,19 @@ def _checked(alert: Alert) -> Alert:
 
 def starts_ms(alert: Alert) -> int:
     """When it began, in ms since the epoch."""
-    return _ms(alert.starts_at)
+    return epoch_ms(alert.starts_at)
 
 
 def ends_ms(alert: Alert) -> int:
     """When it ended, in ms since the epoch; 0 while it fires (Alertmanager sends the year 1)."""
-    return 0 if alert.ends_at is None else _ms(alert.ends_at)
+    return 0 if alert.ends_at is None else epoch_ms(alert.ends_at)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _ms(at: datetime) -> int:
+def epoch_ms(at: datetime) -> int:
+    """Milliseconds since the epoch; 0 for what is no time."""
     # Arithmetic near year 1 or 9999 overflows once an offset is taken off: such times are no times.
     if not _YEAR_ONE < at.year < 9999:
         return 0

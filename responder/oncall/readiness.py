@@ -45,8 +45,8 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
         return self.service, self.level, self.name, self.kind, self.text
 
 
-#: A person and a severity -> the channels that could reach them.
-Reach = Callable[[str, str], Sequence[str]]
+#: A person, a severity and the name that they stand for -> the channels that could reach them.
+Reach = Callable[[str, str, str], Sequence[str]]
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +91,7 @@ def _of_level(row: Row, level: str, name: str, spans: Sequence[Span], asked: Que
             text = f"nobody knows who is on call for {name}" if unknown else f"nobody is on call for {name}"
             yield _trouble(row, level, name, span, Kind.UNKNOWN if unknown else Kind.GAP, text)
         for person in span.people:
-            deaf = [severity for severity in asked.severities if not asked.reach(person, severity)]
+            deaf = [severity for severity in asked.severities if not asked.reach(person, severity, name)]
             if deaf:
                 text = f"{person} cannot be reached over any channel for {', '.join(deaf)}"
                 yield _trouble(row, level, name, span, Kind.UNREACHABLE, text)

@@ -15,7 +15,7 @@ import msgspec
 
 from responder.incident.message import Contact, Message, MessageKind, Receipt
 from responder.incident.severity import Severity
-from responder.paging.base import CHANNELS, ChannelError, ChannelTools
+from responder.paging.base import CHANNELS, ChannelError, ChannelTools, asks_again
 from responder.paging.compose import headline
 from responder.secrets import Secret
 from responder.text import block
@@ -114,11 +114,9 @@ def text(message: Message) -> str:
     lines = message.summary.split("\n")[1:]
     lines += [f"[{finding.status}] {finding.probe}: {finding.headline}" for finding in message.findings]
     room = _BODY_LIMIT - len(message.ack_url) - len(message.incident.url)
-    links = (
-        [f"Acknowledge: {message.ack_url}"]
-        if message.ack_url and message.incident.state == "triggered"
-        else []
-    )
+    links = []
+    if message.ack_url and (message.incident.state == "triggered" or asks_again(message)):
+        links.append(f"Acknowledge: {message.ack_url}")
     links.append(message.incident.url)
     return "\n".join([block("\n".join(lines), room), *links])
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import aiohttp
 import msgspec
@@ -13,6 +13,7 @@ from responder.clock import Clock
 from responder.incident.message import Contact, Message, MessageKind, Receipt
 from responder.registry import Registry
 from responder.store.codes import CodedPage
+from responder.store.conversations import Place
 
 
 class ChannelError(Exception):
@@ -26,6 +27,17 @@ class ChannelError(Exception):
         super().__init__(why)
         self.permanent = permanent
         self.retry_after = retry_after
+
+
+class NotYetError(Exception):
+    """Nothing was tried: it is not this message's turn. That is no failure of the channel.
+
+    ``wait``: when to come again. ``why`` is for people.
+    """
+
+    def __init__(self, why: str, wait: timedelta) -> None:
+        super().__init__(why)
+        self.wait = wait
 
 
 async def _no_chart(_digest: str) -> bytes | None:
@@ -44,17 +56,55 @@ class ReplyCodes(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """What is known of the one message about an incident in each conversation; the same for every replica.
+
+    Every call raises ``StoreError`` where the store is away.
+    """
+
+    async def recall(self, place: Place) -> dict[str, str]:
+        """Everything that was noted; empty where nothing was."""
+        ...
+
+    async def note(self, place: Place, **fields: str) -> None:
+        """Note fields; they stay as long as incidents do."""
+        ...
+
+    async def first(self, place: Place, what: str) -> bool:
+        """Note that something is done once; whether this is the first time."""
+        ...
+
+    async def forget(self, place: Place, *fields: str) -> None:
+        """Take fields out again."""
+        ...
+
+    async def take(self, place: Place) -> bool:
+        """Have the place for oneself, for a little longer than a send may take; whether it was free."""
+        ...
+
+    async def let_go(self, place: Place) -> None:
+        """Give the place back."""
+        ...
+
+
 class ChannelTools(msgspec.Struct, frozen=True, kw_only=True):
     """What every channel is given: one shared HTTP session (closed by its owner), the clock, our own address.
 
-    ``codes`` makes the short codes of text messages; ``None`` outside of the daemon. ``chart`` answers the picture (PNG,
+    ``user_ids``: the chat's own ids of contacts, as far as the configuration names them. ``silences``: whether people can
+    make one.
+
+    ``codes`` makes the short codes of text messages, ``memory`` keeps what conversations hold; both ``None`` outside of
+    the daemon. ``chart`` answers the picture (PNG,
     at most 200 kB) of a finding by its digest, or ``None``, within a second; it raises nothing.
     """
 
     session: aiohttp.ClientSession
     clock: Clock
     external_url: str
+    user_ids: Mapping[str, str] = {}
+    silences: bool = False
     codes: ReplyCodes | None = None
+    memory: Memory | None = None
     chart: Callable[[str], Awaitable[bytes | None]] = _no_chart
 
 
@@ -84,6 +134,7 @@ class Channel(Protocol):
 
         Raises:
             ChannelError: where it was not delivered, or that is not known.
+            NotYetError: where it was not tried, since what goes before it needs the room.
         """
         ...
 
@@ -92,11 +143,30 @@ class Channel(Protocol):
         ...
 
 
+@runtime_checkable
+class Conversational(Protocol):
+    """A channel that keeps a conversation about an incident, and so carries what is said aside."""
+
+    keeps_conversation: ClassVar[bool]
+
+
+@runtime_checkable
+class Ringing(Protocol):
+    """A channel that rings whatever it carries: nothing is sent over it that can wait."""
+
+    rings: ClassVar[bool]
+
+
 CHANNELS: Registry[Channel] = Registry("channel")
 
 _PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
 
 
 def asks(message: Message) -> bool:
-    """Whether the message asks somebody to acknowledge: a page, whose incident nobody has yet."""
-    return message.kind in _PAGES and message.incident.state == "triggered"
+    """Whether the message asks somebody to answer: a page that nobody has taken, or a reminder to who has."""
+    return message.kind in _PAGES and message.incident.state in ("triggered", "acknowledged")
+
+
+def asks_again(message: Message) -> bool:
+    """Whether it asks who has acknowledged whether they are still at work: acknowledging once more says so."""
+    return message.kind is MessageKind.REMINDER and message.incident.state == "acknowledged"

@@ -11,13 +11,15 @@ from responder.durations import format_duration
 from responder.incident.effects import SendMessage
 from responder.incident.finding import FINDING_ORDER, Finding
 from responder.incident.message import IncidentBrief, Message, MessageKind, OfferBrief, Wanted
-from responder.incident.outlook import paged_anew_at
+from responder.incident.outlook import next_step, paged_anew_at
 from responder.incident.state import Acknowledged, Incident
 from responder.text import block, one_line
 
 SUMMARY_LIMIT = 1_500
 FINDINGS_SHOWN = 20
 CHARTS_SHOWN = 3
+PAGED_SHOWN = 12
+HELD_LIMIT = 300
 _RANK: Mapping[str, int] = {status: rank for rank, status in enumerate(FINDING_ORDER)}
 
 
@@ -53,17 +55,20 @@ def bare(incident: Incident, effect: SendMessage, words: Words) -> Message:
         attempt=words.attempt,
         respond_by=incident.respond_by,
         sent_at=words.sent_at,
-        summary=f"{incident.severity} {incident.service}: {incident.title}",
+        summary=f"{incident.severity} {incident.service}: {titled(incident)}",
         ack_url=words.ack_url,
         by=effect.by,
+        text=effect.text,
+        asked_at=effect.requested_at,
     )
 
 
 def brief(incident: Incident, external_url: str) -> IncidentBrief:
     """The incident as a page shows it."""
+    step = next_step(incident)
     return IncidentBrief(
         id=incident.id,
-        title=incident.title,
+        title=titled(incident),
         severity=incident.severity,
         service=incident.service,
         state=str(incident.state_name),
@@ -73,7 +78,33 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
         firing=incident.totals.firing_now,
         labels=incident.labels,
         runbook=incident.runbook,
+        about=incident.summary,
+        cause=incident.episode.cause,
+        acknowledged_by=incident.acknowledged_by,
+        assignee=incident.assignee,
+        paged=_paged(incident),
+        next_up=f"{step.contact} ({step.level})" if step is not None else "",
+        next_at=step.at if step is not None else None,
+        held=_held(incident),
+        drill=incident.drill,
     )
+
+
+def _held(incident: Incident) -> str:
+    """The first thing that holds pages back, and until when; nothing where nothing does."""
+    if not incident.holds:
+        return ""
+    hold = incident.holds[0]
+    until = f" until {hold.until:%Y-%m-%d %H:%M} UTC" if hold.until is not None else ""
+    return one_line(f"{hold.kind} ({hold.text}){until}", HELD_LIMIT)
+
+
+def _paged(incident: Incident) -> tuple[str, ...]:
+    """Who was paged in this episode, each once for a level."""
+    found = [
+        f"{person.name} ({reach.level})" for reach in incident.episode.reached for person in reach.people
+    ]
+    return tuple(dict.fromkeys(found))[-PAGED_SHOWN:]
 
 
 _LEADS = {
@@ -89,6 +120,11 @@ def headline(message: Message, limit: int) -> str:
     incident = message.incident
     lead = _LEADS.get(message.kind, "")
     return one_line(f"{lead}{incident.severity} {incident.service}: {incident.title}", limit)
+
+
+def titled(incident: Incident) -> str:
+    """The title, which says first of all that a drill is one: every channel shows it."""
+    return f"DRILL: {incident.title}" if incident.drill else incident.title
 
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -112,7 +148,7 @@ def chart_url(finding: Finding, external_url: str) -> str:
 
 def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str]:
     lines = [
-        f"{incident.severity} {incident.service}: {incident.title}",
+        f"{incident.severity} {incident.service}: {titled(incident)}",
         _since(incident, now),
         _next(incident, effect),
     ]
@@ -123,6 +159,8 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
             lines.insert(1, f"Paged anew: {incident.episode.cause}")
         if incident.summary:
             lines.append(f"Runbook {incident.runbook}: {incident.summary}")
+        if incident.drill:
+            lines.insert(1, "This is a DRILL: nothing is broken. Acknowledge it as you would in earnest.")
     return [line for line in lines if line]
 
 

@@ -12,11 +12,12 @@ import msgspec
 import structlog
 
 from responder.engine.outbox import Done, back_off, failed
+from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageDelayed, MessageDelivered
 from responder.incident.message import Contact, Message, MessageKind, OfferBrief, Receipt
 from responder.incident.state import Incident
-from responder.paging.base import Channel, ChannelError
+from responder.paging.base import Channel, ChannelError, Conversational, NotYetError
 from responder.paging.compose import Words, bare, compose
 from responder.paging.health import Health
 from responder.store.loaded import Attempt
@@ -57,14 +58,14 @@ class Delivery:
     def __init__(
         self,
         channels: Mapping[str, Channel],
-        contacts: Callable[[], Mapping[str, Contact]],
+        contact_of: Callable[[str, str], Contact],
         links: Links,
         *,
         hooks: DeliveryHooks,
         chance: random.Random,
     ) -> None:
         self._channels = channels
-        self._contacts = contacts
+        self._contact_of = contact_of
         self._links = links
         self._hooks = hooks
         self._chance = chance
@@ -78,19 +79,18 @@ class Delivery:
         if not isinstance(effect, SendMessage):
             raise TypeError(f"expected SendMessage, got {type(effect).__name__}")
         channel = self._channels.get(effect.channel)
-        contact = self._contacts().get(effect.contact, Contact(name=effect.contact))
-        if channel is None:
-            return self._refused(effect, attempt, f"channel {effect.channel} is not configured")
-        if not channel.reaches(contact):
-            return self._refused(
-                effect, attempt, f"{effect.contact} has no address for channel {effect.channel}"
-            )
-        if attempt.snapshot is None:
-            return self._refused(effect, attempt, "the incident is gone")
+        contact = self._contact_of(effect.contact, _stands_for(effect, attempt.snapshot))
+        if reason := _why_not(effect, channel, contact, attempt.snapshot):
+            return self._refused(effect, attempt, reason)
+        if channel is None or attempt.snapshot is None or _interrupts(effect, channel):
+            return Done()
         if self._is_aside(effect, attempt):
             return self._left_aside(effect, attempt)
         try:
             return await self._sent(channel, contact, effect, attempt, attempt.snapshot)
+        except NotYetError as error:
+            log.debug("not yet", incident=effect.incident, channel=effect.channel, why=str(error))
+            return Done(retry_in=error.wait, begun=False)
         except ChannelError as error:
             return self._not_delivered(effect, attempt, error)
 
@@ -105,7 +105,7 @@ class Delivery:
         except TimeoutError:
             raise ChannelError("no answer in time") from None
         self._is_up(effect.channel)
-        log.info(
+        (log.debug if effect.channel == NULL_CHANNEL else log.info)(
             "delivered",
             incident=effect.incident,
             kind=str(effect.kind),
@@ -152,7 +152,7 @@ class Delivery:
             ack_url=self._links.acknowledge(incident, effect.contact) if effect.kind in _ASKS else "",
         )
         try:
-            offers = self._links.offers(incident) if effect.kind in _ASKS else ()
+            offers = self._links.offers(incident) if incident.open else ()
             return compose(incident, effect, msgspec.structs.replace(words, offers=offers))
         except Exception:  # whatever is wrong with it, somebody must hear of the incident
             log.exception("could not word the message; sending the bare facts", incident=incident.id)
@@ -189,6 +189,30 @@ class Delivery:
         return Done(
             facts=(_delayed(effect, attempt, reason, failover=went_down),) if told else (), retry_in=pause
         )
+
+
+def _why_not(
+    effect: SendMessage, channel: Channel | None, contact: Contact, incident: Incident | None
+) -> str:
+    """What keeps a message from being sent for good; nothing where nothing does."""
+    if channel is None:
+        return f"channel {effect.channel} is not configured"
+    if not channel.reaches(contact):
+        return f"{effect.contact} has no address for channel {effect.channel}"
+    return "the incident is gone" if incident is None else ""
+
+
+def _interrupts(effect: SendMessage, channel: Channel) -> bool:
+    """Whether what is only said aside would interrupt people over this channel."""
+    return effect.aside and not isinstance(channel, Conversational)
+
+
+def _stands_for(effect: SendMessage, incident: Incident | None) -> str:
+    """The name of the matrix that the person is paged for, where one is known."""
+    reached = incident.episode.reached if incident is not None else ()
+    return next(
+        (reach.contact for reach in reached if any(one.name == effect.contact for one in reach.people)), ""
+    )
 
 
 def _at(effect: SendMessage, attempt: Attempt) -> datetime:

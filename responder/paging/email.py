@@ -81,7 +81,7 @@ class EmailChannel:
                 raise
             await self._deliver(self.mail(message, contact, page, {}), address)
         first = page.reference.get("message_id") or mail["Message-ID"]
-        return Receipt({"message_id": first})
+        return Receipt({"message_id": first, "subject": mail["Subject"]})
 
     async def close(self) -> None:
         """Each mail has a connection of its own."""
@@ -100,7 +100,8 @@ class EmailChannel:
         user, _, domain = contact.addresses["email"].rpartition("@")
         mail["From"] = self._settings.sender
         mail["To"] = Address(one_line(contact.name, 80), user, domain)
-        mail["Subject"] = subject(message)
+        # One subject for the whole thread: some mailboxes split it where the subject changes, as with a risen severity.
+        mail["Subject"] = one_line(page.reference.get("subject", ""), SUBJECT_LIMIT) or subject(message)
         mail["Date"] = format_datetime(message.sent_at)
         mail["Message-ID"] = f"<{message.id}@{self._domain}>"
         thread = f"<incident-{message.incident.id}@{self._domain}>"
@@ -114,7 +115,14 @@ class EmailChannel:
             mail["X-Priority"] = "1"
             mail["Importance"] = "high"
         cids = {digest: f"{digest}@charts" for digest in pictures}
-        values = {"message": message, "first": headline(message, LOCK_SCREEN), "cids": cids}
+        offered = {one.name for one in message.offers}
+        values = {
+            "message": message,
+            "first": headline(message, LOCK_SCREEN),
+            "rest": message.summary.partition("\n")[2],
+            "others": [name for name in message.actions if name not in offered],
+            "cids": cids,
+        }
         mail.set_content(_TEMPLATES.get_template("mail.txt").render(values))
         mail.add_alternative(_TEMPLATES.get_template("mail.html").render(values), subtype="html")
         html: Any = mail.get_payload(1)
@@ -167,6 +175,6 @@ def _refusal(code: int, what: str) -> ChannelError:
 
 
 def subject(message: Message) -> str:
-    """One subject for the whole incident, so that its mails stay one thread."""
+    """The subject of an incident's first mail: it sorts by severity and service."""
     incident = message.incident
     return one_line(f"[{incident.severity}] {incident.service}: {incident.title}", SUBJECT_LIMIT)

@@ -1,4 +1,4 @@
-"""Messages that are about a channel and not about an incident: a test of it, and a link for its owner to open. Pure."""
+"""Messages that belong to no single incident: a test of a channel, a link for its owner to open, a hand-over. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from responder.incident.message import IncidentBrief, Message, MessageKind
 from responder.incident.severity import Level, Severity
 
 #: The states that such a message shows instead of an incident's: nothing in it is to be acknowledged.
-TEST, VERIFY = "test", "verify"
+TEST, VERIFY, NOTICE = "test", "verify", "notice"
+NOTICES = frozenset({TEST, VERIFY, NOTICE})
 
 
 class Occasion(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +43,12 @@ def verification(occasion: Occasion) -> Message:
     asked = f"Open this to confirm, within a day: {occasion.url}"
     message = _message(occasion, title, (Severity.P4, VERIFY), asked)
     return msgspec.structs.replace(message, ack_url=occasion.url)
+
+
+def notice(occasion: Occasion, title: str, text: str) -> Message:
+    """A message that informs one person; there is nothing to acknowledge."""
+    message = _message(occasion, title, (Severity.P4, NOTICE), text)
+    return msgspec.structs.replace(message, summary=f"{title}\n{text}", ack_url=occasion.url)
 
 
 def _message(occasion: Occasion, title: str, kind: tuple[Severity, str], asked: str) -> Message:

@@ -68,6 +68,7 @@ class PagerDutyChannel:
     Settings: ClassVar[type[msgspec.Struct]] = PagerDutySettings
     concurrency: ClassVar[int] = 4
     address_kind: ClassVar[str] = "pagerduty"
+    rings: ClassVar[bool] = True
 
     def __init__(self, name: str, settings: PagerDutySettings, tools: ChannelTools) -> None:
         self.name = name

@@ -9,23 +9,20 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import aiohttp
 import msgspec
-import structlog
 from yarl import URL
 
 from responder.incident.finding import Finding
 from responder.incident.message import Message, Receipt
 from responder.paging.base import ChannelError, ChannelTools
+from responder.paging.beside import Beside
 from responder.paging.compose import charted
 from responder.text import one_line
 
-log = structlog.get_logger(__name__)
-
-AT_ONCE = 8  # messages whose pictures are under way; of more, the pictures are left out
-_LIMIT = 30.0  # seconds for the pictures of one message
 _STEP = 8.0  # seconds for one step
 _TRIES = 3
 _LONGEST_PAUSE = timedelta(seconds=10)
@@ -43,7 +40,7 @@ class SlackCharts:
         self._call = call
         self._tools = tools
         self._api = URL(api_url)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._beside = Beside("picture not shared")
         self._allowed = True
 
     def begin(self, message: Message, page: Receipt) -> Receipt:
@@ -52,31 +49,18 @@ class SlackCharts:
         new = [finding for finding in charted(message.findings) if finding.chart not in shared]
         if not new or not self._allowed or not {"channel", "ts"} <= page.reference.keys():
             return page
-        if len(self._tasks) >= AT_ONCE:
-            log.warning("pictures left out: too many are under way", incident=message.incident.id)
+        if not self._beside.begin(f"pictures of {message.id}", partial(self._share, new, page.reference)):
             return page
-        task = asyncio.create_task(self._share(new, page.reference), name=f"pictures of {message.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         noted = ",".join([*shared, *(finding.chart for finding in new)])
         return Receipt({**page.reference, "charts": noted})
 
     async def close(self) -> None:
         """Give up what is under way."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._beside.close()
 
     async def _share(self, findings: Sequence[Finding], page: dict[str, str]) -> None:
-        try:
-            async with asyncio.timeout(_LIMIT):
-                for finding in findings:
-                    await self._persistently(finding, page)
-        except (ChannelError, TimeoutError) as error:
-            log.warning("picture not shared", reason=str(error) or "time-out")
-        except Exception as error:  # noqa: BLE001 - a picture is an extra; nobody waits for this task
-            log.warning("picture not shared", reason=one_line(repr(error), 200))
+        for finding in findings:
+            await self._persistently(finding, page)
 
     async def _persistently(self, finding: Finding, page: dict[str, str]) -> None:
         for number in range(1, _TRIES + 1):

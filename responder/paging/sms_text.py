@@ -10,9 +10,9 @@ import unicodedata
 from datetime import timedelta
 
 from responder.incident.message import Message, MessageKind
-from responder.paging.base import asks
+from responder.paging.base import asks, asks_again
 from responder.paging.compose import headline
-from responder.paging.notices import TEST, VERIFY
+from responder.paging.notices import NOTICE, TEST, VERIFY
 from responder.text import one_line
 
 SEGMENTS = 2
@@ -104,12 +104,14 @@ def _rest(message: Message, code: str) -> list[str]:
             return [_since(message), _answer(message, code)]
 
 
-_NOTICES = {TEST: "Nothing to do.", VERIFY: "Open this to confirm:"}
+_NOTICES = {TEST: "Nothing to do.", VERIFY: "Open this to confirm:", NOTICE: "The incidents:"}
 
 
 def _answer(message: Message, code: str) -> str:
     if not asks(message):
         return f"It is {message.incident.state} now"
+    if asks_again(message):
+        return f"Still at work on it? Reply ACK {code}" if code else "Still at work on it? Say so:"
     until = f"{message.respond_by:%H:%M} UTC"
     return f"Reply ACK {code} by {until} (ESC {code}: next person)" if code else f"Acknowledge by {until}:"
 

@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 import msgspec
 
 from responder.incident.message import Message, MessageKind
+from responder.paging.base import asks_again
 from responder.paging.notices import TEST, VERIFY
 from responder.text import one_line
 
@@ -37,7 +38,7 @@ def spoken(message: Message) -> str:
     title = one_line(incident.title, _TITLE_SPOKEN)
     if incident.state in (TEST, VERIFY):
         return f"This is responder. {title}."
-    still = "Still nobody has answered. " if message.kind is MessageKind.REMINDER else ""
+    still = _still(message)
     firing = (
         f"{incident.firing} alert{'s' if incident.firing != 1 else ''} firing"
         if incident.firing
@@ -47,6 +48,12 @@ def spoken(message: Message) -> str:
         f"This is responder. {still}{incident.severity}, service {one_line(incident.service, 80)}. {title}. "
         f"{firing} since {incident.opened_at:%H:%M} U T C."
     )
+
+
+def _still(message: Message) -> str:
+    if asks_again(message):
+        return "You have acknowledged this, and nothing was heard since. "
+    return "Still nobody has answered. " if message.kind is MessageKind.REMINDER else ""
 
 
 def announcement(text: str, keys: Keys | None) -> str:

@@ -48,6 +48,7 @@ class TwilioVoiceChannel(TwilioChannel):
 
     Settings: ClassVar[type[msgspec.Struct]] = TwilioVoiceSettings
     concurrency: ClassVar[int] = 2
+    rings: ClassVar[bool] = True
 
     def __init__(self, name: str, settings: TwilioVoiceSettings, tools: ChannelTools) -> None:
         super().__init__(name, settings, tools)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import product
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -40,6 +41,9 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     def __post_init__(self) -> None:
         """Refuse a template that some message could break: every kind of one is rendered, with hostile texts."""
+        url = urlsplit(self.url.reveal())
+        if url.scheme not in {"http", "https"} or not url.hostname:
+            raise ValueError("url: expected http://host/… or https://host/…")
         if not _MEDIA_TYPE.fullmatch(self.content_type):
             raise ValueError(f"content_type: expected a media type, got {self.content_type!r}")
         _checked(self)
@@ -120,6 +124,7 @@ def wire(message: Message, external_url: str) -> dict[str, Any]:
             "state": incident.state,
             "opened_at": rfc3339(incident.opened_at),
             "url": incident.url,
+            **({"drill": True} if incident.drill else {}),
         },
         "level": message.level,
         "to": message.to,

@@ -12,13 +12,20 @@ from datetime import timedelta
 
 import msgspec
 
-from responder.incident.action import Approval
 from responder.incident.message import Contact
 from responder.incident.policy import AcknowledgementPolicy, ChannelStep, Policy, SeverityPolicy
 from responder.incident.severity import LEVELS, Level, Severity
 from responder.matchers import Matcher
-from responder.rules.files import ContactShape, DefaultShape, RuleShape, ServiceFromLabel, SeverityFromLabel
-from responder.rules.model import ActionDefinition, ProbeDefinition, Runbook, Verdict
+from responder.rules.drills import compiled_drills
+from responder.rules.files import (
+    ContactShape,
+    DefaultShape,
+    RuleShape,
+    ServiceFromLabel,
+    SeverityFromLabel,
+)
+from responder.rules.model import Verdict
+from responder.rules.plugins import Targets, actions_of, automatic_of, probes_of, runbooks_of
 from responder.rules.raw import RawRules, levels_of, plan_of, row_of
 from responder.rules.schedules import calendars_of, roster_of
 from responder.text import one_line
@@ -26,14 +33,17 @@ from responder.text import one_line
 DEFAULT_RULE = "default"
 OTHER_SERVICE = "other"
 OWN_SERVICE = "responder"
+#: An alert that carries it as ``true`` is an exercise.
+DRILL_LABEL = "drill"
 _SERVICE_LIMIT = 100
 _GROUP_VALUE_LIMIT = 500
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """What the configuration adds to every policy."""
+    """What the configuration adds to every policy, and the names of its targets by section (``None``: not known)."""
 
     channels: tuple[str, ...] = ()
+    targets: Targets = None
     triage_wait: timedelta = timedelta(seconds=2)
     monitor_for: timedelta = timedelta(minutes=30)
     stale_after: timedelta = timedelta(hours=24)
@@ -114,23 +124,10 @@ class Compiled:
         self._contact_shapes: dict[str, ContactShape] = named.get("contacts", {})
         self.roster = roster_of(named)
         self.calendars = calendars_of(named)
-        self.runbooks = {
-            name: Runbook(name=name, summary=shape.summary, diagnose=shape.diagnose, offer=shape.offer)
-            for name, shape in named.get("runbooks", {}).items()
-        }
-        self.probes = {
-            name: ProbeDefinition(name=name, type=entry.type, settings=entry.settings)
-            for name, entry in named.get("probes", {}).items()
-        }
-        self.actions = {
-            name: ActionDefinition(name=name, type=entry.type, settings=entry.settings)
-            for name, entry in named.get("actions", {}).items()
-        }
-        self.automatic = frozenset(
-            name
-            for name, action in self.actions.items()
-            if getattr(action.settings, "approval", None) is Approval.AUTOMATIC
-        )
+        self.runbooks = runbooks_of(named, timing.targets)
+        self.probes = probes_of(named)
+        self.actions = actions_of(named)
+        self.automatic = automatic_of(self.actions)
         self.raises = {entry.shape.name: entry.shape.raises for entry in raw.rules if entry.shape.raises}
         self.dependencies: dict[str, tuple[str, ...]] = {
             name: shape.depends_on for name, shape in named.get("services", {}).items()
@@ -138,9 +135,15 @@ class Compiled:
         fixed = {
             rule.shape.service for rule in (*self.rules, self.default) if isinstance(rule.shape.service, str)
         }
-        self.services = frozenset(self.rows) | fixed | {OWN_SERVICE} | frozenset(named.get("services", {}))
+        self.services = (
+            frozenset(self.rows)
+            | fixed
+            | {OWN_SERVICE, *(drill.service for drill in raw.drills)}
+            | frozenset(named.get("services", {}))
+        )
         self._default_service = _fixed_service(raw.default.service) or "platform"
         self._policies: dict[str, Policy] = {}
+        self.drills = compiled_drills(raw.drills)
 
     def candidates(self, labels: Mapping[str, str]) -> list[CompiledRule]:
         """The rules that may match, in file order, without the default rule."""
@@ -159,14 +162,23 @@ class Compiled:
         rule = self.rule_for(labels)
         return self._verdict(rule, labels, self._service(rule.shape.service, labels))
 
-    def own(self, labels: Mapping[str, str]) -> Verdict:
-        """A notice of our own: service ``responder``, under the default rule whatever the files say."""
-        return self._verdict(self.default, labels, OWN_SERVICE)
+    def own(
+        self, labels: Mapping[str, str], *, service: str | None = None, severity: Severity | None = None
+    ) -> Verdict:
+        """A notice of our own: under the default rule whatever the files say, and an incident for each label set."""
+        names = tuple(name for name in labels if name != "service")
+        verdict = self._verdict(self.default, labels, service or OWN_SERVICE, names)
+        return msgspec.structs.replace(verdict, severity=severity) if severity else verdict
 
-    def _verdict(self, rule: CompiledRule, labels: Mapping[str, str], service: str) -> Verdict:
+    def _verdict(
+        self, rule: CompiledRule, labels: Mapping[str, str], service: str, names: tuple[str, ...] = ()
+    ) -> Verdict:
         shape = rule.shape
         severity, defaulted = _severity(shape.severity, labels)
-        names = shape.group_by or ("alertname",)
+        drill = is_drill(labels)
+        names = names or shape.group_by or ("alertname",)
+        if drill and DRILL_LABEL not in names:
+            names = (*names, DRILL_LABEL)  # an exercise never joins what is in earnest
         group = tuple([(name, labels[name][:_GROUP_VALUE_LIMIT]) for name in sorted(names) if name in labels])
         return Verdict(
             rule=rule.name,
@@ -178,6 +190,7 @@ class Compiled:
             runbook=shape.runbook,
             unmatched=rule is self.default,
             severity_defaulted=defaulted,
+            drill=drill,
         )
 
     def _service(self, wanted: ServiceFromLabel | str, labels: Mapping[str, str]) -> str:
@@ -221,16 +234,29 @@ class Compiled:
             stale_after=self._timing.stale_after,
         )
 
-    def channels_of(self, name: str, severity: Severity) -> tuple[ChannelStep, ...]:
-        """A person's own channels for a severity, else the severity's, else every configured one."""
-        own = self._contact_shapes[name].channels if name in self._contact_shapes else {}
-        return plan_of(own.get(severity) or self.raw.severities[severity].channels or self._timing.channels)
+    def channels_of(self, name: str, severity: Severity, stands_for: str = "") -> tuple[ChannelStep, ...]:
+        """A person's own channels for a severity, else those of the name they stand for, the severity's, every one."""
+        shapes = (self._contact_shapes.get(one) for one in (name, stands_for))
+        own = next(
+            (shape.channels[severity] for shape in shapes if shape and shape.channels.get(severity)), ()
+        )
+        return plan_of(own or self.raw.severities[severity].channels or self._timing.channels)
+
+    def contact(self, name: str, stands_for: str = "") -> Contact:
+        """Where somebody can be reached; who has no entry of their own, where the name they stand for can be."""
+        found = self.contacts.get(name) or self.contacts.get(stands_for) or Contact(name=name)
+        return msgspec.structs.replace(found, name=name)
 
     def _everybody(self, row: str) -> tuple[Level, ...]:
         """The levels of a row on which each person has to acknowledge."""
         shape = self.raw.named.get("escalation", {}).get(row)
         wanted = shape.everybody if shape is not None else False
         return (LEVELS if wanted else ()) if isinstance(wanted, bool) else wanted
+
+
+def is_drill(labels: Mapping[str, str]) -> bool:
+    """Whether an alert with these labels is an exercise."""
+    return labels.get(DRILL_LABEL) == "true"
 
 
 def _contact(name: str, shape: ContactShape) -> Contact:

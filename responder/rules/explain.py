@@ -58,6 +58,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     respond_within: str
     runbook: str | None = None
     probes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
     passed: tuple[Passed, ...] = ()
     passed_in_all: int = 0
@@ -86,6 +87,7 @@ def explain(rules: Compiled, labels: Mapping[str, str], who: Who = lambda _: {})
         respond_within=format_duration(promise.respond_within),
         runbook=verdict.runbook,
         probes=runbook.diagnose if runbook else (),
+        left_out=runbook.left_out if runbook else (),
         offers=runbook.offer if runbook else (),
         passed=tuple(Passed(rule=r.name, because=_because(r, labels)) for r in earlier[:PASSED_LIMIT]),
         passed_in_all=len(earlier),
@@ -96,13 +98,13 @@ def _paged(rules: Compiled, verdict: Verdict, policy: Policy, who: Who) -> tuple
     escalate = policy.severities[verdict.severity].escalate
     behind = who(tuple(policy.contacts.values()))
 
-    def channels(name: str) -> tuple[str, ...]:
-        return tuple(str(step) for step in rules.channels_of(name, verdict.severity))
+    def channels(name: str, stands_for: str = "") -> tuple[str, ...]:
+        return tuple(str(step) for step in rules.channels_of(name, verdict.severity, stands_for))
 
     def people(contact: str) -> tuple[Person, ...] | None:
         if tuple(behind.get(contact, (contact,))) == (contact,):
             return None
-        return tuple(Person(name=name, channels=channels(name)) for name in behind[contact])
+        return tuple(Person(name=name, channels=channels(name, contact)) for name in behind[contact])
 
     return tuple(
         Paged(
@@ -158,6 +160,8 @@ def as_text(explanation: Explanation) -> str:
     if explanation.runbook:
         lines.append(f"runbook   {explanation.runbook}")
         lines.append(f"  probes  {', '.join(explanation.probes) or 'none'}")
+        if explanation.left_out:
+            lines.append(f"  without {', '.join(explanation.left_out)}: their targets are not configured")
         lines.append(f"  offers  {', '.join(explanation.offers) or 'none'}")
     if explanation.passed:
         lines.append(f"passed    {explanation.passed_in_all} earlier rule(s):")

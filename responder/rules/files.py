@@ -130,6 +130,6 @@ NAMED: dict[str, Any] = {
 }
 #: Keys whose entries are typed by the plug-in that their ``type`` names.
 TYPED = ("probes", "actions")
-LISTED = ("rules", "checklist")
+LISTED = ("rules", "checklist", "drills")
 SINGLE = ("default",)
 KEYS = (*NAMED, *LISTED, *SINGLE)

@@ -19,6 +19,7 @@ from responder.matchers import Matcher, MatcherError, parse_matcher
 from responder.registry import did_you_mean
 from responder.rules import files, schedule_checks
 from responder.rules.dependencies import dependency_problems
+from responder.rules.drills import DrillShape, drill_problems, read_drills
 from responder.rules.files import DefaultShape, RuleShape, SeverityShape
 from responder.rules.plugin_checks import plugin_problems
 from responder.rules.raw import PluginEntry, RawRules, RuleEntry, levels_of, plan_of
@@ -101,6 +102,7 @@ class _Merging:
         self._places: dict[tuple[str, str], Place] = {}
         self._nodes: dict[tuple[str, str], tuple[Document, yaml.Node]] = {}
         self._rules: list[RuleEntry] = []
+        self._drills: list[DrillShape] = []
         self._default: DefaultShape | None = None
         self._late: list[Problem] = []
 
@@ -120,6 +122,8 @@ class _Merging:
                     self._add_rule(document, element, f"rules[{index}]")
             elif key == "default":
                 self._add_default(document, key_node, node)
+            elif key == "drills":
+                self._drills += read_drills(document, node, self._claim)
             elif key == "checklist":
                 document.elements(node, key)
             else:
@@ -176,7 +180,7 @@ class _Merging:
     def _check_target(self, document: Document, node: yaml.Node, settings: msgspec.Struct, what: str) -> None:
         section, target = getattr(settings, "TARGET_KIND", ""), getattr(settings, "target", None)
         if target is not None and target not in self._around.targets.get(section, frozenset({target})):
-            text = f"{what}: target {target!r} is not configured under targets.{section}; it will say so when used"
+            text = f"{what}: target {target!r} is not configured under targets.{section}; it is left out of the diagnosis, and an action on it is refused"
             document.report(node, text, "warning")
 
     def _add_rule(self, document: Document, node: yaml.Node, what: str) -> None:
@@ -219,7 +223,12 @@ class _Merging:
         for severity, minutes in _RESPONSE.items():
             severities.setdefault(severity, SeverityShape(respond_within=timedelta(minutes=minutes)))
         raw = RawRules(
-            rules=tuple(self._rules), default=default, severities=severities, named=self._named, digest=digest
+            rules=tuple(self._rules),
+            default=default,
+            drills=tuple(self._drills),
+            severities=severities,
+            named=self._named,
+            digest=digest,
         )
         self._late += self._check(raw)
         return raw
@@ -235,6 +244,7 @@ class _Merging:
             yield self._place(problem.key, problem.name).problem(problem.text, problem.level)
         services, rows = self._named["services"], self._named["escalation"]
         yield from dependency_problems(services, rows, lambda name: self._place("services", name))
+        yield from drill_problems(raw.drills, rows, lambda name: self._place("drills", name))
 
     def _place(self, key: str, name: str) -> Place:
         return self._places.get((key, name), Place("rules", 1, 1))

@@ -18,7 +18,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     ``key`` names the incident that it belongs to: a hex digest over the rule, the service and the labels of
     ``group`` (never over Alertmanager's grouping). ``service_label`` is the service as a metric label: one of the
-    closed set, ``other`` where a label chose a service that no file names.
+    closed set, ``other`` where a label chose a service that no file names. A ``drill`` never shares an incident with
+    alerts that are none.
     """
 
     rule: str
@@ -30,14 +31,19 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     runbook: str | None = None
     unmatched: bool = False
     severity_defaulted: bool = False
+    drill: bool = False
 
 
 class Runbook(msgspec.Struct, frozen=True, kw_only=True):
-    """A runbook of the rule files: what to look at and what to offer."""
+    """A runbook of the rule files: what to look at and what to offer.
+
+    ``left_out`` are probes that it names whose target is not configured.
+    """
 
     name: str
     summary: str = ""
     diagnose: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     offer: tuple[str, ...] = ()
 
 
@@ -109,14 +115,19 @@ class RuleSet(Protocol):
         """Which rule takes an alert with these labels, and what follows."""
         ...
 
-    def own(self, labels: Mapping[str, str]) -> Verdict:
-        """The verdict on a notice of our own."""
+    def own(
+        self, labels: Mapping[str, str], *, service: str | None = None, severity: Severity | None = None
+    ) -> Verdict:
+        """The verdict on a notice of our own, by default for our own service at the default rule's severity."""
         ...
 
     def policy(self, service: str) -> Policy:
         """The service's row of the matrix (the default's where it has none) with every severity's promises."""
         ...
 
-    def channels_of(self, name: str, severity: Severity) -> tuple[ChannelStep, ...]:
-        """The plan of channels of a contact or a person, whether any file names them or not."""
+    def channels_of(self, name: str, severity: Severity, stands_for: str = "") -> tuple[ChannelStep, ...]:
+        """The plan of channels of a contact or a person, whether any file names them or not.
+
+        Who has none of their own is reached over those of the name that they stand for just now.
+        """
         ...

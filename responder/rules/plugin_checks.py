@@ -72,6 +72,15 @@ def _meant(name: str, entry: PluginEntry, allowed: Allowed) -> Iterator[PluginPr
             f"actions.{name}: approval: automatic needs a precondition, so that it starts only where it helps"
         )
         yield PluginProblem(key="actions", name=name, text=text)
+    for key, least in (("limit.count", settings.limit.count), ("give_up_after", settings.give_up_after)):
+        if least < 1:
+            text = f"actions.{name}.{key}: expected at least 1, got {least}"
+            yield PluginProblem(key="actions", name=name, text=text)
+    for key in ("timeout", "verify_within"):
+        if not getattr(settings, key):
+            yield PluginProblem(
+                key="actions", name=name, text=f"actions.{name}.{key}: expected a duration above zero"
+            )
     if settings.timeout > LONGEST_CHANGE:
         text = f"actions.{name}.timeout: at most {format_duration(LONGEST_CHANGE)}; what takes longer is waited for by verify_within"
         yield PluginProblem(key="actions", name=name, text=text)

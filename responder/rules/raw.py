@@ -11,6 +11,7 @@ from responder.documents import Place
 from responder.incident.policy import ChannelStep
 from responder.incident.severity import Level, Severity
 from responder.matchers import Matcher
+from responder.rules.drills import DrillShape
 from responder.rules.files import DefaultShape, PlanShape, RowShape, RuleShape, SeverityShape
 
 
@@ -34,6 +35,7 @@ class RawRules(msgspec.Struct, frozen=True, kw_only=True):
 
     rules: tuple[RuleEntry, ...] = ()
     default: DefaultShape = DefaultShape()
+    drills: tuple[DrillShape, ...] = ()
     severities: dict[Severity, SeverityShape] = {}
     named: dict[str, dict[str, Any]] = {}
     digest: str = ""

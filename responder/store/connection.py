@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,6 +14,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
 from responder.store.errors import StoreError, StoreFullError
@@ -104,6 +106,22 @@ def _heed_cancellation() -> None:
         raise asyncio.CancelledError
 
 
+class Gated:
+    """A client that tries nothing while the store is known to be away: who can do without it does so at once.
+
+    A message that waited for a store that hangs would never be sent.
+    """
+
+    def __init__(self, client: Client, away: Callable[[], bool]) -> None:
+        self._client = client
+        self._away = away
+
+    def __getattr__(self, name: str) -> Any:
+        if self._away():
+            raise RedisConnectionError("the store is known to be away")
+        return getattr(self._client, name)
+
+
 class Script:
     """One Lua file of the store, run by its digest and loaded where the server does not know it."""
 
@@ -142,3 +160,21 @@ async def ask(client: Client, command: str, *args: Any) -> Any:
         raise StoreError(f"{command}: {type(error).__name__}") from error
     finally:
         _heed_cancellation()
+
+
+async def scan(client: Client, base: str, cursor: int, pattern: str, count: int) -> tuple[int, list[bytes]]:
+    """Some of the keys that match a pattern, and the cursor to go on from (0 at the end).
+
+    In a cluster all keys of a name lie on the node of ``base``: only that one is asked.
+    """
+    options = {}
+    if isinstance(client, RedisCluster):
+        options = {"target_nodes": client.get_node_from_key(base)}
+    try:
+        async with asyncio.timeout(CALL_LIMIT):
+            following, keys = await client.scan(cursor, match=pattern, count=count, **options)
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StoreError(f"SCAN: {type(error).__name__}") from error
+    finally:
+        _heed_cancellation()
+    return next(iter(following.values())) if isinstance(following, dict) else int(following), list(keys)

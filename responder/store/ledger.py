@@ -45,7 +45,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     outcome: bytes | None = None
 
 
-Ending = Literal["effective", "ineffective", "undone"]
+Ending = Literal["effective", "ineffective", "unknown", "undone"]
 
 
 def object_key(kind: str, target: str, what: str) -> str:

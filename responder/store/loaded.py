@@ -146,6 +146,16 @@ def record_body(record: bytes) -> bytes:
     return rest if rest[:1] in (b"{", b"") else rest.partition(b"|")[2]
 
 
+def record_incident(record: bytes) -> str:
+    """The incident that an alert belongs to, from its record; empty where it belongs to none."""
+    return record.split(b"|", 6)[5].decode()
+
+
+def stored_effect_of(stored: bytes) -> Effect:
+    """An effect as it lies in its lane: behind what the last look needs. Raises ``msgspec.DecodeError``."""
+    return _EFFECT.decode(stored.split(b"|", 5)[5])
+
+
 def attempt_of(lane: str, token: str, answer: list[Any]) -> Attempt:
     """Read the answer of ``start.lua``."""
     effect = _EFFECT.decode(answer[1])

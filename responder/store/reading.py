@@ -13,6 +13,7 @@ import msgspec
 from redis.exceptions import RedisError
 
 from responder.alerts import Alert, AlertStatus
+from responder.incident.canary import NULL_CHANNEL
 from responder.incident.decision import Entry
 from responder.incident.state import Incident
 from responder.store.connection import CALL_LIMIT, ask
@@ -67,7 +68,7 @@ class Reader:
             self._store.client,
             "ZREVRANGEBYSCORE", f"{self._base}:x:{index}", score, "-inf", "WITHSCORES", "LIMIT", 0, limit,
         )  # fmt: skip
-        return [(i.decode(), s.decode()) for i, s in _scored(found)]
+        return [(i.decode(), s.decode()) for i, s in scored(found)]
 
     async def snapshots(self, ids: Sequence[str]) -> list[Incident]:
         """The snapshots of these incidents, in this order; those without one yet are left out."""
@@ -101,6 +102,11 @@ class Reader:
         value = await ask(self._store.client, "HGET", f"{self._base}:i:{incident_id}", "it")
         return int(value or 0)
 
+    async def asked_with(self, idempotency_key: str) -> str | None:
+        """The digest of the request that came with an idempotency key, ``None`` where none did."""
+        value = await ask(self._store.client, "GET", f"{self._base}:idem:{idempotency_key}")
+        return value.decode() if value else None
+
     async def alerts(self, incident_id: str, limit: int) -> tuple[list[Alert], int]:
         """A sample of the incident's alerts, and how many there are."""
         members = f"{self._base}:i:{incident_id}:m"
@@ -121,7 +127,8 @@ class Reader:
         counts, queues = await self._pipeline(
             [("HGETALL", f"{self._base}:gauge"), ("SMEMBERS", f"{self._base}:queues")]
         )
-        indexes = [f"{self._base}:q:{q.decode()}:{kind}" for q in queues for kind in "un"]
+        seen = (q.decode() for q in queues if q.decode() != NULL_CHANNEL)
+        indexes = [f"{self._base}:q:{queue}:{kind}" for queue in seen for kind in "un"]
         depths = await self._pipeline([("ZCARD", index) for index in indexes])
         by_labels = {}
         for field, count in _fields(counts).items():
@@ -166,7 +173,7 @@ class Reader:
         return bool(await ask(self._store.client, "DEL", f"{self._base}:quarantine:{digest}"))
 
 
-def _scored(answer: Any) -> list[tuple[bytes, bytes]]:
+def scored(answer: Any) -> list[tuple[bytes, bytes]]:
     """Members and scores, whichever form the client library gave them."""
     if answer and isinstance(answer[0], (tuple, list)):
         return [(item, str(score).encode()) for item, score in answer]

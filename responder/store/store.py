@@ -20,10 +20,17 @@ Keys, all under ``{responder:NAME}``:
 ``:audit``            list     what was done to targets, and the newest hash (``…:head``)      bounded
 ``:overrides``        hash     overrides and swaps of schedules (``overrides.py``)             bounded, expires
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
+``:am:…``             various  what is known of Alertmanager (``comparison.py``)               bounded, or expires
 ``:code:…``           string   a short code of a text message, and the page it stands for      expires
+``:once:…``           string   what is done once for all replicas                              expires
+``:talk:…``           hash     an incident's message in a conversation, and its lock           expires
 ``:verified:…``       string   when an address was last confirmed by its owner                 expires
 ``:replicas``         hash     who works on this store, and since when it was not seen           expires
 ``:also:ID``          string   the incident of an id that was made up in memory (``roll.py``)    expires
+``:beats…``, ``:turns`` zset   signs of life that are waited for, turns (``signs.py``)         a short list
+``:canary``           string   when the canary last came through                               one
+``:drill:NAME``       string   the last run of a drill (``signs.py``)                          expires
+``:watchdog``         hash     how far the watchdog has come (``mending.py``)                  one
 ====================  =======  ==============================================================  ==================
 """
 
@@ -38,7 +45,7 @@ import msgspec
 
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect, SendMessage
-from responder.incident.facts import AcknowledgedBy, Fact, PagedBlind, ReopenedBy, SnoozedBy
+from responder.incident.facts import AcknowledgedBy, Fact, PagedBlind, ReopenedBy, SilencedBy, SnoozedBy
 from responder.incident.message import Wanted
 from responder.incident.moves import TAKEN_IN
 from responder.store.connection import Client, Script, ask
@@ -58,7 +65,7 @@ AlertWrite = tuple[str, str, int, int, int, str, str, str]
 _EFFECT = msgspec.json.Encoder()
 _PACK = msgspec.msgpack.Encoder()
 #: What holds pages back from the moment when it is on disk.
-_TAKES_IT = (AcknowledgedBy, PagedBlind, SnoozedBy)
+_TAKES_IT = (AcknowledgedBy, PagedBlind, SilencedBy, SnoozedBy)
 #: The letters by which ``start.lua`` knows until when an effect is wanted.
 _WANTED = {Wanted.UNACKNOWLEDGED: "P", Wanted.ACKNOWLEDGED: "A", Wanted.ALWAYS: "X"}
 
@@ -145,7 +152,8 @@ class Store:
         self._numbers = itertools.count()
         names = (
             "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
-            "override", "roll",
+            "override", "talk", "records", "opens", "roll",
+            "attend", "turn", "forget", "vitals", "watch", "mend", "recount",
         )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}
 
@@ -188,7 +196,8 @@ class Store:
         ``hold``: facts that stay in the inbox do not wake the incident before its own time.
         """
         incident = decision.incident
-        gauge = f"{incident.service_label}|{incident.severity}|{incident.state_name}" if incident.open else ""
+        counted = incident.open and not incident.canary
+        gauge = f"{incident.service_label}|{incident.severity}|{incident.state_name}" if counted else ""
         head = (
             self.shift(), incident.id, loaded.token, loaded.revision, loaded.sequence, len(loaded.facts) + loaded.unread,
             msgspec.json.encode(incident).decode(), str(incident.state_name), gauge, incident.episode.number,

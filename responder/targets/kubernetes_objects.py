@@ -19,8 +19,6 @@ class _Object(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Owner(_Object, frozen=True, kw_only=True):
     """Which object made this one."""
 
-    kind: str = ""
-    name: str = ""
     uid: str = ""
 
 
@@ -56,7 +54,6 @@ class Condition(_Object, frozen=True, kw_only=True):
     reason: str = ""
     message: str = ""
     last_update_time: datetime | None = None
-    last_transition_time: datetime | None = None
 
 
 class Waiting(_Object, frozen=True, kw_only=True):
@@ -110,14 +107,12 @@ class Container(_Object, frozen=True, kw_only=True):
     """A container of a pod's spec."""
 
     name: str = ""
-    image: str = ""
     resources: Resources = Resources()
 
 
 class PodSpec(_Object, frozen=True, kw_only=True):
     """What a pod is to be."""
 
-    node_name: str = ""
     containers: tuple[Container, ...] | None = None
     init_containers: tuple[Container, ...] = ()
 
@@ -180,7 +175,6 @@ class Event(_Object, frozen=True, kw_only=True):
     reason: str = ""
     message: str = ""
     count: int = 0
-    first_timestamp: datetime | None = None
     last_timestamp: datetime | None = None
     event_time: datetime | None = None
     series: Series | None = None
@@ -221,7 +215,6 @@ class WorkloadStatus(_Object, frozen=True, kw_only=True):
     observed_generation: int = 0
     replicas: int = 0
     updated_replicas: int = 0
-    ready_replicas: int = 0
     available_replicas: int = 0
     conditions: tuple[Condition, ...] = ()
     current_revision: str = ""

@@ -15,6 +15,7 @@ import asyncpg
 
 from responder.config import PostgresTarget
 from responder.incident.finding import FindingStatus
+from responder.parameters import ParameterError
 from responder.targets.base import TargetError, configured
 from responder.targets.errors import os_reason
 from responder.text import one_line
@@ -43,6 +44,9 @@ _OWN_LIMITS = {
     "InitializeSessionUserId": "the role's own CONNECTION LIMIT is reached; that says nothing of the server",
     "CheckMyDatabase": "the database's own CONNECTION LIMIT is reached",
 }
+
+#: Classes of errors whose words quote what stands in a row: values, keys, and what functions raise.
+_OF_DATA = frozenset({"22", "23", "P0"})
 
 #: PgBouncer gives nearly all of its errors the same SQLSTATE (08P01). Source: its source, and measured on 1.18.
 _POOLER: tuple[tuple[str, FindingStatus, str], ...] = (
@@ -91,8 +95,10 @@ def _meaning(code: str, message: str, origin: str) -> tuple[FindingStatus, str]:
         return FindingStatus.ERROR, _OWN_LIMITS[origin]
     if code.startswith("08"):
         return pooler_refusal(message)
+    if code[:2] in _OF_DATA:
+        return FindingStatus.ERROR, f"the server could not compute it ({code})"
     status, text = _STATES.get(code, (FindingStatus.ERROR, f"{message} ({code})" if code else message))
-    # The server's own words name the object or the command; they never hold values.
+    # The server's own words name the object or the command.
     return status, f"{text}: {message}" if code in {"42501", "25006"} else text
 
 
@@ -185,7 +191,7 @@ async def reading(connected: Any, limit: timedelta) -> AsyncIterator[None]:
     )
     try:
         yield
-    except asyncpg.PostgresError:
+    except (asyncpg.PostgresError, TargetError, ParameterError):  # the connection itself is still good
         if not connected.is_closed():
             await connected.execute("ROLLBACK")
         raise

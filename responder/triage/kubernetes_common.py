@@ -79,6 +79,11 @@ async def pods_of(clusters: Clusters, scope: Scope, limit: timedelta) -> Listing
     return await clusters.listed(ask, Pod, PODS_READ)
 
 
+def counted(number: int, what: str) -> str:
+    """``1 pod``, ``2 pods``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def said(text: str) -> str:
     """What a cluster's own programs say, on one line, cut between words."""
     return shown(one_line(text, _SAID))

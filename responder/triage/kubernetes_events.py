@@ -13,7 +13,7 @@ from responder.parameters import Parameter, kubernetes_name, resolve
 from responder.targets.kubernetes_calls import EVENTS, Ask
 from responder.targets.kubernetes_objects import Event
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
-from responder.triage.kubernetes_common import KubernetesSettings, lines, said
+from responder.triage.kubernetes_common import KubernetesSettings, counted, lines, said
 from responder.triage.log_lines import alike
 
 _READ = 2_000
@@ -74,7 +74,9 @@ class KubernetesEvents:
             return Observation(status=FindingStatus.OK, headline=f"no warning events {where}")
         top = groups[0]
         total = sum(one.count for one in groups)
-        headline = f"{total} warning events {where}; newest: {top.reason} {_whom(top)}: {top.sample}"
+        headline = (
+            f"{counted(total, 'warning event')} {where}; newest: {top.reason} {_whom(top)}: {top.sample}"
+        )
         detail = lines((_line(one, now) for one in groups), max(s.limit, 1))
         return Observation(status=FindingStatus.WARNING, headline=headline, detail=detail)
 

@@ -43,7 +43,7 @@ class Group(msgspec.Struct):
     sources: set[str] = msgspec.field(default_factory=set)
 
     def __str__(self) -> str:
-        at = f", last {self.last:%H:%M:%S}" if self.last else ""
+        at = f", last {self.last:%H:%M:%S}Z" if self.last else ""
         where = min(self.sources) + (f" and {len(self.sources) - 1} more" if len(self.sources) > 1 else "")
         return f"{self.count}x {self.sample} [{where}{at}]"
 

@@ -15,12 +15,21 @@ import msgspec
 
 from responder.durations import format_duration
 from responder.incident.finding import FindingStatus
+from responder.targets.kubernetes import Tail
 from responder.targets.kubernetes_calls import POD_LOGS, Ask, ClusterError
 from responder.targets.kubernetes_objects import ContainerStatus, Pod
 from responder.targets.kubernetes_selector import LabelSelector, checked_selector
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
-from responder.triage.kubernetes_common import KubernetesSettings, Scope, lines, pods_of, said, scope_of
-from responder.triage.kubernetes_log_lines import ERRORS, Digest, Line, digest, line_check, lines_of
+from responder.triage.kubernetes_common import (
+    KubernetesSettings,
+    Scope,
+    counted,
+    lines,
+    pods_of,
+    said,
+    scope_of,
+)
+from responder.triage.kubernetes_log_lines import ERRORS, Digest, digest, line_check, lines_of
 
 POD_LIMIT = 10
 LOG_LIMIT = 20
@@ -78,11 +87,10 @@ class _Log(msgspec.Struct, frozen=True, kw_only=True):
 class _Read(msgspec.Struct):
     """What came of reading several logs: ``notes`` are trouble, ``remarks`` are not."""
 
-    lines: list[Line] = msgspec.field(default_factory=list)
+    tails: list[tuple[str, Tail]] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
     remarks: list[str] = msgspec.field(default_factory=list)
     failed: list[ClusterError] = msgspec.field(default_factory=list)
-    logs: int = 0
 
 
 @PROBES.register("kubernetes.logs")
@@ -115,11 +123,19 @@ class KubernetesLogs:
             read.remarks.append(
                 f"{len(chosen)} of {len(pods)} pods were read, those in trouble and the newest first"
             )
-        if read.failed and not read.logs:
+        if read.failed and not read.tails:
             raise read.failed[0]
         # Tens of thousands of lines take a good part of a second: not on the loop.
-        found = await asyncio.to_thread(digest, read.lines, self._filter, self._errors)
-        return self._observation(f"{len(chosen)} pods in {scope}", found, read)
+        found = await asyncio.to_thread(self._digest, read.tails)
+        return self._observation(f"{counted(len(chosen), 'pod')} in {scope}", found, read)
+
+    def _digest(self, tails: Sequence[tuple[str, Tail]]) -> Digest:
+        read = (
+            line
+            for source, tail in tails
+            for line in lines_of(tail.raw, source, whole=tail.size == len(tail.raw))
+        )
+        return digest(read, self._filter, self._errors)
 
     def _logs_of(self, pod: Pod, now: datetime) -> Iterator[_Log]:
         wanted = self._settings.containers
@@ -157,13 +173,11 @@ class KubernetesLogs:
         except TimeoutError:
             read.notes.append(f"{log}: no answer within {limit.total_seconds():.1f} s; is its node well?")
             return
-        read.logs += 1
         if tail.size >= _SENT:
             read.notes.append(
                 f"{log}: over {_SENT >> 20} MB for {self._settings.tail} lines; the newest are missing"
             )
-        source = log.pod + (" (before its restart)" if log.previous else "")
-        read.lines += lines_of(tail.raw, source, whole=tail.size == len(tail.raw))
+        read.tails.append((log.pod + (" (before its restart)" if log.previous else ""), tail))
 
     def _query(self, log: _Log) -> Mapping[str, str]:
         query = {
@@ -178,18 +192,20 @@ class KubernetesLogs:
 
     def _observation(self, scope: str, found: Digest, read: _Read) -> Observation:
         s = self._settings
-        where = f"{scope}, last {format_duration(s.since)}"
+        where, read_lines = f"{scope}, last {format_duration(s.since)}", counted(found.read, "line")
         detail = "\n".join([*read.notes[:_SHOWN], lines(map(str, found.groups), _SHOWN), *read.remarks])
-        if not read.logs:
+        if not read.tails:
             headline = f"no log to read ({where}): {(read.notes or ['no container has started'])[0]}"
             return Observation(status=FindingStatus.WARNING, headline=headline, detail=detail)
         if found.errors:
             top = found.groups[0]
-            headline = f"{found.errors} errors in {found.read} lines ({where}): {top.count}x {top.sample}"
+            headline = (
+                f"{counted(found.errors, 'error')} in {read_lines} ({where}): {top.count}x {top.sample}"
+            )
         elif s.filter and found.passed:
-            headline = f"{found.passed} of {found.read} lines have {s.filter!r}, none is an error ({where})"
+            headline = f"{found.passed} of {read_lines} have {s.filter!r}, none is an error ({where})"
         else:
-            headline = f"no error in {found.read} lines ({where})"
+            headline = f"no error in {read_lines} ({where})"
         if read.notes and not found.errors:
             headline += f"; {read.notes[0]}"
         return Observation(status=self._status(found, read), headline=headline, detail=detail)

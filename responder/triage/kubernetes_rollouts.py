@@ -16,7 +16,7 @@ from responder.targets.kubernetes_history import Revision, differences, last_cha
 from responder.targets.kubernetes_objects import Workload
 from responder.targets.kubernetes_rollout import Kind, RolloutState, rollout
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
-from responder.triage.kubernetes_common import KubernetesSettings, lines, said
+from responder.triage.kubernetes_common import KubernetesSettings, counted, lines, said
 
 _DEPLOYMENTS_READ = 500
 _REPLICA_SETS_READ = 3_000
@@ -75,7 +75,9 @@ class KubernetesRollouts:
             for change in self._changes(one, history.items, circumstances.opened_at)
         ]
         where = (
-            f"{name} in {place.namespace}" if name else f"{len(deployments)} deployments in {place.namespace}"
+            f"{name} in {place.namespace}"
+            if name
+            else f"{counted(len(deployments), 'deployment')} in {place.namespace}"
         )
         if not (complete and history.complete):
             where += " (there are more)"
@@ -132,7 +134,7 @@ class KubernetesRollouts:
         ]
         unfinished += [f"{one.metadata.name}: rollout is paused" for one in deployments if one.spec.paused]
         if ordered:
-            more = f" ({len(ordered) - 1} more changes)" if len(ordered) > 1 else ""
+            more = f" ({counted(len(ordered) - 1, 'more change')})" if len(ordered) > 1 else ""
             headline = f"{ordered[0]}{more}"
         else:
             headline = f"nothing rolled out in the last {format_duration(s.since)}: {where}"

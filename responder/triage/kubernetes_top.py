@@ -17,7 +17,15 @@ from responder.targets.kubernetes import Listing
 from responder.targets.kubernetes_calls import POD_METRICS, Ask, ClusterError
 from responder.targets.kubernetes_objects import Container, Pod, PodUsage
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
-from responder.triage.kubernetes_common import PODS_READ, Scope, SelectedPods, lines, pods_of, scope_of
+from responder.triage.kubernetes_common import (
+    PODS_READ,
+    Scope,
+    SelectedPods,
+    counted,
+    lines,
+    pods_of,
+    scope_of,
+)
 
 _OLD = timedelta(minutes=3)  # metrics are 15 to 60 seconds old where all is well
 _ABSENT = {
@@ -45,10 +53,13 @@ class _Use(msgspec.Struct, frozen=True):
 
     @property
     def share(self) -> float:
-        """Of its limit; of what it asked for, far below any limit, where it has none."""
-        if self.most:
-            return self.used / self.most
-        return min(self.used / self.asked, 1.0) / 1000 if self.asked else 0.0
+        """Of its limit; 0 where it has none."""
+        return self.used / self.most if self.most else 0.0
+
+    @property
+    def nearness(self) -> tuple[float, float]:
+        """To order by: nearest to its limit first, then what takes most of what it asked for."""
+        return self.share, self.used / self.asked if self.asked else 0.0
 
     def __str__(self) -> str:
         show = _memory if self.resource == "memory" else _cores
@@ -106,12 +117,14 @@ class KubernetesTop:
         ]
         if not uses:
             return Observation(status=FindingStatus.NO_DATA, headline=f"no metrics of any pod in {scope}")
-        uses.sort(key=lambda one: one.share, reverse=True)
+        uses.sort(key=lambda one: one.nearness, reverse=True)
         near = [one for one in uses if one.most and one.share >= s.warning]
         if near:
             headline = f"{near[0]}; {len(near)} above {s.warning:.0%} of a limit in {scope}"
+        elif uses[0].most:
+            headline = f"{counted(len(metrics.items), 'pod')} in {scope} below {s.warning:.0%} of their limits; nearest: {uses[0]}"
         else:
-            headline = f"all of {len(metrics.items)} pods in {scope} below {s.warning:.0%} of their limits"
+            headline = f"{counted(len(metrics.items), 'pod')} in {scope}, none has a limit; most: {uses[0]}"
         notes = list(_notes(pods, metrics, now))
         detail = "\n".join([lines(map(str, uses), max(s.limit, 1)), *notes])
         full = any(one.resource == "memory" and one.share >= s.critical for one in near)
@@ -141,7 +154,7 @@ def _notes(pods: Listing[Pod], metrics: Listing[PodUsage], now: datetime) -> Ite
         if pod.status.phase == "Running" and pod.metadata.name not in measured
     )
     if missing:
-        yield f"no metrics of {len(missing)} running pods: {', '.join(missing[:3])}"
+        yield f"no metrics of {counted(len(missing), 'running pod')}: {', '.join(missing[:3])}"
     oldest = min((one.timestamp for one in metrics.items if one.timestamp), default=now)
     if now - oldest > _OLD:
         yield f"the oldest metrics are {rough_duration(now - oldest)} old"

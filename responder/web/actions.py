@@ -71,6 +71,8 @@ def role_for_actions(role: Role) -> ActionRole | None:
 async def ask(request: web.Request) -> web.Response:
     """Have an action performed, rehearsed or taken back; it goes on after the answer."""
     name, role = caller_of(request)
+    if role_for_actions(role) is None:
+        raise ProblemError(403, f"token {name} has the role viewer; actions need responder")
     raw = await read(request)
     body = decoded(raw, ActionBody)
     if body.dry_run and body.undo:

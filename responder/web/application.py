@@ -19,10 +19,12 @@ from responder.web import (
     console_actions,
     contacts,
     health,
+    heartbeats,
     oncall,
     openapi,
     overrides,
     pagerduty,
+    silences,
     slack,
     twilio,
     verify,
@@ -54,9 +56,11 @@ def application(
     app.add_routes(api.routes())
     app.add_routes(alerts.routes())
     app.add_routes(actions.routes())
+    app.add_routes(silences.routes())
     app.add_routes(oncall.routes())
     app.add_routes(overrides.routes())
     app.add_routes(health.routes())
+    app.add_routes(heartbeats.routes())
     app.add_routes(openapi.routes())
     app.add_routes(ack.routes())
     app.add_routes(charts.routes())

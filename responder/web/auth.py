@@ -49,6 +49,7 @@ def authorise(request: web.Request, role: Role) -> str:
         ProblemError: 401 without credentials, 403 where the role does not suffice.
     """
     if not request.app[PARTS].auth.tokens and role <= Role.VIEWER:
+        _under_our_name(request)
         return ""
     name, own = caller_of(request)
     if own < role:
@@ -66,9 +67,12 @@ def caller_of(request: web.Request) -> tuple[str, Role]:
     """
     parts = request.app[PARTS]
     if not parts.auth.tokens:
-        _only_from_here(request, parts.external_url)
+        _only_from_here(request)
+        _from_our_own_pages(request)
         return "", Role.ADMIN
-    found = token_of(request, parts.auth) or session_of(request)
+    found = token_of(request, parts.auth)
+    if found is None and (found := session_of(request)) is not None:
+        _from_our_own_pages(request)
     if found is None:
         raise ProblemError(401, "token: missing or wrong", headers={"WWW-Authenticate": "Bearer"})
     name, own = found
@@ -92,14 +96,43 @@ def known_token(given: str, auth: AuthConfig) -> tuple[str, str] | None:
     return found
 
 
-def _only_from_here(request: web.Request, external_url: str) -> None:
-    """A change without tokens: from loopback, through no proxy, and under a name that means this machine."""
-    peer = request.transport.get_extra_info("peername") if request.transport else None
-    local = peer is not None and ipaddress.ip_address(peer[0]).is_loopback
+def _from_our_own_pages(request: web.Request) -> None:
+    """A change that carries no token of its own: whoever is logged in, or sits here, may be on another site's page.
+
+    Source: the Fetch standard's ``Sec-Fetch-Site`` and ``Origin``; programs send neither.
+    """
+    if request.method in {"GET", "HEAD"}:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    foreign = site is not None and site not in {"same-origin", "none"}
+    elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("Host")
+    if foreign or elsewhere:
+        raise ProblemError(403, "this request was sent from another site")
+
+
+def _under_our_name(request: web.Request) -> None:
+    """What comes from this machine asks for it by a name of this machine: else a page has had its own name rebound."""
+    peer = _peer(request)
     proxied = any(name in request.headers for name in _FORWARDED)
+    if peer is not None and peer.is_loopback and not proxied and not _names_us(request):
+        raise ProblemError(403, "Host: this name does not mean this machine; set external_url")
+
+
+def _names_us(request: web.Request) -> bool:
     host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    known = {"localhost", "127.0.0.1", "::1", urlsplit(external_url).hostname}
-    if not local or proxied or host not in known:
+    return host in {"localhost", "127.0.0.1", "::1", urlsplit(request.app[PARTS].external_url).hostname}
+
+
+def _peer(request: web.Request) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    name = request.transport.get_extra_info("peername") if request.transport else None
+    return ipaddress.ip_address(name[0]) if name else None
+
+
+def _only_from_here(request: web.Request) -> None:
+    """A change without tokens: from loopback, through no proxy, and under a name that means this machine."""
+    peer = _peer(request)
+    proxied = any(name in request.headers for name in _FORWARDED)
+    if peer is None or not peer.is_loopback or proxied or not _names_us(request):
         raise ProblemError(
             403, "without auth.tokens, changes are taken from this machine only, and not through a proxy"
         )

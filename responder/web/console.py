@@ -15,7 +15,8 @@ from responder.incident.moves import TAKEN_IN
 from responder.incident.state import StateName
 from responder.text import one_line
 from responder.web import session
-from responder.web.auth import CALLER, Role, authorise, known_token, requires
+from responder.web.api import who
+from responder.web.auth import CALLER, Role, authorise, caller_of, known_token, requires
 from responder.web.bodies import snoozed_until
 from responder.web.pages import page
 from responder.web.parts import PARTS
@@ -73,7 +74,7 @@ async def index(request: web.Request) -> web.Response:
     )
     order = {state: rank for rank, state in enumerate(StateName)}
     listed = sorted(found.incidents, key=lambda one: (one.severity.rank, order[one.state_name]))
-    parts = request.app[PARTS]
+    parts, role = request.app[PARTS], caller_of(request)[1]
     blind = parts.blind()
     return page(
         "index.html",
@@ -84,6 +85,8 @@ async def index(request: web.Request) -> web.Response:
         now=parts.clock.now(),
         next_step=next_step,
         switch=None if blind else await parts.actions.kill_switch(),
+        may_switch_off=role >= Role.RESPONDER and not blind,
+        may_switch_on=role >= Role.ADMIN,
         form_token=session.form_token(request),
     )
 
@@ -114,6 +117,7 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
         "forms": forms,
         "form_token": session.form_token(request),
         "step": next_step(incident),
+        "may_silence": parts.silences.available and incident.state_name in TAKEN_IN[facts.SilencedBy],
         "may_snooze": incident.state_name in TAKEN_IN[facts.SnoozedBy],
         "said": said or (AWAY if parts.blind() else ""),
         "offers": parts.actions.offers(incident),
@@ -132,8 +136,7 @@ async def act(request: web.Request) -> web.StreamResponse:
     note = one_line(fields.get("note", ""), 2_000)
     if kind is facts.NoteAdded and not note:
         return await _incident_page(request, "A note needs a text.", 400)
-    name = one_line(fields.get("by", ""), 100)
-    by = request[CALLER] or name or "console"
+    by = who(request[CALLER], fields.get("by", "")) if request[CALLER] or fields.get("by") else "console"
     at = parts.clock.now()
     try:
         more = {"until": snoozed_until(fields.get("for", ""), at)} if kind is facts.SnoozedBy else {}

@@ -11,6 +11,7 @@ from responder.incident.action import Gate, RunKind
 from responder.text import one_line
 from responder.web import session
 from responder.web.actions import refused, role_for_actions
+from responder.web.api import who
 from responder.web.auth import Role, caller_of
 from responder.web.pages import page
 from responder.web.parts import PARTS
@@ -51,7 +52,7 @@ async def perform(request: web.Request) -> web.StreamResponse:
     kind = _KINDS.get(fields.get("kind", ""))
     if kind is None:
         raise ProblemError(400, "kind: expected perform, rehearse or undo")
-    by = name or one_line(fields.get("by", ""), 100) or "console"
+    by = _by(name, fields)
     wanted = Wanted(
         name=request.match_info["name"][:100], kind=kind, note=one_line(fields.get("note", ""), 2_000)
     )
@@ -78,12 +79,17 @@ async def throw_switch(request: web.Request) -> web.StreamResponse:
     if role < needed:
         raise ProblemError(403, f"this needs the role {needed.name.lower()}")
     desk, note = request.app[PARTS].actions, one_line(fields.get("note", ""), 500)
-    by = name or one_line(fields.get("by", ""), 100) or "console"
+    by = _by(name, fields)
     if off:
         await desk.switch_off(by, note)
     else:
         await desk.switch_on(by, note)
     raise web.HTTPSeeOther("/")
+
+
+def _by(caller: str, fields: dict[str, str]) -> str:
+    given = fields.get("by", "")
+    return who(caller, given) if caller or given else "console"
 
 
 def _caller(request: web.Request) -> None:

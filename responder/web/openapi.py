@@ -13,9 +13,11 @@ from responder.web.actions import ActionBody, AuditView, KillSwitchBody, KillSwi
 from responder.web.alerts import AccountView
 from responder.web.bodies import COMMANDS, ExplainBody
 from responder.web.contacts import ContactsView, VerifyBody, VerifyView
+from responder.web.heartbeats import BeatView
 from responder.web.oncall import OnCallView, ScheduleListView, ScheduleWeeksView
 from responder.web.overrides import ChangeListView, OverrideBody, SwapBody
 from responder.web.problems import answer
+from responder.web.silences import SilenceBody, UnsilenceBody
 from responder.web.views import DetailView, IncidentView, ListView
 
 _ID = {
@@ -65,6 +67,8 @@ def description() -> dict[str, Any]:
         KillSwitchBody,
         KillSwitchView,
         AuditView,
+        SilenceBody,
+        UnsilenceBody,
         ContactsView,
         VerifyBody,
         VerifyView,
@@ -74,6 +78,7 @@ def description() -> dict[str, Any]:
         OverrideBody,
         SwapBody,
         ChangeListView,
+        BeatView,
         *(k for k, _ in COMMANDS.values()),
     ]
     _, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
@@ -151,6 +156,15 @@ def _paths() -> dict[str, Any]:
         "/charts/{digest}.png": {
             "get": _call("A picture of a finding (PNG)", parameters=[_DIGEST], errors="401 404 503")
         },
+        "/heartbeats/{name}": {
+            method: _call(
+                "A sign of life; 200 once it is on disk",
+                "BeatView",
+                parameters=[_NAME],
+                errors="401 403 404 503",
+            )
+            for method in ("get", "post")
+        },
         "/-/healthy": {"get": _call("The process lives")},
         "/-/ready": {"get": _call("It takes alerts", errors="503")},
         "/-/reload": {"post": _call("Read the rule files anew", errors="400 401 403")},
@@ -168,6 +182,10 @@ def _paths() -> dict[str, Any]:
         )
         call["responses"]["202"] = {"description": "Recorded; the decision is still to come"}
         paths[f"{one}/{name}"] = {"post": call}
+    paths[f"{one}/silence"] = {
+        "post": _silencing("Silence in Alertmanager what fires in the incident", "SilenceBody"),
+        "delete": _silencing("Withdraw the silences that were made from the incident", "UnsilenceBody"),
+    }
     action = _call(
         "Have an action performed, rehearsed or taken back; a refusal names its gate",
         body="ActionBody",
@@ -182,6 +200,18 @@ def _paths() -> dict[str, Any]:
     }
     paths[f"{one}/actions/{{name}}"] = {"post": action}
     return paths
+
+
+def _silencing(summary: str, body: str) -> dict[str, Any]:
+    call = _call(
+        summary,
+        "IncidentView",
+        body=body,
+        parameters=[_ID, _KEY],
+        errors="400 401 403 404 409 422 502 503",
+    )
+    call["responses"]["202"] = {"description": "Recorded; the decision is still to come"}
+    return call
 
 
 def _schedule_paths() -> dict[str, Any]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 
 import msgspec
 from aiohttp import web
 
 from responder.actions.desk import ActionDesk
+from responder.chat.desk import ChatDesk
 from responder.clock import Clock
 from responder.config import AuthConfig
 from responder.duty import Duty
 from responder.engine.desk import Desk
+from responder.intake.silence_desk import SilenceDesk
 from responder.paging.base import Channel, ReplyCodes
 from responder.rules.compile import Compiled
 from responder.rules.explain import Explanation
-from responder.secrets import Secret
 from responder.signing import AckTokens
 from responder.store.verified import Verified
+from responder.web.credentials import WebhookCredentials
 
 
 class WebParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,10 +28,12 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``reload`` answers the problems, and whether the rules were taken; ``chart`` a picture by its digest; ``blind`` whether
     the store cannot be seen, and what is shown comes from memory.
+    ``beat`` takes a sign of life and answers when the next is due, ``None`` where the name is not configured.
     """
 
     desk: Desk
     actions: ActionDesk
+    silences: SilenceDesk
     duty: Duty
     auth: AuthConfig
     clock: Clock
@@ -40,7 +45,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     ready: Callable[[], Awaitable[bool]]
     blind: Callable[[], bool]
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
-    slack: Mapping[str, Secret]
+    chat: ChatDesk
     chart: Callable[[str], Awaitable[bytes | None]]
     channels: Mapping[str, Channel]
     codes: ReplyCodes
@@ -48,6 +53,8 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     redact: Callable[[str], str]
     page_outcome: Callable[[str, str], None]
     """Told the channel and what became of a message, where that is heard of only later."""
+    webhook: WebhookCredentials
+    beat: Callable[[str], Awaitable[datetime | None]]
 
 
 PARTS: web.AppKey[WebParts] = web.AppKey("parts", WebParts)

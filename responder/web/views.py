@@ -14,6 +14,7 @@ from responder.incident.severity import Level, Severity
 from responder.incident.stages.actions import undoable
 from responder.incident.state import Acknowledged, Incident, Page, PageStatus, StateName
 from responder.paging.compose import chart_url, ordered
+from responder.web.hold_views import HoldView, SilenceView, hold_views, silence_views
 from responder.web.reach_views import ReachView, reach_view
 from responder.web.times import rfc3339, rfc3339_or_none
 
@@ -55,6 +56,7 @@ class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     assignee: str | None
     runbook: str | None
+    drill: bool
 
 
 class AlertView(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,6 +145,8 @@ class DetailView(IncidentView, frozen=True, kw_only=True):
     findings: tuple[FindingView, ...]
     pages: tuple[PageView, ...]
     reached: tuple[ReachView, ...]
+    holds: tuple[HoldView, ...]
+    silences: tuple[SilenceView, ...]
     checklist: tuple[ChecklistItemView, ...]
     timeline: tuple[EntryView, ...]
 
@@ -187,6 +191,7 @@ def _common(incident: Incident, external_url: str) -> dict[str, object]:
         "url": f"{external_url.rstrip('/')}/incidents/{incident.id}",
         "assignee": incident.assignee or None,
         "runbook": incident.runbook,
+        "drill": incident.drill,
     }
 
 
@@ -208,6 +213,8 @@ def detail_view(detail: IncidentDetail, external_url: str) -> DetailView:
         findings=tuple(_finding(one, external_url) for one in ordered(incident.findings.values())),
         pages=tuple(_page(one) for one in incident.pages),
         reached=tuple(reach_view(incident, one) for one in incident.episode.reached),
+        holds=hold_views(incident),
+        silences=silence_views(incident),
         checklist=(),
         timeline=tuple(_entry(one) for one in detail.timeline),
     )

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import hmac
 
 import msgspec
 import structlog
 from aiohttp import web
 
-from responder.config import WebhookAuth
 from responder.intake.intake import Intake
 from responder.intake.webhook import BodyError, decode
 from responder.metrics import Metrics
 from responder.store.errors import StoreError
+from responder.web.credentials import WebhookCredentials
 
 log = structlog.get_logger(__name__)
 
@@ -29,16 +26,19 @@ _RETRY_AFTER = {"Retry-After": "5"}
 class Webhook:
     """The handler and what it needs."""
 
-    def __init__(self, intake: Intake, metrics: Metrics, auth: WebhookAuth, max_body: int) -> None:
+    def __init__(
+        self, intake: Intake, metrics: Metrics, credentials: WebhookCredentials, max_body: int
+    ) -> None:
         self._intake = intake
         self._codes = metrics.webhooks
         self._ok = metrics.webhooks.labels("200")
-        self._expected = _expected(auth)
+        self._credentials = credentials
         self._max_body = max_body
 
     async def handle(self, request: web.Request) -> web.Response:
         """One webhook."""
-        if self._expected and not self._allowed(request.headers.get("Authorization", "")):
+        credentials = self._credentials
+        if credentials.required and not credentials.match(request.headers.get("Authorization", "")):
             return self._problem(401, "credentials: missing or wrong", {"WWW-Authenticate": "Bearer, Basic"})
         try:
             async with asyncio.timeout(ANSWER_LIMIT):
@@ -69,12 +69,14 @@ class Webhook:
 
     async def _bad(self, raw: bytes, reason: str) -> web.Response:
         await self._intake.quarantine(raw, reason)
-        await self._intake.refused("ResponderWebhookRejected", f"a webhook body could not be read: {reason}")
+        await self._intake.notices.tell(
+            "ResponderWebhookRejected", f"a webhook body could not be read: {reason}"
+        )
         return self._problem(400, reason)
 
     async def _too_large(self) -> web.Response:
         text = f"a webhook body was over {self._max_body} bytes: set max_alerts in Alertmanager, or raise max_body_bytes"
-        await self._intake.refused("ResponderWebhookTooLarge", text)
+        await self._intake.notices.tell("ResponderWebhookTooLarge", text)
         return self._problem(413, f"body: over the limit of {self._max_body} bytes")
 
     def _refused_unread(self, request: web.Request) -> int | None:
@@ -95,21 +97,6 @@ class Webhook:
             parts.append(part)
         return b"".join(parts)
 
-    def _allowed(self, header: str) -> bool:
-        """Compared in constant time against each configured form."""
-        scheme, _, given = header.partition(" ")
-        credentials = given.strip().encode()
-        if scheme.lower() == "basic":
-            try:
-                credentials = base64.b64decode(credentials, validate=True)
-            except binascii.Error:
-                credentials = b""
-        matches = [
-            hmac.compare_digest(credentials, expected) and scheme.lower() == kind
-            for kind, expected in self._expected
-        ]
-        return any(matches)
-
     def _problem(self, code: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
         self._codes.labels(str(code)).inc()
         body = {
@@ -121,13 +108,3 @@ class Webhook:
         return web.Response(
             status=code, body=_JSON.encode(body), content_type="application/problem+json", headers=headers
         )
-
-
-def _expected(auth: WebhookAuth) -> list[tuple[str, bytes]]:
-    expected = []
-    if auth.bearer_token is not None:
-        expected.append(("bearer", auth.bearer_token.reveal().encode()))
-    if auth.basic is not None:
-        pair = f"{auth.basic.username}:{auth.basic.password.reveal()}"
-        expected.append(("basic", pair.encode()))
-    return expected

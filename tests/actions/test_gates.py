@@ -237,3 +237,14 @@ async def test_a_name_that_nobody_offers_is_refused_whatever_it_is(make_world: M
     asked = await world.ask(incident, hostile)
     assert asked.refusal is not None
     assert asked.refusal[0] is Gate.OFFERED
+
+
+async def test_taking_back_counts_against_no_limit_and_is_called_so_in_the_audit(make_world: Make) -> None:
+    world = await make_world(limit=Limit(count=2, per=timedelta(hours=1)), cooldown=timedelta(0))
+    incident = await world.fire()
+    await world.ask(incident)
+    await world.ask(incident, kind=RunKind.UNDO)
+    await world.ask(incident)
+    assert len(world.lever.pulls) == 2
+    texts = [entry.text for entry in await world.people.audit(after=0, limit=100)]
+    assert "Undo: Pull the lever brake" in texts

@@ -61,7 +61,8 @@ async def test_the_request_goes_out_once_with_its_headers_body_and_a_name_of_its
     ):
         plan = restart.plan({"service": "api"})
         performed = await restart.perform(wish(service="api"))
-        settling = await restart.settled(wish(service="api"), {})
+        settling = await restart.settled(wish(service="api"), performed.mark)
+        untold = await restart.settled(wish(service="api"), {})
     assert plan.object == "PUT /services/api/restart"
     assert plan.text == "Send PUT /services/api/restart (target ops)"
     [(method, path, headers, body)] = peer.seen
@@ -73,6 +74,8 @@ async def test_the_request_goes_out_once_with_its_headers_body_and_a_name_of_its
     assert performed.text == "PUT /services/api/restart of ops answers 200"
     assert performed.undo is None
     assert settling.progress is Progress.DONE
+    # Of a request whose answer nobody saw it cannot be said.
+    assert untold.progress is Progress.PENDING
 
 
 HOSTILE = ["..", "../x", "a/b", "a?b=c", "a#b", "a%2fb", "a b", "", "\r\nX: y", "x" * 300, "a\x00b", "@evil"]
@@ -236,3 +239,17 @@ async def test_a_target_that_is_not_configured_and_a_hanging_settled_request() -
         assert await restart.busy(wish()) is None
         with pytest.raises(TargetError, match="target gone is not configured"):
             await restart.perform(wish())
+
+
+async def test_the_allow_list_must_name_what_rehearses_and_what_takes_back_too() -> None:
+    async with sending(
+        "http://127.0.0.1:1",
+        path="/restart",
+        dry_run=Request(method=Method.POST, path="/dry"),
+        undo=Request(method=Method.DELETE, path="/restart"),
+    ) as restart:
+        assert restart.plan({}).also == ("POST /dry", "DELETE /restart")
+    async with sending(
+        "http://127.0.0.1:1", path="/r", dry_run=Request(method=Method.GET, path="/r")
+    ) as only_reads:
+        assert only_reads.plan({}).also == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,11 @@ def test_a_broken_configuration_and_its_rules_are_told_together(
     assert code == 1
     assert "listen: expected host:port" in out
     assert "got 'P5'" in out
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = command(capsys, "--version")
+    assert (code, out) == (0, f"responder {version('responder')}\n")
 
 
 def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:

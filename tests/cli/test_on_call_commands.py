@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -255,3 +256,14 @@ async def test_overrides_and_swaps_are_made_shown_and_taken_back_from_a_terminal
         )
         nowhere = await on_terminal(daemon, "schedule", "override", "dbtaem", "--who", "ana", *span)
         assert "404: no schedule 'dbtaem'" in nowhere.error
+
+
+async def test_on_a_machine_that_names_its_daemon_the_daemon_answers(tmp_path: Path) -> None:
+    async with running(tmp_path, {}, RULES) as daemon:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "responder", "oncall",
+            stdout=asyncio.subprocess.PIPE, env={**os.environ, "RESPONDER_URL": daemon.url},
+        )  # fmt: skip
+        out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert "secondary  night: ben" in out.decode()

@@ -102,6 +102,20 @@ auth: {tokens: [{name: a, token: t, role: boss}]}
         ("- a", "expected a mapping"),
         ("listen: a:1\nlisten: b:2", "stands twice"),
         ("retention: 0s", "above zero"),
+        ("heartbeats: [{name: a, every: 5m}, {name: a, every: 1m}]", "name 'a' stands twice"),
+        ("heartbeats: [{name: a b, every: 5m}]", "heartbeats[0]: name: expected 1 to 64 letters"),
+        ("heartbeats: [{name: a, every: 10ms}]", "heartbeats[0]: every: expected at least 1s"),
+        ("heartbeats: [{name: a, every: 5m, match: ['a b']}]", "heartbeats[0]: match[0]"),
+        ("heartbeats: [{name: a, every: 5m, match: ['a!=\"b\"']}]", "would take every alert"),
+        ("heartbeats: [{name: a, every: 5m, match: ['a=~\".*\"']}]", "would take every alert"),
+        ("heartbeats: [{name: a, every: 5m, service: ['x']}]", "expected a text"),
+        ("heartbeat_out: {url: ftp://x}", "heartbeat_out.url: expected http://host"),
+        (
+            "heartbeat_out: {url: http://x, every: 2s}",
+            "timeout: expected at least 1s, and no more than every",
+        ),
+        ("heartbeat_out: {url: http://x}\ncanary: {every: 0s}", "canary.every: 0s switches off"),
+        ("canary: {every: 5s}", "canary: timeout: expected at least 1s, and no more than every"),
         ("redis: {url: '${NOT_SET}'}", "environment variable NOT_SET is not set"),
         ("auth: {webhook: {bearer_token_file: gone}}", "cannot read gone"),
         ("data_dir: &a [*a]", "expected a text"),
@@ -137,7 +151,16 @@ def test_what_this_version_does_not_act_on_is_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "responder.yaml"
     file.write_text("archive: {url: postgresql://h/x}\nheartbeats: [{name: p, every: 5m}]\n")
     warnings = load_config(file, {}, catalogue()).warnings
-    assert [one.level for one in warnings] == ["warning", "warning"]
+    assert [one.level for one in warnings] == ["warning"]
+
+
+def test_the_address_of_our_own_sign_of_life_is_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("https://monitor.example/ping/5f0c2d\n")
+    config = loaded(tmp_path, "heartbeat_out: {url_file: url, every: 30s}")
+    assert config.heartbeat_out is not None
+    assert config.heartbeat_out.url.reveal() == "https://monitor.example/ping/5f0c2d"
+    assert "5f0c2d" not in repr(config)
+    assert "https://monitor.example/ping/5f0c2d" in configured_secrets(config)
 
 
 def test_a_bomb_of_aliases_is_refused_and_not_unfolded(tmp_path: Path) -> None:

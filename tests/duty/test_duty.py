@@ -222,4 +222,26 @@ def test_l12_who_has_no_address_for_any_channel_is_reached_over_none(
     channels: dict[str, Channel], tmp_path: Path
 ) -> None:
     reach: Any = reach_of(compiled(tmp_path / "rules"), channels)
-    assert [reach(name, Severity.P1) for name in ("ana", "ben", "nobody")] == [("mail",), (), ()]
+    assert [reach(name, Severity.P1, "") for name in ("ana", "ben", "nobody")] == [("mail",), (), ()]
+
+
+def test_who_has_no_entry_of_their_own_is_reached_where_the_name_they_stand_for_is(
+    channels: dict[str, Channel], tmp_path: Path
+) -> None:
+    """The short form of a rotation over a contact, whose people stand nowhere else."""
+    (tmp_path / "rules.yaml").write_text(
+        """
+escalation: {database: {primary: dbteam}, platform: {primary: dbteam}}
+contacts:
+  dbteam: {email: db@example.com, channels: {P1: [mail]}}
+schedules:
+  dbteam: {timezone: Asia/Manila, rotation: [ana, ben], handoff: "Mon 09:00", overrides: []}
+"""
+    )
+    found = load([str(tmp_path)], Surroundings(catalogue=catalogue(), channels=("log", "mail")))
+    assert found.raw is not None, found.problems
+    rules = Compiled(found.raw, Timing(channels=("log", "mail")))
+    assert [str(step) for step in rules.channels_of("ana", Severity.P1, "dbteam")] == ["mail"]
+    contact = rules.contact("ana", "dbteam")
+    assert (contact.name, contact.addresses) == ("ana", {"email": "db@example.com"})
+    assert reach_of(rules, channels)("ana", "P1", "dbteam") == ("mail",)

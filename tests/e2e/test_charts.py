@@ -197,7 +197,7 @@ async def test_a_mail_carries_the_picture_itself(hook: Receiver, tmp_path: Path)
                 ]
                 return [part.get_payload(decode=True) for part in parts]  # type: ignore[misc]
 
-            assert is_chart((await until(pictures))[0])
+            assert is_chart((await until(pictures, limit=40))[0])
 
 
 @pytest.mark.debian("chromium")

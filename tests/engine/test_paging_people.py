@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -87,6 +88,28 @@ async def test_schedules_that_cannot_be_asked_fail_no_decision(run: Running) -> 
     assert said(run) == ["page dbteam chat"]
     texts = [entry.text for entry in await run.reader.timeline(await incident_of(run))]
     assert not [text for text in texts if "our own decision failed" in text]
+
+
+async def test_l8_the_fallback_pages_everybody_who_is_on_call_for_the_first_level_that_has_somebody(
+    run: Running,
+) -> None:
+    """L8: one broken incident must not be a silent one."""
+    run.world.on_call = team(dbteam=(), platform=("ana", "ben"))
+    await run.fire(1)
+    incident = await incident_of(run)
+    key = f"{run.store.base}:i:{incident}"
+    snapshot = json.loads(await run.store.client.hget(key, "snap"))
+    snapshot["policy"]["severities"] = {}  # nothing can be decided about it any more
+    await run.store.client.hset(key, "snap", json.dumps(snapshot))
+    before = len(run.world.sent)
+    await run.store.record(incident, NoteAdded(at=await run.store.now(), by="ana", note="looking"))
+    await run.after(seconds=1)
+    assert {(s.effect.contact, s.effect.channel) for s in run.world.sent[before:]} == {
+        (name, channel) for name in ("ana", "ben") for channel in ("chat", "mail")
+    }
+    await run.store.client.delete(
+        key, f"{run.store.base}:k:{1:032x}", *[f"{key}:{part}" for part in ("t", "m", "in")]
+    )
 
 
 async def test_a_persons_plan_is_copied_when_they_are_reached(store: Store, turned: Any) -> None:
@@ -262,8 +285,8 @@ async def test_s2_of_many_that_resolved_while_the_channel_was_down_nothing_is_se
     assert len(run.world.decisions) == before
 
 
-async def test_s2_of_what_still_matters_each_person_hears_once_for_each_incident(run: Running) -> None:
-    """S2: no flood of rounds; the last is sent, the others are dropped and counted."""
+async def test_s2_of_what_still_matters_each_person_hears_once_of_each_kind(run: Running) -> None:
+    """S2: no flood of rounds; the page and the last reminder are sent, the others are dropped and counted."""
     run.world.down = {"chat", "mail"}
     await fire_many(run, 25)
     for _ in range(12):
@@ -272,12 +295,12 @@ async def test_s2_of_what_still_matters_each_person_hears_once_for_each_incident
     for _ in range(4):
         await run.after(seconds=65)
     pages = Counter(
-        (s.effect.incident, s.effect.contact, s.effect.channel)
+        (s.effect.incident, s.effect.contact, s.effect.channel, s.effect.kind)
         for s in run.world.sent
         if s.effect.kind in {MessageKind.PAGE, MessageKind.REMINDER}
     )
-    assert len({incident for incident, _, _ in pages}) == 25
-    assert {contact for _, contact, _ in pages} == {"dbteam", "platform", "cto"}
+    assert len({incident for incident, *_ in pages}) == 25
+    assert {contact for _, contact, _, _ in pages} == {"dbteam", "platform", "cto"}
     assert set(pages.values()) == {1}
     assert Counter(why for _, why in run.world.dropped)["a later one takes its place"] >= 25
 

@@ -155,7 +155,7 @@ def test_secrets_are_mounted_from_where_they_are_and_readable_by_the_daemon_only
 def secret_names() -> set[str]:
     """The keys of responder.yaml that hold a secret and nothing else."""
     settings = catalogue().channels.values()
-    return {name for kind in (Config, *settings) for name in _secret_names(kind)} - {"url"}
+    return {name for kind in (Config, *settings) for name in _secret_names(kind)} - {"url", "template"}
 
 
 def _secret_names(kind: Any) -> Iterator[str]:

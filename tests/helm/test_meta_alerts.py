@@ -23,6 +23,9 @@ HEALTHY = {
     f'responder_pages_total{{{WHO}, channel="mail", outcome="failed"}}': "0x20",
     f"responder_config_last_reload_successful{{{WHO}}}": "1x20",
     f"responder_alerts_quarantined_total{{{WHO}}}": "0x20",
+    # Time begins at 0 here; both keep up with it.
+    f"responder_watchdog_last_run_timestamp_seconds{{{WHO}}}": "0+60x20",
+    f"responder_canary_last_success_timestamp_seconds{{{WHO}}}": "0+60x20",
 }
 
 
@@ -39,6 +42,26 @@ def test_they_watch_what_the_operations_manual_says_to_watch(helm: Helm) -> None
     assert watched <= metrics_in(expressions)
     known = {sample for one in Metrics().registry.collect() for sample in (one.name, f"{one.name}_total")}
     assert watched - {"up"} <= known
+
+
+def test_a_canary_that_is_switched_off_or_slow_is_not_missed(helm: Helm) -> None:
+    for every, expected in (("0s", None), ("10m", "> 1860"), (None, "> 240")):
+        config = {"canary": {"every": every}} if every else {}
+        objects = helm.render({"prometheusRule": {"enabled": True}, "config": config})
+        rules = objects.one("PrometheusRule")["spec"]["groups"][0]["rules"]
+        found = [rule["expr"] for rule in rules if rule["alert"] == "ResponderCanaryLost"]
+        assert len(found) == (expected is not None)
+        assert expected is None or found[0].endswith(expected)
+
+
+def test_who_names_no_alertmanager_is_not_told_that_it_is_not_asked(helm: Helm) -> None:
+    asked: dict[str, object] = {"urls": ["http://alertmanager:9093"], "reconcile_every": "2m"}
+    for config, expected in (({}, None), ({"alertmanager": asked}, "> 480")):
+        objects = helm.render({"prometheusRule": {"enabled": True}, "config": config})
+        rules = objects.one("PrometheusRule")["spec"]["groups"][0]["rules"]
+        found = [rule["expr"] for rule in rules if rule["alert"] == "ResponderNotCompared"]
+        assert len(found) == (expected is not None)
+        assert expected is None or found[0].endswith(expected)
 
 
 def metrics_in(text: str) -> set[str]:
@@ -68,6 +91,8 @@ def metrics_in(text: str) -> set[str]:
             {f"responder_config_last_reload_successful{{{WHO}}}": "0x20"},
             {},
         ),
+        ("ResponderWatchdogStopped", {f"responder_watchdog_last_run_timestamp_seconds{{{WHO}}}": "1x20"}, {}),
+        ("ResponderCanaryLost", {f"responder_canary_last_success_timestamp_seconds{{{WHO}}}": "1x20"}, {}),
         ("ResponderAlertsNotUnderstood", {f"responder_alerts_quarantined_total{{{WHO}}}": "0+1x20"}, {}),
     ],
 )

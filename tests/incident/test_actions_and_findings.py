@@ -108,9 +108,11 @@ def test_an_unknown_outcome_stays_unknown_whatever_the_look_sees() -> None:
     decision = play.at(1, facts.ActionUnknown(at=START, run=run, reason="it died", verify_until=LATER))
     (check,) = [effect for effect in decision.effects if isinstance(effect, CheckAction)]
     assert check.unsure
-    play.at(2, settled(run))
+    decision = play.at(2, settled(run))
     assert play.incident.actions[0].status is RunStatus.UNKNOWN
-    assert play.incident.actions[0].after == "12 used"
+    assert play.incident.actions[0].after == "rolled out: 12 used"
+    assert "still unknown whether it was done" in decision.entries[-1].text
+    assert "helped" not in decision.entries[-1].text
 
 
 def test_an_undo_takes_the_last_run_back_once() -> None:

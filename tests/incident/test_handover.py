@@ -1,4 +1,4 @@
-"""What whoever takes over is told."""
+"""What whoever takes over has to know: open, unacknowledged, held back and until when, watched, done to targets."""
 
 from __future__ import annotations
 
@@ -6,66 +6,44 @@ import msgspec
 from stage import MINUTE, START, Play
 
 from responder.incident import facts
+from responder.incident.action import ActionRun, RunKind, RunStatus
+from responder.incident.facts import AcknowledgedBy
 from responder.incident.handover import SHOWN, handover
-from responder.incident.severity import Severity
-from responder.incident.state import Incident
+from responder.incident.hold import Hold, HoldKind
 
 
-def named(play: Play, number: int) -> Incident:
-    return msgspec.structs.replace(play.incident, id=f"{number:016x}")
-
-
-def several() -> list[Incident]:
-    open_, taken, asleep, quiet, over = (Play(), Play(Severity.P2), Play(), Play(), Play())
-    for play in (open_, taken, asleep, quiet, over):
-        play.delivered()
-    taken.at(1, facts.AcknowledgedBy(at=START + MINUTE, by="slack:ben"))
-    asleep.at(1, facts.SnoozedBy(at=START + MINUTE, by="ana", until=START + 61 * MINUTE))
-    quiet.clear().at(2)
+def test_each_open_incident_is_listed_under_how_it_stands() -> None:
+    triggered, acknowledged, watched, held, over = (Play() for _ in range(5))
+    acknowledged.at(1, AcknowledgedBy(at=START + MINUTE, by="ana"))
+    watched.clear().at(1)
+    held.holds = (
+        Hold(kind=HoldKind.SILENCE, by="ben", text="deploying, by ben", until=START + 90 * MINUTE),
+        Hold(kind=HoldKind.INHIBITION, by="a", text="the node is down"),
+    )
+    held.at(1)
     over.at(1, facts.ResolvedBy(at=START + MINUTE, by="ana"))
-    return [named(play, n) for n, play in enumerate((open_, taken, asleep, quiet, over))]
-
-
-def test_everything_open_is_told_by_where_it_stands() -> None:
-    found = handover(several(), "ben")
-    kinds = (found.unacknowledged, found.acknowledged, found.snoozed, found.monitoring)
-    assert [[int(item.id, 16) for item in kind] for kind in kinds] == [[0], [1], [2], [3]]
+    found = handover([one.incident for one in (watched, acknowledged, triggered, held, over)], "ana")
+    counts = {
+        kind: len(getattr(found, kind))
+        for kind in ("unacknowledged", "held", "acknowledged", "snoozed", "monitoring")
+    }
+    assert counts == {"unacknowledged": 1, "held": 1, "acknowledged": 1, "snoozed": 0, "monitoring": 1}
+    assert "silence (deploying, by ben) until 2026-11-24 04:30 UTC" in found.text
+    assert "inhibition (the node is down) with no end known" in found.text
     assert found.acknowledged[0].own
-    assert not found.snoozed[0].own
+    assert found.text.index("Nobody has taken") < found.text.index("Somebody is at work on")
 
 
-def test_the_text_says_who_has_what_and_until_when() -> None:
-    what = "database: PostgresTooManyConnections: 97 of 100 connections used"
-    since = "since 2026-11-24 03:00 UTC"
-    assert handover(several(), "ben").text.split("\n") == [
-        "ben, you are on call now. Open:",
-        "",
-        "Nobody has taken (1):",
-        f"- P1 {what} ({0:016x}): {since}, paged primary dbteam; respond by 2026-11-24 03:15 UTC",
-        "",
-        "Somebody is at work on (1):",
-        f"- P2 {what} ({1:016x}): {since}, acknowledged by slack:ben at 2026-11-24 03:01 UTC (yours)",
-        "",
-        "Snoozed (1):",
-        f"- P1 {what} ({2:016x}): {since}, snoozed by ana until 2026-11-24 04:01 UTC",
-        "",
-        "Quiet, and watched (1):",
-        f"- P1 {what} ({3:016x}): {since}, nothing fires; watched until 2026-11-24 03:32 UTC",
-    ]
+def test_what_was_done_to_a_target_is_told_with_its_time() -> None:
+    run = ActionRun(
+        id="1", name="restart-pgbouncer", kind=RunKind.PERFORM, episode=1, by="ana", via="api",
+        requested_at=START, status=RunStatus.EFFECTIVE, performed_at=START + MINUTE,
+    )  # fmt: skip
+    incident = msgspec.structs.replace(Play().incident, actions=(run,))
+    assert "restart-pgbouncer done at 2026-11-24 03:01 UTC (effective)" in handover([incident], "ana").text
 
 
-def test_the_worst_is_told_first_and_very_many_are_counted() -> None:
-    many = [named(Play(Severity.P3), n) for n in range(SHOWN + 5)] + [named(Play(Severity.P1), 99)]
-    found = handover(many, "ana")
-    assert found.unacknowledged[0].severity is Severity.P1
-    assert len(found.unacknowledged) == SHOWN + 6
-    assert found.text.endswith("- and 6 more")
-    assert len(found.text) < 20_000
-
-
-def test_a_quiet_night_is_said_to_be_one() -> None:
+def test_nothing_open_is_said_so_and_many_are_counted() -> None:
     assert handover([], "ana").text == "ana, you are on call now. Nothing is open."
-
-
-def test_it_is_ready_to_be_written_as_json() -> None:
-    assert msgspec.json.decode(msgspec.json.encode(handover(several(), "ana")))["person"] == "ana"
+    many = [msgspec.structs.replace(Play().incident, id=f"{n:016x}") for n in range(SHOWN + 5)]
+    assert "- and 5 more" in handover(many, "ana").text

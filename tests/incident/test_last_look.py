@@ -32,19 +32,19 @@ def test_s2_of_the_rounds_that_a_dead_channel_kept_only_the_last_is_sent() -> No
     """S2: after an outage everything that had gathered went out singly."""
     play = Play(rules=policy(contacts=SOLO))
     play.until(45)
-    assert looks(play) == ["a later one takes its place"] * 3 + [""]
+    assert looks(play) == ["", *["a later one takes its place"] * 2, ""]  # a first page is never skipped
 
 
 def test_a_later_round_that_failed_takes_nothings_place() -> None:
     play = Play(rules=policy(contacts=SOLO))
-    play.until(15)
+    play.until(30)
     play.failed()
-    assert looks(play)[0] == ""
+    assert looks(play)[1] == ""
 
 
 def test_another_channel_and_another_person_keep_their_pages() -> None:
     play = Play(rules=policy(channels=("chat", "mail")))
-    play.until(30)
+    play.until(60)
     kept = {(e.contact, e.channel) for e in messages(play) if not overtaken(e, play.incident)}
     assert kept == {(who, over) for who in ("dbteam", "platform", "cto") for over in ("chat", "mail")}
 
@@ -67,9 +67,10 @@ def test_a_reminder_is_of_no_use_once_somebody_is_at_work() -> None:
     play.delivered()
     play.at(1, facts.AcknowledgedBy(at=START + MINUTE, by="dbteam"))
     play.until(11)
-    assert looks(play)[-1] == ""
+    reminder = messages(play)[-1]
+    assert overtaken(reminder, play.incident) == ""
     play.at(12, facts.NoteAdded(at=START + 12 * MINUTE, by="dbteam", note="on it"))
-    assert looks(play)[-1] == "somebody is at work on it"
+    assert overtaken(reminder, play.incident) == "somebody is at work on it"
 
 
 def test_an_earlier_reminder_is_overtaken_by_the_next() -> None:

@@ -246,8 +246,12 @@ def test_every_fact_in_every_state_is_taken_or_refused_and_never_raises(
         more["severity"] = Severity.P2
     if fact is facts.ActionRequested:
         more |= {"name": "restart", "kind": RunKind.PERFORM, "role": ActionRole.RESPONDER}
-    if fact is facts.SnoozedBy:
+    if fact in (facts.SnoozedBy, facts.SilencedBy):
         more["until"] = START + 60 * MINUTE
+    if fact is facts.SilencedBy:
+        more["silence"] = "5f"
+    if fact is facts.UnsilencedBy:
+        more["silences"] = ("5f",)
     decision = play.at(41, person(fact, 41, **more))
     assert (Reason.TOO_LATE in decision.why) == (state not in TAKEN_IN[fact])
 

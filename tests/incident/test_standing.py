@@ -129,7 +129,9 @@ def test_an_activity_between_its_channels_ends_the_reminder() -> None:
     play.until(31)
     play.at(31.1, by(facts.NoteAdded, 31.1, note="here"))
     play.until(32)
-    assert later(play) == [(31, "reminder primary dbteam chat")]
+    assert later(play) == [
+        (31, "reminder primary dbteam chat"), (31.1, "acknowledged primary dbteam chat"),
+    ]  # fmt: skip
 
 
 def test_the_reminder_goes_to_who_acknowledged_of_a_team() -> None:
@@ -150,14 +152,26 @@ def test_where_the_name_is_no_contact_all_who_were_paged_are_reminded() -> None:
     assert later(play) == [(31, "reminder primary ana chat"), (31, "reminder primary ben chat")]
 
 
-def test_a_reminder_is_no_page_that_others_follow() -> None:
+def test_who_was_reminded_and_is_heard_of_is_asked_no_longer_wherever_they_were_asked() -> None:
+    play = taken()
+    play.until(31)
+    play.delivered()
+    decision = play.at(32, by(facts.NoteAdded, 32, "ben", note="looking"))
+    assert kinds(decision.effects) == ["acknowledged primary dbteam chat"]
+    told = decision.effects[0]
+    assert isinstance(told, SendMessage)
+    assert (told.text, told.page) == ("ben is at work on it.", play.incident.pages[1].id)
+    assert kinds(play.at(33, by(facts.NoteAdded, 33, "ben", note="still")).effects) == []
+
+
+def test_what_follows_goes_where_the_person_looked_last() -> None:
     play = taken()
     play.until(31)
     play.delivered()
     decision = play.at(32, by(facts.ResolvedBy, 32))
     assert kinds(decision.effects) == ["resolved primary dbteam chat"]
     assert isinstance(decision.effects[0], SendMessage)
-    assert decision.effects[0].page == play.incident.pages[0].id
+    assert decision.effects[0].page == play.incident.pages[1].id
 
 
 def test_a_reminders_channel_with_a_time_comes_at_it() -> None:

@@ -13,7 +13,7 @@ from daemon import alert, webhook_body
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responder.alerts import MAX_LABELS
+from responder.alerts import MAX_LABELS, fingerprint
 from responder.intake.webhook import BodyError, decode, ends_ms, starts_ms
 
 
@@ -35,8 +35,6 @@ def reason(changed: dict[str, Any]) -> str:
         ({"labels": {}}, "alerts[1].labels"),
         ({"labels": None}, "alerts[1].labels"),
         ({"labels": {"a": 1}}, "alerts[1].labels"),
-        ({"labels": {str(n): "x" for n in range(MAX_LABELS + 1)}}, "alerts[1].labels"),
-        ({"labels": {"a": "x" * 9_000}}, "alerts[1].labels"),
         ({"startsAt": "yesterday"}, "alerts[1].startsAt"),
         ({"startsAt": "2026-11-24T03:00:00"}, "alerts[1].startsAt"),
         ({"startsAt": 5}, "alerts[1].startsAt"),
@@ -50,6 +48,28 @@ def test_a_bad_alert_says_which_field_is_wrong_and_leaves_its_neighbours(
     changes: dict[str, Any], field: str
 ) -> None:
     assert reason(one(**changes)).startswith(field)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"annotations": {"summary": "s", "description": "x" * 200_000}},
+        {"labels": {"alertname": "Alert1", "severity": "critical", "a": "x" * 9_000}},
+        {"labels": {"alertname": "Alert1", "severity": "critical", **{f"a{n}": "x" for n in range(150)}}},
+        {"annotations": {"n" * 2_000: "x", "summary": "s"}},
+    ],
+)
+def test_an_alert_with_too_much_in_it_is_taken_with_what_fits(changes: dict[str, Any]) -> None:
+    """A page with half a description beats no page."""
+    made = one(**changes)
+    decoded = decode(webhook_body(made))
+    assert decoded.bad == []
+    ((taken, raw),) = decoded.good
+    assert len(taken.labels) <= MAX_LABELS
+    assert taken.labels["alertname"] == "Alert1"
+    assert taken.labels.get("severity") == made["labels"].get("severity")
+    assert len(raw) < 80_000
+    assert taken.fingerprint == (made.get("fingerprint") or fingerprint(made["labels"]))
 
 
 def test_an_alert_that_is_no_object_is_set_aside_and_a_body_nested_without_end_refused() -> None:

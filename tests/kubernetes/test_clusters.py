@@ -44,33 +44,33 @@ async def look_with(config: Targets, **more: Any) -> Finding:
 
 
 async def test_credentials_that_ran_out_are_loaded_anew_and_the_call_made_once_more(
-    cluster: FakeCluster, looking: Looking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kube: FakeCluster, looking: Looking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_KEPT_AT_LEAST", 0.0)
-    cluster.pods(pod("a"))
+    kube.pods(pod("a"))
     assert (await look(looking)).status is FindingStatus.OK
-    cluster.tokens = {"the-next-token"}
-    kubeconfig(tmp_path, cluster.url, "the-next-token")
+    kube.tokens = {"the-next-token"}
+    kubeconfig(tmp_path, kube.url, "the-next-token")
     found = await asyncio.gather(*(look(looking) for _ in range(5)))
     assert {one.status for one in found} == {FindingStatus.OK}
-    cluster.tokens = set()
-    cluster.asked.clear()
+    kube.tokens = set()
+    kube.asked.clear()
     finding = await look(looking)
     assert finding.status is FindingStatus.DENIED
     assert finding.headline == "prod: it refuses the credentials: the token is wrong or has expired"
-    assert len(cluster.asked) == 2
+    assert len(kube.asked) == 2
 
 
 async def test_an_exec_plugin_is_asked_for_a_token_and_for_another_after_a_401(
-    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kube: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_KEPT_AT_LEAST", 0.0)
-    cluster.pods(pod("a"))
+    kube.pods(pod("a"))
     token = tmp_path / "token"
     token.write_text(TOKEN)
     path = with_plugin(
         tmp_path,
-        cluster,
+        kube,
         f"""
 import json
 print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
@@ -81,15 +81,15 @@ print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "Exe
         looking = Looking(session, targets(path))
         assert (await look(looking)).status is FindingStatus.OK
         token.write_text("second")
-        cluster.tokens = {"second"}
+        kube.tokens = {"second"}
         assert (await look(looking)).status is FindingStatus.OK
         await looking.close()
 
 
-def with_plugin(tmp_path: Path, cluster: FakeCluster, program: str) -> Path:
+def with_plugin(tmp_path: Path, kube: FakeCluster, program: str) -> Path:
     script = tmp_path / "plugin.py"
     script.write_text(program)
-    path = kubeconfig(tmp_path, cluster.url)
+    path = kubeconfig(tmp_path, kube.url)
     config = path.read_text()
     plugin = {
         "apiVersion": "client.authentication.k8s.io/v1",
@@ -101,9 +101,9 @@ def with_plugin(tmp_path: Path, cluster: FakeCluster, program: str) -> Path:
 
 
 async def test_an_exec_plugin_that_fails_is_told_and_not_logged_twice(
-    cluster: FakeCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    kube: FakeCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = with_plugin(tmp_path, cluster, "import sys; sys.exit('log in again: aws sso login')")
+    path = with_plugin(tmp_path, kube, "import sys; sys.exit('log in again: aws sso login')")
     finding = await look_with(targets(path))
     assert finding.status is FindingStatus.ERROR
     assert finding.headline == (
@@ -113,13 +113,13 @@ async def test_an_exec_plugin_that_fails_is_told_and_not_logged_twice(
 
 
 async def test_who_gives_up_waiting_for_slow_credentials_does_not_undo_them(
-    cluster: FakeCluster, tmp_path: Path
+    kube: FakeCluster, tmp_path: Path
 ) -> None:
-    cluster.pods(pod("a"))
+    kube.pods(pod("a"))
     gate = tmp_path / "gate"
     path = with_plugin(
         tmp_path,
-        cluster,
+        kube,
         f"""
 import json, os, time
 while not os.path.exists({str(gate)!r}):
@@ -137,7 +137,7 @@ print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "Exe
 
 
 async def test_in_a_cluster_the_pods_own_account_is_used(
-    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kube: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = trustme.CA()
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -145,7 +145,7 @@ async def test_in_a_cluster_the_pods_own_account_is_used(
     authority.cert_pem.write_to_path(tmp_path / "ca.crt")
     (tmp_path / "token").write_text(TOKEN)
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", cluster.handle)
+    app.router.add_route("*", "/{path:.*}", kube.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=served).start()
@@ -155,7 +155,7 @@ async def test_in_a_cluster_the_pods_own_account_is_used(
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(runner.addresses[0][1]))
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
     monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
-    cluster.pods(pod("a"))
+    kube.pods(pod("a"))
     config = Targets(kubernetes={"prod": KubernetesTarget(namespace="analytics")})
     assert (await look_with(config)).status is FindingStatus.OK
     trustme.CA().cert_pem.write_to_path(tmp_path / "ca.crt")
@@ -176,11 +176,11 @@ async def test_in_a_cluster_the_pods_own_account_is_used(
     ],
 )
 async def test_access_that_is_not_there_says_what_to_give(
-    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: dict[str, Any], says: str
+    kube: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: dict[str, Any], says: str
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     if "context" in target:
-        target = {**target, "kubeconfig": str(kubeconfig(tmp_path, cluster.url))}
+        target = {**target, "kubeconfig": str(kubeconfig(tmp_path, kube.url))}
     config = Targets(kubernetes={"prod": KubernetesTarget(namespace="analytics", **target)})
     finding = await look_with(config)
     assert finding.status is FindingStatus.ERROR
@@ -208,16 +208,16 @@ async def test_a_cluster_that_is_not_there_is_critical_and_its_address_is_not_sh
     )
 
 
-async def test_a_hang_ends_at_the_probes_limit(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.faults.append(hanging("/pods"))
+async def test_a_hang_ends_at_the_probes_limit(kube: FakeCluster, looking: Looking) -> None:
+    kube.faults.append(hanging("/pods"))
     finding = await look(looking, timeout=timedelta(seconds=0.3))
     assert (finding.status, finding.headline) == (FindingStatus.TIMEOUT, "no answer within 0.3 s")
 
 
 async def test_neither_proxies_nor_netrc_of_the_environment_are_heeded(
-    cluster: FakeCluster, looking: Looking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kube: FakeCluster, looking: Looking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.pods(pod("a"))
+    kube.pods(pod("a"))
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
@@ -225,7 +225,7 @@ async def test_neither_proxies_nor_netrc_of_the_environment_are_heeded(
     assert (await look(looking)).status is FindingStatus.OK
 
 
-async def test_a_redirect_is_not_followed_with_the_token(cluster: FakeCluster, looking: Looking) -> None:
+async def test_a_redirect_is_not_followed_with_the_token(kube: FakeCluster, looking: Looking) -> None:
     followed: list[str] = []
 
     async def redirect(request: web.Request) -> web.StreamResponse:
@@ -233,7 +233,7 @@ async def test_a_redirect_is_not_followed_with_the_token(cluster: FakeCluster, l
             followed.append(request.headers.get("Authorization", ""))
         return web.Response(status=302, headers={"Location": "/elsewhere"})
 
-    cluster.faults.append(redirect)
+    kube.faults.append(redirect)
     finding = await look(looking)
     assert finding.headline == "prod answers with a redirect, as no API server does"
     assert followed == []
@@ -250,36 +250,34 @@ async def test_a_redirect_is_not_followed_with_the_token(cluster: FakeCluster, l
     ],
 )
 async def test_what_the_server_says_is_told_in_one_short_line(
-    cluster: FakeCluster, looking: Looking, code: int, says: str
+    kube: FakeCluster, looking: Looking, code: int, says: str
 ) -> None:
-    cluster.faults.append(failing(code, "made up by the test"))
+    kube.faults.append(failing(code, "made up by the test"))
     finding = await look(looking)
     assert (finding.status, finding.headline) == (FindingStatus.ERROR, says)
     assert TOKEN not in str(finding)
 
 
 async def test_a_forbidding_admission_is_not_taken_for_a_missing_right(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.faults.append(failing(403, 'pods "a" is forbidden: exceeded quota: small'))
+    kube.faults.append(failing(403, 'pods "a" is forbidden: exceeded quota: small'))
     finding = await look(looking)
     assert finding.headline == 'prod: it answers 403: pods "a" is forbidden: exceeded quota: small'
 
 
-async def test_a_busy_server_that_asks_for_a_short_pause_gets_it(
-    cluster: FakeCluster, looking: Looking
-) -> None:
-    cluster.pods(pod("a"))
-    cluster.faults.append(failing(429, "too many requests", times=1, Retry_After="0"))
+async def test_a_busy_server_that_asks_for_a_short_pause_gets_it(kube: FakeCluster, looking: Looking) -> None:
+    kube.pods(pod("a"))
+    kube.faults.append(failing(429, "too many requests", times=1, Retry_After="0"))
     assert (await look(looking)).status is FindingStatus.OK
-    cluster.faults[:] = [failing(429, "too many requests", Retry_After="60")]
-    cluster.asked.clear()
+    kube.faults[:] = [failing(429, "too many requests", Retry_After="60")]
+    kube.asked.clear()
     assert (await look(looking)).status is FindingStatus.ERROR
-    assert len(cluster.asked) == 1
+    assert len(kube.asked) == 1
 
 
 async def test_an_answer_without_end_is_not_read_to_its_end(
-    cluster: FakeCluster, looking: Looking, monkeypatch: pytest.MonkeyPatch
+    kube: FakeCluster, looking: Looking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ANSWER_LIMIT", 2**20)
 
@@ -289,7 +287,7 @@ async def test_an_answer_without_end_is_not_read_to_its_end(
         while True:
             await response.write(b" " * 65_536)
 
-    cluster.faults.append(endless)
+    kube.faults.append(endless)
     assert (await look(looking)).headline == "prod: an answer of over 1 MB"
 
 
@@ -297,33 +295,33 @@ async def test_an_answer_without_end_is_not_read_to_its_end(
     "body", ["<html>log in</html>", '{"items": 5}', '{"items": [{"metadata": {"name": 5}}]}', "[" * 9_000]
 )
 async def test_an_answer_that_no_api_server_gives_is_refused(
-    cluster: FakeCluster, looking: Looking, body: str
+    kube: FakeCluster, looking: Looking, body: str
 ) -> None:
     async def odd(_request: web.Request) -> web.StreamResponse:
         return web.Response(text=body)
 
-    cluster.faults.append(odd)
+    kube.faults.append(odd)
     assert (await look(looking)).headline == "prod: an answer that no API server gives"
 
 
 async def test_a_namespace_beyond_the_targets_is_refused_without_asking(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
     namespace = FromLabel(label="namespace", default="analytics")
     finding = await look(looking, {"namespace": "kube-system"}, namespace=namespace)
     assert finding.status is FindingStatus.ERROR
     assert "add it to targets.kubernetes.prod.namespaces" in finding.headline
-    assert cluster.asked == []
+    assert kube.asked == []
 
 
-async def test_any_namespace_where_that_is_meant(cluster: FakeCluster, tmp_path: Path) -> None:
-    config = targets(kubeconfig(tmp_path, cluster.url), namespaces=("*",))
+async def test_any_namespace_where_that_is_meant(kube: FakeCluster, tmp_path: Path) -> None:
+    config = targets(kubeconfig(tmp_path, kube.url), namespaces=("*",))
     finding = await look_with(config, namespace="kube-system")
     assert finding.headline == "no pod in kube-system"
 
 
-async def test_closing_ends_what_is_still_being_made(cluster: FakeCluster, tmp_path: Path) -> None:
-    path = with_plugin(tmp_path, cluster, "import sys; sys.stdin.read()")
+async def test_closing_ends_what_is_still_being_made(kube: FakeCluster, tmp_path: Path) -> None:
+    path = with_plugin(tmp_path, kube, "import sys; sys.stdin.read()")
     clusters = Clusters(targets(path).kubernetes)
     waiting = asyncio.create_task(clusters._client("prod"))
     await asyncio.sleep(0)
@@ -362,8 +360,8 @@ def test_namespaces_that_are_none_are_problems_of_the_configuration(tmp_path: Pa
     text = "targets: {kubernetes: {prod: {namespace: '*'}, test: {namespace: a, namespaces: [good, a/b]}}}"
     with pytest.raises(ConfigError) as caught:
         loaded(tmp_path, text)
-    said = [one.text for one in caught.value.problems]
-    assert said == [
-        "configuration.targets.kubernetes.prod.namespace: '*' is not a Kubernetes namespace",
-        "configuration.targets.kubernetes.test.namespaces: 'a/b' is not a Kubernetes namespace",
-    ]
+    first, second = (one.text for one in caught.value.problems)
+    assert "targets.kubernetes.prod" in first
+    assert first.endswith("namespace: '*' is not a Kubernetes namespace")
+    assert "targets.kubernetes.test" in second
+    assert second.endswith("namespaces: 'a/b' is not a Kubernetes namespace")

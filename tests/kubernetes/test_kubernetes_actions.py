@@ -40,8 +40,8 @@ def undoing(looking: Looking, **more: Any) -> Action:
     )
 
 
-def patches(cluster: FakeCluster) -> list[tuple[str, dict[str, str]]]:
-    return [(path, query) for method, path, query in cluster.asked if method == "PATCH"]
+def patches(kube: FakeCluster) -> list[tuple[str, dict[str, str]]]:
+    return [(path, query) for method, path, query in kube.asked if method == "PATCH"]
 
 
 # What is planned
@@ -68,12 +68,12 @@ def targets_with(looking: Looking, **more: Any) -> Targets:
 
 @pytest.mark.parametrize("hostile", ["../x", "a/b", "A", "", "x" * 254, "a\n", "a..b", "."])
 def test_a_hostile_name_is_refused_before_anything_is_asked(
-    cluster: FakeCluster, looking: Looking, hostile: str
+    kube: FakeCluster, looking: Looking, hostile: str
 ) -> None:
     action = restarting(looking, deployment=FromLabel(label="deployment"))
     with pytest.raises(ParameterError):
         action.plan({"deployment": hostile})
-    assert cluster.asked == []
+    assert kube.asked == []
 
 
 def test_a_namespace_that_a_label_chose_must_be_one_of_the_targets(looking: Looking) -> None:
@@ -134,25 +134,25 @@ def test_a_restart_names_exactly_one_workload() -> None:
     ],
 )
 async def test_scaling_and_taking_it_back(
-    cluster: FakeCluster, looking: Looking, present: int, settings: dict[str, Any], wanted: int
+    kube: FakeCluster, looking: Looking, present: int, settings: dict[str, Any], wanted: int
 ) -> None:
-    cluster.apps("deployments", deployment(replicas=present))
+    kube.apps("deployments", deployment(replicas=present))
     action = scaling(looking, **settings)
     told = await action.rehearse(wish())
     assert (
         told
         == f"would scale deployment api-gateway in namespace analytics (target prod) from {present} to {wanted}"
     )
-    assert cluster.deployment()["spec"]["replicas"] == present
+    assert kube.deployment()["spec"]["replicas"] == present
     done = await action.perform(wish())
-    assert cluster.deployment()["spec"]["replicas"] == wanted
+    assert kube.deployment()["spec"]["replicas"] == wanted
     assert done.undo == {"replicas": str(present), "set": str(wanted)}
     path = "/apis/apps/v1/namespaces/analytics/deployments/api-gateway/scale"
-    assert patches(cluster) == [
+    assert patches(kube) == [
         (path, {"fieldManager": "responder", "dryRun": "All"}), (path, {"fieldManager": "responder"}),
     ]  # fmt: skip
     back = await action.undo(wish("run-2"), done.undo)
-    assert cluster.deployment()["spec"]["replicas"] == present
+    assert kube.deployment()["spec"]["replicas"] == present
     assert back.text.startswith("scaled deployment api-gateway")
 
 
@@ -168,21 +168,19 @@ async def test_scaling_and_taking_it_back(
     ],
 )
 async def test_what_would_change_nothing_or_the_wrong_way_is_refused(
-    cluster: FakeCluster, looking: Looking, present: int, settings: dict[str, Any], says: str
+    kube: FakeCluster, looking: Looking, present: int, settings: dict[str, Any], says: str
 ) -> None:
-    cluster.apps("deployments", deployment(replicas=present))
+    kube.apps("deployments", deployment(replicas=present))
     action = scaling(looking, **settings)
     for call in (action.rehearse, action.perform):
         with pytest.raises(ActionError, match=says):
             await call(wish())
-    assert patches(cluster) == []
+    assert patches(kube) == []
 
 
-async def test_an_autoscaled_deployment_is_refused_with_the_hint(
-    cluster: FakeCluster, looking: Looking
-) -> None:
-    cluster.apps("deployments", deployment(replicas=3))
-    cluster.add(
+async def test_an_autoscaled_deployment_is_refused_with_the_hint(kube: FakeCluster, looking: Looking) -> None:
+    kube.apps("deployments", deployment(replicas=3))
+    kube.add(
         "autoscaling",
         "horizontalpodautoscalers",
         autoscaler("other", "web"),
@@ -194,52 +192,50 @@ async def test_an_autoscaled_deployment_is_refused_with_the_hint(
         await action.perform(wish())
     with pytest.raises(ActionError, match=says):
         await action.undo(wish(), {"replicas": "3", "set": "5"})
-    assert patches(cluster) == []
+    assert patches(kube) == []
 
 
 async def test_a_lost_update_is_refused_and_a_status_that_moved_is_not_one(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.apps("deployments", deployment(replicas=3))
+    kube.apps("deployments", deployment(replicas=3))
     moved = 0
 
     async def meanwhile(request: web.Request) -> None:
         nonlocal moved
         if request.method == "PATCH" and moved < 2:
             moved += 1
-            cluster.touch()
+            kube.touch()
 
-    cluster.faults.append(meanwhile)
+    kube.faults.append(meanwhile)
     await scaling(looking, by=2).perform(wish())
-    assert cluster.deployment()["spec"]["replicas"] == 5
-    cluster.faults.clear()
+    assert kube.deployment()["spec"]["replicas"] == 5
+    kube.faults.clear()
 
     async def scaled(request: web.Request) -> None:
-        if request.method == "PATCH" and cluster.deployment()["spec"]["replicas"] == 5:
-            cluster.deployment()["spec"]["replicas"] = 7
-            cluster.touch()
+        if request.method == "PATCH" and kube.deployment()["spec"]["replicas"] == 5:
+            kube.deployment()["spec"]["replicas"] = 7
+            kube.touch()
 
-    cluster.faults.append(scaled)
+    kube.faults.append(scaled)
     with pytest.raises(ActionError, match="was scaled from 5 to 7 by somebody else just now"):
         await scaling(looking, by=2).perform(wish())
-    assert cluster.deployment()["spec"]["replicas"] == 7
+    assert kube.deployment()["spec"]["replicas"] == 7
 
 
 async def test_taking_it_back_is_refused_where_somebody_has_scaled_since(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.apps("deployments", deployment(replicas=7))
+    kube.apps("deployments", deployment(replicas=7))
     with pytest.raises(ActionError, match="has 7 replicas now, not 5: it was scaled since"):
         await scaling(looking, replicas=5).undo(wish(), {"replicas": "3", "set": "5"})
 
 
-async def test_scaling_settles_when_so_many_pods_are_available(
-    cluster: FakeCluster, looking: Looking
-) -> None:
-    cluster.apps("deployments", deployment(replicas=3))
+async def test_scaling_settles_when_so_many_pods_are_available(kube: FakeCluster, looking: Looking) -> None:
+    kube.apps("deployments", deployment(replicas=3))
     action = scaling(looking, replicas=5)
     done = await action.perform(wish())
-    found = cluster.deployment()
+    found = kube.deployment()
     assert (await action.settled(wish(), done.mark)).progress is Progress.PENDING
     found["status"] |= {"observedGeneration": 3, "replicas": 5, "updatedReplicas": 5, "availableReplicas": 4}
     pending = await action.settled(wish(), done.mark)
@@ -261,9 +257,9 @@ async def test_scaling_settles_when_so_many_pods_are_available(
 
 
 async def test_after_a_crash_the_managed_fields_tell_whether_it_was_scaled(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.apps("deployments", deployment(replicas=3))
+    kube.apps("deployments", deployment(replicas=3))
     action = scaling(looking, replicas=5)
     nothing = await action.settled(wish(), {})
     assert (nothing.progress, "it cannot be told whether this run scaled" in nothing.text) == (
@@ -272,7 +268,7 @@ async def test_after_a_crash_the_managed_fields_tell_whether_it_was_scaled(
     )
     await action.perform(wish())
     assert (await action.settled(wish(), {})).progress is Progress.PENDING
-    owner = cluster.deployment()["metadata"]["managedFields"][-1]
+    owner = kube.deployment()["metadata"]["managedFields"][-1]
     owner["manager"] = "kubectl"
     assert (await action.settled(wish(), {})).progress is Progress.FAILED
     owner["manager"] = "responder"
@@ -284,33 +280,33 @@ async def test_after_a_crash_the_managed_fields_tell_whether_it_was_scaled(
 
 
 async def test_a_restart_changes_the_template_and_leaves_the_runs_name(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.apps("deployments", deployment())
+    kube.apps("deployments", deployment())
     action = restarting(looking)
     assert (await action.rehearse(wish())).startswith("would restart 3 pods of deployment api-gateway")
-    assert "annotations" not in cluster.deployment()["spec"]["template"]["metadata"]
+    assert "annotations" not in kube.deployment()["spec"]["template"]["metadata"]
     done = await action.perform(wish())
-    found = cluster.deployment()
+    found = kube.deployment()
     first = found["spec"]["template"]["metadata"]["annotations"][RESTARTED]
     assert found["metadata"]["annotations"]["responder/run"] == "run-1"
     assert found["metadata"]["managedFields"][-1]["manager"] == "responder"
     assert (done.undo, done.mark) == (None, {"run": "run-1"})
     await action.perform(wish("run-2"))
-    second = cluster.deployment()["spec"]["template"]["metadata"]["annotations"][RESTARTED]
+    second = kube.deployment()["spec"]["template"]["metadata"]["annotations"][RESTARTED]
     assert first != second
     with pytest.raises(ActionError, match="cannot be taken back"):
         await action.undo(wish(), {})
 
 
 async def test_the_same_run_restarts_once_however_often_it_is_performed(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.apps("deployments", deployment())
+    kube.apps("deployments", deployment())
     action = restarting(looking)
     for _ in range(3):
         await action.perform(wish())
-    assert len(patches(cluster)) == 1
+    assert len(patches(kube)) == 1
 
 
 @pytest.mark.parametrize(
@@ -323,39 +319,39 @@ async def test_the_same_run_restarts_once_however_often_it_is_performed(
     ],
 )
 async def test_a_restart_that_would_do_nothing_is_refused(
-    cluster: FakeCluster, looking: Looking, plural: str, kind: str, spec: Object, says: str
+    kube: FakeCluster, looking: Looking, plural: str, kind: str, spec: Object, says: str
 ) -> None:
     made = deployment("a")
     made["spec"] |= spec
-    cluster.apps(plural, made)
+    kube.apps(plural, made)
     action = restarting(looking, **{kind: "a"})
     for call in (action.rehearse, action.perform):
         with pytest.raises(ActionError, match=says):
             await call(wish())
-    assert patches(cluster) == []
+    assert patches(kube) == []
 
 
 async def test_a_rollout_under_way_is_busy_and_pods_that_fail_are_not(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.apps("deployments", deployment(status={"updatedReplicas": 1}))
+    kube.apps("deployments", deployment(status={"updatedReplicas": 1}))
     action = restarting(looking)
     assert (
         await action.busy(wish()) == "a rollout of deployment api-gateway is under way: 1 of 3 pods updated"
     )
-    cluster.apps("deployments", deployment(status={"availableReplicas": 1}))
+    kube.apps("deployments", deployment(status={"availableReplicas": 1}))
     assert await action.busy(wish()) is None
-    cluster.apps("deployments", deployment(status={"observedGeneration": 1}))
+    kube.apps("deployments", deployment(status={"observedGeneration": 1}))
     assert "has not seen the last change" in str(await action.busy(wish()))
 
 
-async def test_a_restart_settles_as_rollout_status_has_it(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.apps("deployments", deployment())
+async def test_a_restart_settles_as_rollout_status_has_it(kube: FakeCluster, looking: Looking) -> None:
+    kube.apps("deployments", deployment())
     action = restarting(looking)
     never = await action.settled(wish(), {})
     assert (never.progress, "carries no trace of this run" in never.text) == (Progress.FAILED, True)
     done = await action.perform(wish())
-    found, progress = cluster.deployment(), []
+    found, progress = kube.deployment(), []
     for status in (
         {},
         {"observedGeneration": 3, "updatedReplicas": 1},
@@ -373,43 +369,43 @@ async def test_a_restart_settles_as_rollout_status_has_it(cluster: FakeCluster, 
     assert "was changed or replaced since" in (await action.settled(wish(), done.mark)).text
 
 
-async def test_what_a_repository_keeps_is_told(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.apps("deployments", deployment(labels={"argocd.argoproj.io/instance": "gateway"}))
+async def test_what_a_repository_keeps_is_told(kube: FakeCluster, looking: Looking) -> None:
+    kube.apps("deployments", deployment(labels={"argocd.argoproj.io/instance": "gateway"}))
     says = "Argo CD keeps it as its repository has it and may put it back"
     assert says in await restarting(looking).rehearse(wish())
     assert says in (await restarting(looking).perform(wish())).text
-    cluster.apps("deployments", deployment(labels={"kustomize.toolkit.fluxcd.io/name": "apps"}))
+    kube.apps("deployments", deployment(labels={"kustomize.toolkit.fluxcd.io/name": "apps"}))
     assert "Flux keeps it" in await scaling(looking, replicas=5).rehearse(wish())
 
 
 # Answers that do not come
 
 
-async def test_a_change_whose_answer_is_lost_is_looked_for(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.apps("deployments", deployment())
+async def test_a_change_whose_answer_is_lost_is_looked_for(kube: FakeCluster, looking: Looking) -> None:
+    kube.apps("deployments", deployment())
 
     async def lost(request: web.Request) -> web.StreamResponse | None:
         if request.method != "PATCH":
             return None
-        cluster.faults.clear()
-        await cluster.handle(request)
+        kube.faults.clear()
+        await kube.handle(request)
         assert request.transport is not None
         request.transport.abort()
         return web.Response()
 
-    cluster.faults.append(lost)
+    kube.faults.append(lost)
     await restarting(looking).perform(wish())
-    assert cluster.deployment()["metadata"]["annotations"]["responder/run"] == "run-1"
-    cluster.faults.append(lost)
+    assert kube.deployment()["metadata"]["annotations"]["responder/run"] == "run-1"
+    kube.faults.append(lost)
     done = await scaling(looking, replicas=5).perform(wish())
     assert done.undo == {"replicas": "3", "set": "5"}
 
 
 @pytest.mark.parametrize("fault", ["503", "500", "hang", "cut"])
 async def test_a_change_of_which_nothing_is_known_is_no_refusal(
-    cluster: FakeCluster, looking: Looking, fault: str
+    kube: FakeCluster, looking: Looking, fault: str
 ) -> None:
-    cluster.apps("deployments", deployment())
+    kube.apps("deployments", deployment())
 
     async def bad(request: web.Request) -> web.StreamResponse | None:
         if request.method != "PATCH":
@@ -422,7 +418,7 @@ async def test_a_change_of_which_nothing_is_known_is_no_refusal(
             return web.Response()
         return await failing(int(fault), "etcdserver: request timed out")(request)
 
-    cluster.faults.append(bad)
+    kube.faults.append(bad)
     action = looking.action(
         "kubernetes.rollout_restart",
         RestartSettings(target="prod", deployment="api-gateway", timeout=timedelta(seconds=1)),
@@ -437,15 +433,15 @@ async def test_a_change_of_which_nothing_is_known_is_no_refusal(
 
 
 @pytest.mark.parametrize("code", [400, 403, 409, 415, 422, 429])
-async def test_a_refusal_is_certain(cluster: FakeCluster, looking: Looking, code: int) -> None:
-    cluster.apps("deployments", deployment())
+async def test_a_refusal_is_certain(kube: FakeCluster, looking: Looking, code: int) -> None:
+    kube.apps("deployments", deployment())
 
     async def refuse(request: web.Request) -> web.StreamResponse | None:
         return (
             await failing(code, "admission webhook says no")(request) if request.method == "PATCH" else None
         )
 
-    cluster.faults.append(refuse)
+    kube.faults.append(refuse)
     with pytest.raises(TargetError):
         await restarting(looking).perform(wish())
     with pytest.raises(TargetError):
@@ -453,10 +449,10 @@ async def test_a_refusal_is_certain(cluster: FakeCluster, looking: Looking, code
 
 
 async def test_a_rehearsal_that_hangs_is_refused_and_changes_nothing(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.apps("deployments", deployment())
-    cluster.faults.append(hanging("", "PATCH"))
+    kube.apps("deployments", deployment())
+    kube.faults.append(hanging("", "PATCH"))
     settings = ScaleSettings(
         target="prod", deployment="api-gateway", replicas=5, timeout=timedelta(seconds=0.5)
     )
@@ -467,14 +463,14 @@ async def test_a_rehearsal_that_hangs_is_refused_and_changes_nothing(
 # kubernetes.rollout_undo
 
 
-def history(cluster: FakeCluster, *, present: int = 13, **more: Any) -> Object:
+def history(kube: FakeCluster, *, present: int = 13, **more: Any) -> Object:
     """v12 and v13, of which the later one has brought another variable."""
     after = template("api:v13", env=[{"name": "NEW", "value": "1"}])
     made = deployment(
         revision=present, pods=after, annotations={"kubernetes.io/change-cause": "release 13"}, **more
     )
-    cluster.apps("deployments", made)
-    cluster.apps(
+    kube.apps("deployments", made)
+    kube.apps(
         "replicasets",
         replica_set(made, 11, timedelta(days=20), template("api:v11")),
         replica_set(made, 12, timedelta(days=9), template("api:v12"), cause="release 12"),
@@ -485,49 +481,47 @@ def history(cluster: FakeCluster, *, present: int = 13, **more: Any) -> Object:
 
 
 async def test_a_rollback_replaces_the_whole_template_and_the_cause(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    history(cluster)
+    history(kube)
     action = undoing(looking)
     told = await action.rehearse(wish())
     assert told.startswith("would roll back deployment api-gateway")
     assert told.endswith("from revision 13 to 12 (image v13 -> v12, env changed)")
-    assert cluster.deployment()["spec"]["template"]["spec"]["containers"][0]["image"] == "api:v13"
+    assert kube.deployment()["spec"]["template"]["spec"]["containers"][0]["image"] == "api:v13"
     done = await action.perform(wish())
-    found = cluster.deployment()
+    found = kube.deployment()
     (container,) = found["spec"]["template"]["spec"]["containers"]
     assert container == {"name": "api", "image": "api:v12", "resources": {}}
     assert found["spec"]["template"]["metadata"]["labels"] == {"app": "api-gateway"}
     assert found["metadata"]["annotations"]["kubernetes.io/change-cause"] == "release 12"
     assert (done.undo, done.mark) == ({"revision": "13"}, {"run": "run-1"})
     again = await action.perform(wish())
-    assert (again.undo, len(patches(cluster))) == ({"revision": "13"}, 2)
+    assert (again.undo, len(patches(kube))) == ({"revision": "13"}, 2)
 
 
 async def test_taking_a_rollback_back_goes_to_the_revision_that_was_left(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    history(cluster)
+    history(kube)
     action = undoing(looking)
     done = await action.perform(wish())
-    found = cluster.deployment()  # the controller has noted the rollback
+    found = kube.deployment()  # the controller has noted the rollback
     found["status"]["observedGeneration"] = found["metadata"]["generation"]
     found["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "14"
     assert done.undo is not None
     await action.undo(wish("run-2"), done.undo)
-    assert cluster.deployment()["spec"]["template"]["spec"]["containers"][0]["image"] == "api:v13"
+    assert kube.deployment()["spec"]["template"]["spec"]["containers"][0]["image"] == "api:v13"
 
 
-async def test_a_revision_that_was_only_a_restart_is_passed_over(
-    cluster: FakeCluster, looking: Looking
-) -> None:
-    made = history(cluster, present=14)
+async def test_a_revision_that_was_only_a_restart_is_passed_over(kube: FakeCluster, looking: Looking) -> None:
+    made = history(kube, present=14)
     again = template("api:v13", env=[{"name": "NEW", "value": "1"}])
     again["metadata"]["annotations"] = {RESTARTED: "2026-11-24T03:00:00Z"}
-    cluster.deployment()["spec"]["template"] = again
-    cluster.apps("replicasets", replica_set(made, 14, timedelta(minutes=2), again))
+    kube.deployment()["spec"]["template"] = again
+    kube.apps("replicasets", replica_set(made, 14, timedelta(minutes=2), again))
     await undoing(looking).perform(wish())
-    assert cluster.deployment()["spec"]["template"]["spec"]["containers"][0]["image"] == "api:v12"
+    assert kube.deployment()["spec"]["template"]["spec"]["containers"][0]["image"] == "api:v12"
 
 
 @pytest.mark.parametrize(
@@ -540,43 +534,41 @@ async def test_a_revision_that_was_only_a_restart_is_passed_over(
     ],
 )
 async def test_a_rollback_that_makes_no_sense_is_refused(
-    cluster: FakeCluster, looking: Looking, settings: dict[str, Any], spec: dict[str, Any], says: str
+    kube: FakeCluster, looking: Looking, settings: dict[str, Any], spec: dict[str, Any], says: str
 ) -> None:
-    history(cluster, **spec)
+    history(kube, **spec)
     with pytest.raises(ActionError, match=says):
         await undoing(looking, **settings).perform(wish())
-    assert patches(cluster) == []
+    assert patches(kube) == []
 
 
-async def test_without_a_history_there_is_nothing_to_go_back_to(
-    cluster: FakeCluster, looking: Looking
-) -> None:
+async def test_without_a_history_there_is_nothing_to_go_back_to(kube: FakeCluster, looking: Looking) -> None:
     made = deployment(revision=3, pods=template("api:v3"))
-    cluster.apps("deployments", made)
-    cluster.apps("replicasets", replica_set(made, 3, timedelta(days=1), template("api:v3")))
+    kube.apps("deployments", made)
+    kube.apps("replicasets", replica_set(made, 3, timedelta(days=1), template("api:v3")))
     with pytest.raises(ActionError, match="has no earlier revision that differs"):
         await undoing(looking).perform(wish())
 
 
-async def test_a_change_made_meanwhile_is_not_overwritten(cluster: FakeCluster, looking: Looking) -> None:
-    history(cluster)
+async def test_a_change_made_meanwhile_is_not_overwritten(kube: FakeCluster, looking: Looking) -> None:
+    history(kube)
 
     async def meanwhile(request: web.Request) -> None:
         if request.method == "PATCH":
-            found = cluster.deployment()
+            found = kube.deployment()
             found["spec"]["template"] = template("api:v14")
             found["metadata"]["generation"] += 1
-            cluster.touch()
+            kube.touch()
 
-    cluster.faults.append(meanwhile)
+    kube.faults.append(meanwhile)
     with pytest.raises(ActionError, match="was changed by somebody else just now"):
         await undoing(looking).perform(wish())
-    assert cluster.deployment()["spec"]["template"]["spec"]["containers"][0]["image"] == "api:v14"
+    assert kube.deployment()["spec"]["template"]["spec"]["containers"][0]["image"] == "api:v14"
 
 
-async def test_a_rollout_that_is_stuck_can_be_rolled_back(cluster: FakeCluster, looking: Looking) -> None:
-    history(cluster, status={"updatedReplicas": 1})
+async def test_a_rollout_that_is_stuck_can_be_rolled_back(kube: FakeCluster, looking: Looking) -> None:
+    history(kube, status={"updatedReplicas": 1})
     action = undoing(looking)
     assert await action.busy(wish()) is None
     await action.perform(wish())
-    assert cluster.deployment()["spec"]["template"]["spec"]["containers"][0]["image"] == "api:v12"
+    assert kube.deployment()["spec"]["template"]["spec"]["containers"][0]["image"] == "api:v12"

@@ -25,10 +25,10 @@ async def see(looking: Looking, labels: dict[str, str] | None = None, **more: An
     return await looking.see("kubernetes.logs", settings, labels)
 
 
-async def test_five_hundred_equal_lines_are_one_with_a_count(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.pods(pod("superset-1"), pod("superset-2"))
+async def test_five_hundred_equal_lines_are_one_with_a_count(kube: FakeCluster, looking: Looking) -> None:
+    kube.pods(pod("superset-1"), pod("superset-2"))
     for number in (1, 2):
-        cluster.logs[f"superset-{number}", "app", False] = [
+        kube.logs[f"superset-{number}", "app", False] = [
             (
                 MINUTE,
                 f"2026-11-24 03:00:{i % 60:02} ERROR no connection after {i} ms, request {i:032x}".encode(),
@@ -44,15 +44,15 @@ async def test_five_hundred_equal_lines_are_one_with_a_count(cluster: FakeCluste
     assert len(finding.detail.splitlines()) == 2
 
 
-async def test_the_runbooks_errors_of_the_last_hour(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.pods(pod("scout-1", labels={"app": "scout"}))
-    cluster.logs["scout-1", "app", False] = [
+async def test_the_runbooks_errors_of_the_last_hour(kube: FakeCluster, looking: Looking) -> None:
+    kube.pods(pod("scout-1", labels={"app": "scout"}))
+    kube.logs["scout-1", "app", False] = [
         (timedelta(hours=3), b"ERROR long ago"),
         (MINUTE, b"INFO 0 errors"),
         (MINUTE, b"ERROR lately"),
     ]
     finding = await see(looking, selector={"app": "scout"}, filter="ERROR")
-    assert "1 errors in 2 lines" in finding.headline
+    assert "1 error in 2 lines" in finding.headline
     assert "lately" in finding.detail
     assert "long ago" not in finding.detail
     quiet = await see(looking, selector={"app": "scout"}, filter="re2: time.?out")
@@ -60,10 +60,10 @@ async def test_the_runbooks_errors_of_the_last_hour(cluster: FakeCluster, lookin
 
 
 async def test_what_passes_the_filter_may_count_as_an_error_and_enough_of_them_as_critical(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.pods(pod("superset-1"))
-    cluster.logs["superset-1", "app", False] = [(MINUTE, b"slow query")] * 20
+    kube.pods(pod("superset-1"))
+    kube.logs["superset-1", "app", False] = [(MINUTE, b"slow query")] * 20
     finding = await see(looking, filter="slow", errors="", warning=5, critical=20)
     assert finding.status is FindingStatus.CRITICAL
     found = await see(looking, filter="slow")
@@ -74,14 +74,14 @@ async def test_what_passes_the_filter_may_count_as_an_error_and_enough_of_them_a
 
 
 async def test_every_container_is_read_by_name_and_the_one_before_a_crash_too(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
     crashed = waiting(
         "app", "CrashLoopBackOff", "back-off 5m0s", restartCount=7, lastState=ended("OOMKilled", 137)
     )
-    cluster.pods(pod("superset-1", crashed, running("proxy")))
-    cluster.logs["superset-1", "app", True] = [(MINUTE, b"FATAL cannot allocate memory")]
-    cluster.logs["superset-1", "proxy", False] = [(MINUTE, b"upstream reset")]
+    kube.pods(pod("superset-1", crashed, running("proxy")))
+    kube.logs["superset-1", "app", True] = [(MINUTE, b"FATAL cannot allocate memory")]
+    kube.logs["superset-1", "proxy", False] = [(MINUTE, b"upstream reset")]
     finding = await see(looking)
     assert finding.status is FindingStatus.WARNING
     assert finding.detail.splitlines()[0] == (
@@ -94,9 +94,9 @@ async def test_every_container_is_read_by_name_and_the_one_before_a_crash_too(
 
 
 async def test_a_pod_that_has_not_started_says_why_instead_of_a_log(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.pods(
+    kube.pods(
         pod("superset-1", waiting("app", "ImagePullBackOff", "Back-off pulling image v13"), phase="Pending"),
         pod("superset-2", phase="Pending") | {"status": {"phase": "Pending"}},
     )
@@ -105,36 +105,36 @@ async def test_a_pod_that_has_not_started_says_why_instead_of_a_log(
     assert "no log to read" in finding.headline
     assert "superset-1/app: ImagePullBackOff Back-off pulling image v13" in finding.detail
     assert "superset-2: pending, no container has started" in finding.detail
-    assert not [path for path in cluster.calls() if path.endswith("/log")]
+    assert not [path for path in kube.calls() if path.endswith("/log")]
 
 
-async def test_one_node_that_hangs_hides_no_other_pods_log(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.pods(pod("superset-1"), pod("superset-2"))
-    cluster.logs["superset-2", "app", False] = [(MINUTE, b"ERROR here")]
-    cluster.faults.append(hanging("superset-1/log"))
+async def test_one_node_that_hangs_hides_no_other_pods_log(kube: FakeCluster, looking: Looking) -> None:
+    kube.pods(pod("superset-1"), pod("superset-2"))
+    kube.logs["superset-2", "app", False] = [(MINUTE, b"ERROR here")]
+    kube.faults.append(hanging("superset-1/log"))
     finding = await see(looking, timeout=timedelta(seconds=3))
-    assert "1 errors in 1 lines" in finding.headline
+    assert "1 error in 1 line" in finding.headline
     assert re.search(r"superset-1/app: no answer within [01]\.\d s; is its node well\?", finding.detail)
 
 
-async def test_ten_logs_that_hang_leave_time_for_the_others(cluster: FakeCluster, looking: Looking) -> None:
+async def test_ten_logs_that_hang_leave_time_for_the_others(kube: FakeCluster, looking: Looking) -> None:
     for number in range(10):
-        cluster.pods(pod(f"superset-{number}", running(), running("proxy")))
-    cluster.logs["superset-9", "proxy", False] = [(MINUTE, b"ERROR here")]
-    cluster.faults.append(hanging("superset-1/log"))
-    cluster.faults += [hanging(f"superset-{number}/log") for number in range(6)]
+        kube.pods(pod(f"superset-{number}", running(), running("proxy")))
+    kube.logs["superset-9", "proxy", False] = [(MINUTE, b"ERROR here")]
+    kube.faults.append(hanging("superset-1/log"))
+    kube.faults += [hanging(f"superset-{number}/log") for number in range(6)]
     finding = await see(looking, timeout=timedelta(seconds=4))
-    assert "1 errors in 1 lines" in finding.headline
+    assert "1 error in 1 line" in finding.headline
 
 
 async def test_at_most_ten_pods_are_read_and_those_in_trouble_first(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
     for number in range(30):
         restarts = 2 if number == 29 else 0
-        cluster.pods(pod(f"superset-{number:02}", running(restarts=restarts)))
+        kube.pods(pod(f"superset-{number:02}", running(restarts=restarts)))
     finding = await see(looking)
-    read = [path for path in cluster.calls() if path.endswith("/log")]
+    read = [path for path in kube.calls() if path.endswith("/log")]
     assert len(read) == 10
     assert any("superset-29" in path for path in read)
     assert "10 of 30 pods were read" in finding.detail
@@ -142,11 +142,11 @@ async def test_at_most_ten_pods_are_read_and_those_in_trouble_first(
 
 
 async def test_what_is_asked_of_the_server_is_bounded_on_its_side_too(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.pods(pod("superset-1"))
+    kube.pods(pod("superset-1"))
     await see(looking, tail=100, since=timedelta(minutes=10))
-    _, path, query = cluster.asked[-1]
+    _, path, query = kube.asked[-1]
     assert path == "/api/v1/namespaces/analytics/pods/superset-1/log"
     assert query == {
         "container": "app", "tailLines": "100", "sinceSeconds": "600", "timestamps": "true",
@@ -155,28 +155,26 @@ async def test_what_is_asked_of_the_server_is_bounded_on_its_side_too(
 
 
 async def test_a_huge_log_keeps_its_end_and_a_line_that_was_cut_is_left_out(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.pods(pod("superset-1"))
-    cluster.logs["superset-1", "app", False] = [
+    kube.pods(pod("superset-1"))
+    kube.logs["superset-1", "app", False] = [
         (MINUTE, b"%06d " % number + b"\xff\xfe" + b"x" * 400) for number in range(2_000)
     ] + [(MINUTE, b"ERROR the end")]
     finding = await see(looking, tail=5_000)
     assert "1x ERROR the end" in finding.detail
     lines = int(finding.headline.split(" lines")[0].split()[-1])
     assert 500 < lines < 700
-    cluster.logs["superset-1", "app", False] *= 4
+    kube.logs["superset-1", "app", False] *= 4
     finding = await see(looking, tail=10_000)
     assert "over 2 MB for 10000 lines; the newest are missing" in finding.detail
 
 
-async def test_secrets_in_logs_are_blanked_and_never_cut_in_two(
-    cluster: FakeCluster, looking: Looking
-) -> None:
+async def test_secrets_in_logs_are_blanked_and_never_cut_in_two(kube: FakeCluster, looking: Looking) -> None:
     looking.secrets = ("a-configured-secret-value",)
-    cluster.pods(pod("superset-1"))
+    kube.pods(pod("superset-1"))
     padding = b"word " * 45
-    cluster.logs["superset-1", "app", False] = [
+    kube.logs["superset-1", "app", False] = [
         (MINUTE, b"ERROR login with password=hunter2hunter2"),
         (MINUTE, b"ERROR " + padding + b"a-configured-secret-value"),
         (MINUTE, b"ERROR Authorization: Bearer abcdefghijklmnop"),
@@ -186,16 +184,14 @@ async def test_secrets_in_logs_are_blanked_and_never_cut_in_two(
         assert part not in finding.detail + finding.headline
 
 
-async def test_control_characters_and_markup_of_a_log_stay_text(
-    cluster: FakeCluster, looking: Looking
-) -> None:
-    cluster.pods(pod("superset-1"))
-    cluster.logs["superset-1", "app", False] = [(MINUTE, b"\x1b[31mERROR\x1b[0m \x00\x08 <!channel>\r")]
+async def test_control_characters_and_markup_of_a_log_stay_text(kube: FakeCluster, looking: Looking) -> None:
+    kube.pods(pod("superset-1"))
+    kube.logs["superset-1", "app", False] = [(MINUTE, b"\x1b[31mERROR\x1b[0m \x00\x08 <!channel>\r")]
     finding = await see(looking)
     assert "1x ERROR <!channel> [superset-1" in finding.detail
 
 
-async def test_no_pod_is_told_apart_from_no_error(cluster: FakeCluster, looking: Looking) -> None:
+async def test_no_pod_is_told_apart_from_no_error(kube: FakeCluster, looking: Looking) -> None:
     finding = await see(looking)
     assert (finding.status, finding.headline) == (
         FindingStatus.NO_DATA,
@@ -204,10 +200,10 @@ async def test_no_pod_is_told_apart_from_no_error(cluster: FakeCluster, looking:
 
 
 async def test_a_role_without_logs_names_the_rule_that_is_missing(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.pods(pod("superset-1"))
-    cluster.denied.add(("get", "pods/log"))
+    kube.pods(pod("superset-1"))
+    kube.denied.add(("get", "pods/log"))
     finding = await see(looking)
     assert finding.status is FindingStatus.DENIED
     assert finding.headline == (
@@ -216,29 +212,27 @@ async def test_a_role_without_logs_names_the_rule_that_is_missing(
     )
 
 
-async def test_a_pod_that_goes_while_its_log_is_read_is_a_note(
-    cluster: FakeCluster, looking: Looking
-) -> None:
-    cluster.pods(pod("superset-1"), pod("superset-2"))
-    cluster.faults.append(failing(404, 'pods "superset-1" not found', path="superset-1/log"))
+async def test_a_pod_that_goes_while_its_log_is_read_is_a_note(kube: FakeCluster, looking: Looking) -> None:
+    kube.pods(pod("superset-1"), pod("superset-2"))
+    kube.faults.append(failing(404, 'pods "superset-1" not found', path="superset-1/log"))
     finding = await see(looking)
     assert "superset-1/app: prod: no pod superset-1 in namespace analytics" in finding.detail
 
 
 async def test_selector_values_may_come_from_labels_and_none_can_widen_it(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.pods(pod("superset-1"), pod("scout-1", labels={"app": "scout"}))
+    kube.pods(pod("superset-1"), pod("scout-1", labels={"app": "scout"}))
     selector = {"app": FromLabel(label="app")}
     assert (
-        "1 pods in analytics, app=scout" in (await see(looking, {"app": "scout"}, selector=selector)).headline
+        "1 pod in analytics, app=scout" in (await see(looking, {"app": "scout"}, selector=selector)).headline
     )
-    before = len(cluster.asked)
+    before = len(kube.asked)
     for hostile in ("scout,app!=x", "in (a,b)", "a=b", "", "x" * 64, "scout\n", "../x"):
         finding = await see(looking, {"app": hostile}, selector=selector)
         assert finding.status is FindingStatus.ERROR, hostile
         assert "selector app" in finding.headline
-    assert len(cluster.asked) == before
+    assert len(kube.asked) == before
 
 
 @pytest.mark.parametrize(
@@ -289,25 +283,25 @@ no time stamp at all ERROR
     assert (found.read, found.errors) == (10, 7)
 
 
-async def test_init_containers_that_fail_are_read(cluster: FakeCluster, looking: Looking) -> None:
+async def test_init_containers_that_fail_are_read(kube: FakeCluster, looking: Looking) -> None:
     made = pod("superset-1", waiting("app", "PodInitializing"), phase="Pending")
     made["spec"]["initContainers"] = [container("migrate")]
     made["status"]["initContainerStatuses"] = [
         {"name": "migrate", "ready": False, "restartCount": 3, "state": ended("Error", 1), "lastState": {}}
     ]
-    cluster.pods(made)
-    cluster.logs["superset-1", "migrate", False] = [(MINUTE, b"ERROR relation does not exist")]
+    kube.pods(made)
+    kube.logs["superset-1", "migrate", False] = [(MINUTE, b"ERROR relation does not exist")]
     finding = await see(looking)
     assert "1x ERROR relation does not exist" in finding.detail
 
 
-async def test_being_cancelled_ends_every_call(cluster: FakeCluster, looking: Looking) -> None:
+async def test_being_cancelled_ends_every_call(kube: FakeCluster, looking: Looking) -> None:
     for number in range(8):
-        cluster.pods(pod(f"superset-{number}"))
-    cluster.faults.append(hanging("/log"))
+        kube.pods(pod(f"superset-{number}"))
+    kube.faults.append(hanging("/log"))
     task = asyncio.create_task(see(looking))
     async with asyncio.timeout(5):
-        while not [path for path in cluster.calls() if path.endswith("/log")]:
+        while not [path for path in kube.calls() if path.endswith("/log")]:
             await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

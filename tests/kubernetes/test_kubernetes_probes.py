@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -42,9 +43,9 @@ async def pods(looking: Looking, **more: Any) -> Finding:
 # kubernetes.pods
 
 
-async def test_pods_that_are_well(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.pods(pod("a"), pod("b", running(restarts=9, lastState=ended("Error", 1, timedelta(days=2)))))
-    cluster.pods(pod("job", phase="Succeeded"))
+async def test_pods_that_are_well(kube: FakeCluster, looking: Looking) -> None:
+    kube.pods(pod("a"), pod("b", running(restarts=9, lastState=ended("Error", 1, timedelta(days=2)))))
+    kube.pods(pod("job", phase="Succeeded"))
     finding = await pods(looking)
     assert (finding.status, finding.headline) == (FindingStatus.OK, "2 of 2 pods ready in analytics")
 
@@ -53,38 +54,38 @@ async def test_pods_that_are_well(cluster: FakeCluster, looking: Looking) -> Non
     ("one", "word", "says"),
     [
         (
-            pod("a", waiting("app", "CrashLoopBackOff", "back-off 5m0s", restartCount=6, lastState=ended("Error", 1))),
+            lambda: pod("a", waiting("app", "CrashLoopBackOff", "back-off 5m0s", restartCount=6, lastState=ended("Error", 1))),
             "1x CrashLoopBackOff",
             "a: container CrashLoopBackOff, ended with Error (1) back-off 5m0s",
         ),
         (
-            pod("a", waiting("app", "CrashLoopBackOff", lastState=ended("OOMKilled", 137))),
+            lambda: pod("a", waiting("app", "CrashLoopBackOff", lastState=ended("OOMKilled", 137))),
             "1x OOMKilled",
             "a: container CrashLoopBackOff, ended with OOMKilled (137)",
         ),
         (
-            pod("a", running(restarts=4, lastState=ended("OOMKilled", 137))),
+            lambda: pod("a", running(restarts=4, lastState=ended("OOMKilled", 137))),
             "1x OOMKilled",
             "a: container restarted 4x, last 3m after OOMKilled (137)",
         ),
         (
-            pod("a", waiting("app", "ImagePullBackOff", "Back-off pulling image v13"), phase="Pending"),
+            lambda: pod("a", waiting("app", "ImagePullBackOff", "Back-off pulling image v13"), phase="Pending"),
             "1x ImagePullBackOff",
             "a: container ImagePullBackOff Back-off pulling image v13",
         ),
         (
-            pod("a", waiting("app", "CreateContainerConfigError", 'secret "db" not found'), phase="Pending"),
+            lambda: pod("a", waiting("app", "CreateContainerConfigError", 'secret "db" not found'), phase="Pending"),
             "1x CreateContainerConfigError",
             'a: container CreateContainerConfigError secret "db" not found',
         ),
-        (pod("a", running(ready=False)), "1x not ready", "a: container runs 5h, but its readiness probe does not pass"),
+        (lambda: pod("a", running(ready=False)), "1x not ready", "a: container runs 5h, but its readiness probe does not pass"),
         (
-            pod("a", running(ready=False, started=False)),
+            lambda: pod("a", running(ready=False, started=False)),
             "1x not ready",
             "a: container runs 5h, but its startup probe does not pass",
         ),
         (
-            pod(
+            lambda: pod(
                 "a", phase="Pending", ago=timedelta(minutes=9),
                 conditions=[{
                     "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
@@ -95,64 +96,62 @@ async def test_pods_that_are_well(cluster: FakeCluster, looking: Looking) -> Non
             "a: no node for it 9m: 0/3 nodes are available: 3 Insufficient memory.",
         ),
         (
-            pod("a", waiting("app", "ContainerCreating"), phase="Pending", conditions=[]),
+            lambda: pod("a", waiting("app", "ContainerCreating"), phase="Pending", conditions=[]),
             "1x ContainerCreating",
             "a: container ContainerCreating",
         ),
         (
-            pod("a", phase="Failed") | {"status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}},
+            lambda: pod("a", phase="Failed") | {"status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}},
             "1x Evicted",
             "a: Evicted The node was low on memory.",
         ),
         (
-            pod("a", deletionTimestamp=stamp(timedelta(minutes=20))),
+            lambda: pod("a", deletionTimestamp=stamp(timedelta(minutes=20))),
             "1x not ending",
             "a: should have ended 20m ago; is its node well?",
         ),
     ],
 )  # fmt: skip
 async def test_what_is_wrong_with_a_pod_is_said(
-    cluster: FakeCluster, looking: Looking, one: Object, word: str, says: str
+    kube: FakeCluster, looking: Looking, one: Callable[[], Object], word: str, says: str
 ) -> None:
-    cluster.pods(one, pod("b"), pod("c"))
+    kube.pods(one(), pod("b"), pod("c"))
     finding = await pods(looking)
     assert finding.status is FindingStatus.WARNING
     assert word in finding.headline
     assert finding.detail == says
 
 
-async def test_many_sick_pods_are_counted_and_critical(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.pods(*(pod(f"p{number:02}", waiting("app", "CrashLoopBackOff")) for number in range(40)))
-    cluster.pods(pod("well"))
+async def test_many_sick_pods_are_counted_and_critical(kube: FakeCluster, looking: Looking) -> None:
+    kube.pods(*(pod(f"p{number:02}", waiting("app", "CrashLoopBackOff")) for number in range(40)))
+    kube.pods(pod("well"))
     finding = await pods(looking)
     assert finding.status is FindingStatus.CRITICAL
     assert finding.headline == "1 of 41 pods ready in analytics: 40x CrashLoopBackOff"
     assert finding.detail.endswith("… and 25 more")
 
 
-async def test_a_young_pod_that_still_starts_is_no_trouble(cluster: FakeCluster, looking: Looking) -> None:
+async def test_a_young_pod_that_still_starts_is_no_trouble(kube: FakeCluster, looking: Looking) -> None:
     young = waiting("app", "ContainerCreating")
-    cluster.pods(pod("a", young, phase="Pending", conditions=[], ago=timedelta(seconds=20)), pod("b"))
+    kube.pods(pod("a", young, phase="Pending", conditions=[], ago=timedelta(seconds=20)), pod("b"))
     finding = await pods(looking)
     assert (finding.status, finding.headline) == (FindingStatus.OK, "1 of 2 pods ready in analytics")
 
 
 async def test_thousands_of_pods_are_read_in_pages_and_no_further_than_a_thousand(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.pods(*(pod(f"p{number:04}") for number in range(1_300)))
+    kube.pods(*(pod(f"p{number:04}") for number in range(1_300)))
     finding = await pods(looking)
     assert finding.headline == "1000 of at least 1000 pods ready in analytics"
-    assert [query["limit"] for _, _, query in cluster.asked] == ["250"] * 4
-    cluster.asked.clear()
-    cluster.faults.append(failing(410, "The provided continue parameter is too old", times=0))
+    assert [query["limit"] for _, _, query in kube.asked] == ["250"] * 4
+    kube.asked.clear()
+    kube.faults.append(failing(410, "The provided continue parameter is too old", times=0))
     assert (await pods(looking)).status is FindingStatus.OK
 
 
-async def test_a_list_that_expires_on_the_server_is_begun_anew(
-    cluster: FakeCluster, looking: Looking
-) -> None:
-    cluster.pods(*(pod(f"p{number:03}") for number in range(300)))
+async def test_a_list_that_expires_on_the_server_is_begun_anew(kube: FakeCluster, looking: Looking) -> None:
+    kube.pods(*(pod(f"p{number:03}") for number in range(300)))
     asked = 0
 
     async def expired(request: Any) -> None:
@@ -162,12 +161,12 @@ async def test_a_list_that_expires_on_the_server_is_begun_anew(
             if asked == 1:
                 await failing(410, "too old resource version")(request)
 
-    cluster.faults.append(expired)
+    kube.faults.append(expired)
     assert (await pods(looking)).headline == "300 of 300 pods ready in analytics"
 
 
-async def test_a_selector_text_takes_all_of_the_grammar(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.pods(pod("a", labels={"app": "x", "tier": "web"}), pod("b", labels={"app": "x"}), pod("c"))
+async def test_a_selector_text_takes_all_of_the_grammar(kube: FakeCluster, looking: Looking) -> None:
+    kube.pods(pod("a", labels={"app": "x", "tier": "web"}), pod("b", labels={"app": "x"}), pod("c"))
     finding = await pods(looking, selector="app==x,tier in (web, worker),!gone")
     assert finding.headline == "1 of 1 pods ready in analytics, app==x,tier in (web, worker),!gone"
     assert (await pods(looking, selector="app=none")).status is FindingStatus.WARNING
@@ -185,15 +184,15 @@ def limited(name: str, memory: str, cpu: str) -> Object:
     return pod(name, containers=[container(resources=limits)])
 
 
-async def test_the_pods_nearest_to_their_limits_come_first(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.pods(limited("a", "1Gi", "500m"), limited("b", "1Gi", "500m"), pod("free"))
-    cluster.add(
+async def test_the_pods_nearest_to_their_limits_come_first(kube: FakeCluster, looking: Looking) -> None:
+    kube.pods(limited("a", "1Gi", "500m"), limited("b", "1Gi", "500m"), pod("free"))
+    kube.add(
         "metrics.k8s.io",
         "pods",
         usage("a", app=("100m", "300Mi")),
         usage("b", app=("480000000n", "997130Ki")),
     )
-    cluster.add("metrics.k8s.io", "pods", usage("free", app=("2", "3Gi")))
+    kube.add("metrics.k8s.io", "pods", usage("free", app=("2", "3Gi")))
     finding = await top(looking)
     assert finding.status is FindingStatus.CRITICAL
     assert finding.headline == (
@@ -207,40 +206,39 @@ async def test_the_pods_nearest_to_their_limits_come_first(cluster: FakeCluster,
     assert "free: memory 3Gi, no limit" in finding.detail
 
 
-async def test_cpu_at_its_limit_is_a_warning_and_never_critical(
-    cluster: FakeCluster, looking: Looking
-) -> None:
-    cluster.pods(limited("a", "1Gi", "500m"))
-    cluster.add("metrics.k8s.io", "pods", usage("a", app=("500m", "300Mi")))
+async def test_cpu_at_its_limit_is_a_warning_and_never_critical(kube: FakeCluster, looking: Looking) -> None:
+    kube.pods(limited("a", "1Gi", "500m"))
+    kube.add("metrics.k8s.io", "pods", usage("a", app=("500m", "300Mi")))
     assert (await top(looking)).status is FindingStatus.WARNING
 
 
-async def test_all_below_and_what_is_not_measured(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.pods(limited("a", "1Gi", "500m"), limited("new", "1Gi", "1"))
-    cluster.add("metrics.k8s.io", "pods", usage("a", ago=timedelta(minutes=10), app=("1m", "3Mi")))
+async def test_all_below_and_what_is_not_measured(kube: FakeCluster, looking: Looking) -> None:
+    kube.pods(limited("a", "1Gi", "500m"), limited("new", "1Gi", "1"))
+    kube.add("metrics.k8s.io", "pods", usage("a", ago=timedelta(minutes=10), app=("1m", "3Mi")))
     finding = await top(looking)
     assert (finding.status, finding.headline) == (
-        FindingStatus.OK, "all of 1 pods in analytics below 80% of their limits",
+        FindingStatus.OK,
+        "1 pod in analytics below 80% of their limits; nearest: a: memory 3Mi of 1Gi (0%), asked for 512Mi",
     )  # fmt: skip
-    assert "no metrics of 1 running pods: new" in finding.detail
+    assert "no metrics of 1 running pod: new" in finding.detail
     assert "the oldest metrics are 10m old" in finding.detail
 
 
 async def test_metrics_server_that_is_not_there_is_told_from_one_that_is_down(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    cluster.pods(pod("a"))
-    cluster.metrics = False
+    kube.pods(pod("a"))
+    kube.metrics = False
     absent = await top(looking)
     assert absent.status is FindingStatus.NO_DATA
     assert absent.headline == "prod: metrics-server is not installed (the cluster serves no metrics.k8s.io)"
-    cluster.faults.append(failing(503, "service unavailable", path="metrics.k8s.io"))
+    kube.faults.append(failing(503, "service unavailable", path="metrics.k8s.io"))
     down = await top(looking)
     assert (down.status, "metrics-server is down" in down.headline) == (FindingStatus.ERROR, True)
 
 
-async def test_a_role_without_metrics_names_their_group(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.denied.add(("list", "pods.metrics.k8s.io"))
+async def test_a_role_without_metrics_names_their_group(kube: FakeCluster, looking: Looking) -> None:
+    kube.denied.add(("list", "pods.metrics.k8s.io"))
     finding = await top(looking)
     assert finding.status is FindingStatus.DENIED
     assert 'apiGroups: ["metrics.k8s.io"], resources: [pods], verbs: [list]' in finding.headline
@@ -262,9 +260,9 @@ async def events(looking: Looking, labels: dict[str, str] | None = None, **more:
     return await looking.see("kubernetes.events", EventSettings(target="prod", **more), labels)
 
 
-async def test_warnings_are_grouped_counted_and_newest_first(cluster: FakeCluster, looking: Looking) -> None:
+async def test_warnings_are_grouped_counted_and_newest_first(kube: FakeCluster, looking: Looking) -> None:
     unhealthy = "Readiness probe failed: dial tcp 10.0.0.7:8088: connect: connection refused"
-    cluster.add(
+    kube.add(
         "", "events",
         event(1, "Unhealthy", unhealthy, "superset-7d9f-abcde", count=40, ago=20 * MINUTE),
         event(2, "Unhealthy", unhealthy.replace("0.7", "0.9"), "superset-7d9f-fghij", count=2, ago=9 * MINUTE),
@@ -281,23 +279,23 @@ async def test_warnings_are_grouped_counted_and_newest_first(cluster: FakeCluste
         "1m ago, 1x BackOff pod scout-1: Back-off restarting failed container",
         f"9m ago, 42x Unhealthy pod superset-7d9f-abcde and 1 more: {unhealthy}",
     ]
-    assert {query["fieldSelector"] for _, _, query in cluster.asked} == {"type=Warning"}
+    assert {query["fieldSelector"] for _, _, query in kube.asked} == {"type=Warning"}
 
 
 async def test_events_of_new_recorders_have_their_times_elsewhere(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
     new = event(1, "FailedScheduling", "0/3 nodes", "a-1", count=0) | {
         "firstTimestamp": None, "lastTimestamp": None, "eventTime": f"{stamp(2 * HOUR)[:-1]}.123456Z",
         "series": {"count": 12, "lastObservedTime": f"{stamp(3 * MINUTE)[:-1]}.123456Z"},
     }  # fmt: skip
     new["metadata"]["creationTimestamp"] = stamp(2 * HOUR)
-    cluster.add("", "events", new)
+    kube.add("", "events", new)
     assert (await events(looking)).detail == "3m ago, 12x FailedScheduling pod a-1: 0/3 nodes"
 
 
-async def test_events_about_one_object_and_what_it_has_made(cluster: FakeCluster, looking: Looking) -> None:
-    cluster.add(
+async def test_events_about_one_object_and_what_it_has_made(kube: FakeCluster, looking: Looking) -> None:
+    kube.add(
         "",
         "events",
         *(event(n, "BackOff", "x", name) for n, name in enumerate(("api", "api-7d-x", "apis-1"))),
@@ -320,11 +318,11 @@ async def rollouts(looking: Looking, opened_ago: timedelta = timedelta(0), **mor
     return await looking.see("kubernetes.rollouts", settings, {"deployment": "api-gateway"}, opened)
 
 
-def rolled(cluster: FakeCluster, ago: timedelta, *, cause: str = "") -> Object:
+def rolled(kube: FakeCluster, ago: timedelta, *, cause: str = "") -> Object:
     """api-gateway from v12 to v13, so long ago."""
     made = deployment(revision=13, pods=template("registry.example:5000/api:v13"))
-    cluster.apps("deployments", made)
-    cluster.apps(
+    kube.apps("deployments", made)
+    kube.apps(
         "replicasets",
         replica_set(made, 12, timedelta(days=9), template("registry.example:5000/api:v12")),
         replica_set(made, 13, ago, template("registry.example:5000/api:v13"), cause=cause),
@@ -332,8 +330,8 @@ def rolled(cluster: FakeCluster, ago: timedelta, *, cause: str = "") -> Object:
     return made
 
 
-async def test_a_change_just_before_the_alert_is_the_headline(cluster: FakeCluster, looking: Looking) -> None:
-    rolled(cluster, 17 * MINUTE, cause="release 2026.11 by ana")
+async def test_a_change_just_before_the_alert_is_the_headline(kube: FakeCluster, looking: Looking) -> None:
+    rolled(kube, 17 * MINUTE, cause="release 2026.11 by ana")
     finding = await rollouts(looking, opened_ago=10 * MINUTE)
     assert finding.status is FindingStatus.WARNING
     assert finding.headline == "api-gateway: image v12 -> v13, 7m before the first alert"
@@ -341,27 +339,27 @@ async def test_a_change_just_before_the_alert_is_the_headline(cluster: FakeClust
 
 
 async def test_a_change_long_before_or_after_the_alert_is_told_and_no_warning(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    rolled(cluster, 5 * HOUR)
+    rolled(kube, 5 * HOUR)
     finding = await rollouts(looking)
     assert (finding.status, "5h before the first alert" in finding.headline) == (FindingStatus.OK, True)
     later = await rollouts(looking, opened_ago=6 * HOUR)
     assert (later.status, "after the first alert" in later.headline) == (FindingStatus.OK, True)
     none = await rollouts(looking, since=HOUR)
-    assert none.headline == "nothing rolled out in the last 1h: 1 deployments in analytics"
+    assert none.headline == "nothing rolled out in the last 1h: 1 deployment in analytics"
 
 
 async def test_another_deployments_replica_sets_are_not_its_history(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
-    made = rolled(cluster, timedelta(days=8))
-    cluster.apps("replicasets", replica_set(made, 14, MINUTE, template("evil:1"), owner_uid="somebody-else"))
+    made = rolled(kube, timedelta(days=8))
+    kube.apps("replicasets", replica_set(made, 14, MINUTE, template("evil:1"), owner_uid="somebody-else"))
     assert (await rollouts(looking)).headline.startswith("nothing rolled out")
 
 
 async def test_a_rollback_is_dated_by_the_change_not_by_the_age_of_what_came_back(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
     made = deployment(revision=14, pods=template("api:v12"))
     made["metadata"]["managedFields"] = [
@@ -369,30 +367,30 @@ async def test_a_rollback_is_dated_by_the_change_not_by_the_age_of_what_came_bac
         {"manager": "kubectl-rollout", "time": stamp(4 * MINUTE), "fieldsV1": {"f:spec": {"f:template": {}}}},
         {"manager": "kube-controller-manager", "subresource": "status", "time": stamp(), "fieldsV1": {"f:status": {}}},
     ]  # fmt: skip
-    cluster.apps("deployments", made)
-    cluster.apps(
+    kube.apps("deployments", made)
+    kube.apps(
         "replicasets",
         replica_set(made, 13, 2 * HOUR, template("api:v13")),
         replica_set(made, 14, timedelta(days=9), template("api:v12"), earlier="10,12"),
     )
     finding = await rollouts(looking)
     assert finding.headline == (
-        "api-gateway: rolled back, image v13 -> v12, 4m before the first alert (1 more changes)"
+        "api-gateway: rolled back, image v13 -> v12, 4m before the first alert (1 more change)"
     )
     assert "api-gateway: image v12 -> v13, 2h before the first alert" in finding.detail
     assert "by kubectl-rollout" in finding.detail
 
 
 async def test_what_changed_beside_the_image_is_named_without_its_values(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
     before = template("api:v1", env=[{"name": "PASSWORD", "value": "hunter2hunter2"}])
     after = template("api:v1", env=[{"name": "PASSWORD", "value": "hunter3hunter3"}])
     after["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "2026-11-24T03:00:00Z"}
     after["spec"]["serviceAccountName"] = "other"
     made = deployment(revision=2, pods=after)
-    cluster.apps("deployments", made)
-    cluster.apps(
+    kube.apps("deployments", made)
+    kube.apps(
         "replicasets", replica_set(made, 1, timedelta(days=1), before), replica_set(made, 2, MINUTE, after)
     )
     finding = await rollouts(looking)
@@ -401,7 +399,7 @@ async def test_what_changed_beside_the_image_is_named_without_its_values(
 
 
 async def test_a_rollout_that_is_stuck_under_way_or_paused_is_a_warning(
-    cluster: FakeCluster, looking: Looking
+    kube: FakeCluster, looking: Looking
 ) -> None:
     stuck = [
         {
@@ -411,8 +409,8 @@ async def test_a_rollout_that_is_stuck_under_way_or_paused_is_a_warning(
             "lastUpdateTime": None,
         }
     ]
-    cluster.apps("deployments", deployment("a", status={"updatedReplicas": 1, "conditions": stuck}))
-    cluster.apps("deployments", deployment("b", status={"updatedReplicas": 2}), deployment("c", paused=True))
+    kube.apps("deployments", deployment("a", status={"updatedReplicas": 1, "conditions": stuck}))
+    kube.apps("deployments", deployment("b", status={"updatedReplicas": 2}), deployment("c", paused=True))
     finding = await rollouts(looking)
     assert finding.status is FindingStatus.WARNING
     assert finding.detail.splitlines() == [
@@ -422,9 +420,9 @@ async def test_a_rollout_that_is_stuck_under_way_or_paused_is_a_warning(
     ]
 
 
-async def test_one_deployment_by_a_label(cluster: FakeCluster, looking: Looking) -> None:
-    rolled(cluster, 7 * MINUTE)
-    cluster.apps("deployments", deployment("other", paused=True))
+async def test_one_deployment_by_a_label(kube: FakeCluster, looking: Looking) -> None:
+    rolled(kube, 7 * MINUTE)
+    kube.apps("deployments", deployment("other", paused=True))
     finding = await rollouts(looking, deployment=FromLabel(label="deployment"))
     assert finding.headline == "api-gateway: image v12 -> v13, 7m before the first alert"
     gone = await rollouts(looking, deployment="nowhere")

@@ -25,7 +25,7 @@ def asking(
         rows=rows,
         start=START,
         end=END,
-        reach=lambda person, severity: () if (person, severity) in deaf else ("chat",),
+        reach=lambda person, severity, _name: () if (person, severity) in deaf else ("chat",),
         severities=SEVERITIES,
     )
     return troubles(roster, question), rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from conftest import body
 from mail import Mailbox, mail_server
 from pages import DIGEST, LINK, charted, drawn, message, tools
 
-from responder.incident.message import Contact, MessageKind, Receipt
+from responder.incident.message import Contact, MessageKind, OfferBrief, Receipt
+from responder.incident.severity import Severity
 from responder.paging.base import ChannelError, ChannelTools
 from responder.paging.email import EmailChannel, EmailSettings
 
@@ -123,6 +125,49 @@ async def test_later_mails_of_an_incident_stay_in_its_thread_under_one_subject(t
     assert first["Message-ID"] in second["References"]
     assert second["Subject"] == first["Subject"]
     assert second["Message-ID"] != first["Message-ID"]
+
+
+async def test_a_severity_that_rises_does_not_break_the_thread(tools: ChannelTools) -> None:
+    risen = msgspec.structs.replace(message().incident, severity=Severity.P1)
+    first = msgspec.structs.replace(risen, severity=Severity.P2)
+    async with mail_server() as box:
+        page = await channel(box, tools).send(message(incident=first), ANA, Receipt())
+        await channel(box, tools).send(message(id="cd" * 8, incident=risen), ANA, page)
+    assert {mail["Subject"] for mail in box.mails} == {
+        "[P2] database: PostgresTooManyConnections: 97 of 100 connections used"
+    }
+    text = box.mails[1].get_body(("plain",))
+    assert text is not None
+    assert text.get_content().startswith("P1 database: ")
+
+
+async def test_offered_actions_are_links_that_ask_first_and_nothing_is_fetched_from_elsewhere(
+    tools: ChannelTools,
+) -> None:
+    offer = OfferBrief(
+        name="restart-pgbouncer",
+        title="Restart PgBouncer",
+        text="Restart <deployment/pgbouncer>",
+        url="https://responder.example/incidents/1/actions/restart-pgbouncer",
+    )
+    async with mail_server() as box:
+        await channel(box, tools).send(
+            message(offers=(offer,), actions=(offer.name, "other")), ANA, Receipt()
+        )
+    [mail] = box.mails
+    html, text = mail.get_body(("html",)), mail.get_body(("plain",))
+    assert html is not None
+    assert text is not None
+    assert f'href="{offer.url}"' in html.get_content()
+    assert "Restart &lt;deployment/pgbouncer&gt;" in html.get_content()
+    plain = text.get_content().replace("\r\n", "\n")
+    assert f"Restart PgBouncer: Restart <deployment/pgbouncer>\n    {offer.url}" in plain
+    assert "Offered, but not now: other" in plain
+    for remote in ("src=", "background", "url(", "@import", "<link"):
+        assert f"{remote}http" not in html.get_content().replace('"', "").replace("'", "")
+    preview = re.sub(r"<[^>]+>", " ", html.get_content().partition("<body")[2].partition(">")[2])
+    shown = " ".join(preview.split())[:80]
+    assert shown.startswith("P1 database: PostgresTooManyConnections: 97 of 100 connections used")
 
 
 async def test_a_retry_carries_the_same_message_id(tools: ChannelTools) -> None:

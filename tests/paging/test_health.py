@@ -103,7 +103,13 @@ class World:
             external_url="https://r.example",
             acknowledge=lambda _incident, _contact: "https://r.example/ack/t",
         )
-        self.delivery = Delivery({"chat": self.channel}, dict, links, hooks=hooks, chance=random.Random(1))
+        self.delivery = Delivery(
+            {"chat": self.channel},
+            lambda name, _: Contact(name=name),
+            links,
+            hooks=hooks,
+            chance=random.Random(1),
+        )
         play = Play()
         self.incident = play.incident
 

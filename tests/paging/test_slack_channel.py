@@ -1,223 +1,375 @@
-"""Slack: its real HTTP protocol, spoken by a fake that holds messages to Slack's published limits."""
+"""Slack: one message for an incident in each conversation, kept true; over its real HTTP protocol and the real store."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
+import aiohttp
+import block_kit
 import msgspec
 import pytest
 from aiohttp import web
 from conftest import body
-from pages import DIGEST, LINK, charted, drawn, message, tools
+from fake_slack import TOKEN, FakeSlack, fake_slack
+from pages import AT, LINK, charted, message, tools
 
 from responder.clock import SystemClock
 from responder.incident.finding import Finding, FindingStatus
-from responder.incident.message import Contact, MessageKind, Receipt
-from responder.paging.base import ChannelError, ChannelTools
+from responder.incident.message import Contact, IncidentBrief, Message, MessageKind, Receipt
+from responder.incident.severity import Level
+from responder.paging.base import ChannelError, ChannelTools, NotYetError
 from responder.paging.slack import SlackChannel, SlackSettings
-from responder.paging.slack_blocks import blocks
-from responder.paging.slack_charts import AT_ONCE
-from responder.paging.slack_requests import SlackRequestError, decode_interaction, verify
+from responder.paging.slack_blocks import Look, blocks
 from responder.secrets import Secret
+from responder.store.conversations import Conversations
+from responder.store.store import Store
 
 __all__ = ["tools"]
 DB = Contact(name="dbteam", addresses={"slack": "C0123456"})
+ANA = Contact(name="ana", addresses={"slack": "U0ANA01"})
+BEN = Contact(name="ben", addresses={"slack": "@ben"})
+PLATFORM = Contact(name="platform", addresses={"slack": "@platform"})
+CTO = Contact(name="cto")
 
 
-def check_blocks(given: list[dict[str, Any]]) -> None:
-    """Limits of Block Kit: docs.slack.dev, and the models of the SDK."""
-    assert len(given) <= 50
-    total = 0
-    for block in given:
-        match block["type"]:
-            case "header":
-                assert block["text"]["type"] == "plain_text"
-                assert len(block["text"]["text"]) <= 150
-            case "section":
-                assert len(block["text"]["text"]) <= 3_000
-            case "actions":
-                assert len(block["elements"]) <= 25
-                assert len({one["action_id"] for one in block["elements"]}) == len(block["elements"])
-                for one in block["elements"]:
-                    assert len(one["text"]["text"]) <= 75
-                    assert len(one.get("value", "")) <= 2_000
-                    assert len(one.get("url", "")) <= 3_000
-            case "context":
-                assert len(block["elements"]) <= 10
-            case "rich_text":
-                pass
-            case other:
-                pytest.fail(f"unknown block {other}")
-        total += len(json.dumps(block, ensure_ascii=False))
-    assert total < 16_000
+def channel(
+    slack: FakeSlack, tools: ChannelTools, default: str | None = "C999", **more: object
+) -> SlackChannel:
+    settings = SlackSettings(token=Secret(TOKEN), channel=default, api_url=slack.url)
+    return SlackChannel("chat", settings, msgspec.structs.replace(tools, **{"clock": Clock(), **more}))
 
 
-class FakeSlack:
-    """Keeps channels' messages; answers are told by the test."""
+@pytest.fixture
+def memory(store: Store) -> Conversations:
+    return Conversations(store)
+
+
+def page(number: int = 1, to: str = "dbteam", level: Level = Level.PRIMARY, **more: Any) -> Message:
+    return message(id=f"{number:016x}", page_id=f"{number:016x}", to=to, level=level, **more)
+
+
+class Clock(SystemClock):
+    """Turned by hand."""
 
     def __init__(self) -> None:
-        self.messages: dict[str, dict[str, Any]] = {}
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.answers: list[web.Response] = []
-        self.only = ""  # the one method that the answers are for
-        self.url = ""
-        self.waiting: dict[str, dict[str, Any]] = {}  # uploads by the id of their file
-        self.uploads: dict[str, bytes] = {}
-        self.shared: list[dict[str, Any]] = []
-        self.elsewhere = ""  # where an upload is sent instead
+        self.at = AT
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        method, given = request.match_info["method"], await arguments(request)
-        assert request.headers["Authorization"] == "Bearer xoxb-test"
-        self.calls.append((method, given))
-        if self.answers and (not self.only or method == self.only):
-            return self.answers.pop(0)
-        return self._files(method, given) if method.startswith("files.") else self._chats(method, given)
+    def now(self) -> datetime:
+        return self.at
 
-    def _chats(self, method: str, given: dict[str, Any]) -> web.Response:
-        if "blocks" in given:
-            check_blocks(given["blocks"])
-        assert len(given.get("text", "")) < 4_000
-        match method:
-            case "chat.postMessage":
-                ts = f"1700000000.{len(self.calls):06d}"
-                self.messages[ts] = given
-                return web.json_response({"ok": True, "channel": "C0123456", "ts": ts})
-            case "chat.update":
-                if given["ts"] not in self.messages:
-                    return web.json_response({"ok": False, "error": "message_not_found"})
-                self.messages[given["ts"]].update(given)
-                return web.json_response({"ok": True, "channel": given["channel"], "ts": given["ts"]})
-            case "conversations.history":
-                found = [{"ts": ts, "metadata": m.get("metadata", {})} for ts, m in self.messages.items()]
-                return web.json_response({"ok": True, "messages": found})
-            case _:
-                return web.json_response({"ok": False, "error": "unknown_method"})
-
-    def _files(self, method: str, given: dict[str, Any]) -> web.Response:
-        """As docs.slack.dev describes both methods; what they do not know is refused."""
-        if method == "files.getUploadURLExternal":
-            assert set(given) <= {"filename", "length", "alt_txt", "snippet_type"}, given
-            assert given["filename"]
-            assert int(given["length"]) > 0
-            assert len(given.get("alt_txt", "")) <= 1_000
-            file_id = f"F{len(self.waiting) + 1:08d}"
-            self.waiting[file_id] = given
-            address = self.elsewhere or f"{self.url.removesuffix('/api/')}/upload/{file_id}"
-            return web.json_response({"ok": True, "upload_url": address, "file_id": file_id})
-        assert method == "files.completeUploadExternal"
-        assert set(given) <= {"files", "channel_id", "thread_ts", "initial_comment", "channels", "blocks"}, (
-            given
-        )
-        files = json.loads(given["files"])
-        if not all(set(one) <= {"id", "title"} and one["id"] in self.uploads for one in files):
-            return web.json_response({"ok": False, "error": "file_not_found"})
-        if not given["channel_id"].startswith(("C", "G", "D")):
-            return web.json_response({"ok": False, "error": "channel_not_found"})
-        if given["thread_ts"] not in self.messages:
-            return web.json_response({"ok": False, "error": "invalid_thread_ts"})
-        self.shared.append({**given, "files": files})
-        return web.json_response({"ok": True, "files": files})
-
-    async def upload(self, request: web.Request) -> web.Response:
-        """Slack's upload address: the bytes themselves, without credentials, of the announced length."""
-        assert "Authorization" not in request.headers
-        raw, file_id = await request.read(), request.match_info["id"]
-        if len(raw) != int(self.waiting[file_id]["length"]):
-            return web.Response(status=400, text="length mismatch")
-        self.uploads[file_id] = raw
-        return web.Response(text=f"OK - {len(raw)}")
+    async def sleep(self, seconds: float) -> None:
+        """A short wait moves the time; a long one lets others do so."""
+        until = self.at + timedelta(seconds=seconds)
+        while seconds > 15 and self.at < until:
+            await asyncio.sleep(0.002)
+        self.at = max(self.at, until)
+        await asyncio.sleep(0)
 
 
-async def arguments(request: web.Request) -> dict[str, Any]:
-    """JSON for most methods; the methods for files take a form."""
-    if not request.match_info["method"].startswith("files."):
-        given: dict[str, Any] = await request.json()
-        return given
-    assert request.content_type == "application/x-www-form-urlencoded"
-    return {name: str(value) for name, value in (await request.post()).items()}
+async def sends(one: SlackChannel, message: Message, contact: Contact, receipt: Receipt) -> Receipt:
+    """As the engine does: what has to wait for its turn comes again."""
+    while True:
+        try:
+            return await one.send(message, contact, receipt)
+        except NotYetError as error:
+            one._tools.clock.at += error.wait  # type: ignore[attr-defined]
 
 
-@asynccontextmanager
-async def fake() -> AsyncIterator[FakeSlack]:
-    slack = FakeSlack()
-    app = web.Application()
-    app.router.add_post("/api/{method}", slack.handle)
-    app.router.add_post("/upload/{id}", slack.upload)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    slack.url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/"
-    try:
-        yield slack
-    finally:
-        await runner.cleanup()
+def later(seconds: float, kind: MessageKind = MessageKind.UPDATE, **more: Any) -> Message:
+    """What follows a page; the state of its incident goes with the kind."""
+    incident = message().incident
+    changes = more.pop("incident", {})
+    states = {MessageKind.ACKNOWLEDGED: "acknowledged", MessageKind.RESOLVED: "resolved"}
+    changes = {"firing": 6 + int(seconds) % 50, **changes}
+    changed = msgspec.structs.replace(incident, state=states.get(kind, "triggered"), **changes)
+    at = AT + timedelta(seconds=seconds)
+    more = {"id": f"{int(seconds * 1000) + 1:016x}", "asked_at": at, "sent_at": at, **more}
+    return message(kind, incident=changed, **more)
 
 
-def channel(slack: FakeSlack, tools: ChannelTools, default: str | None = None) -> SlackChannel:
-    return SlackChannel(
-        "chat", SlackSettings(token=Secret("xoxb-test"), channel=default, api_url=slack.url), tools
-    )
+def shows(one: dict[str, Any]) -> str:
+    return json.dumps(one["blocks"], ensure_ascii=False)
 
 
-async def test_a_page_is_posted_with_a_button_and_updates_keep_the_one_message_true(
-    tools: ChannelTools,
+async def test_a_page_is_posted_with_buttons_and_updates_keep_the_one_message_true(
+    tools: ChannelTools, memory: Conversations
 ) -> None:
-    async with fake() as slack:
-        one = channel(slack, tools)
-        page = await one.send(message(findings=()), DB, Receipt())
-        assert await one.send(message(MessageKind.UPDATE, id="u1"), DB, page) == page
-        assert [method for method, _ in slack.calls] == ["chat.postMessage", "chat.update"]
-        posted = slack.calls[0][1]
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        receipt = await one.send(page(findings=()), DB, Receipt())
+        [posted] = slack.tops()
         assert posted["unfurl_links"] is False
-        assert "acknowledge" in json.dumps(posted["blocks"])
-        assert "61 idle" in json.dumps(slack.calls[1][1]["blocks"])
+        assert [button["action_id"] for button in posted["blocks"][-1]["elements"]] == [
+            "acknowledge", "escalate", "command", "open",
+        ]  # fmt: skip
+        assert await sends(one, later(2), DB, receipt) == receipt
+        [kept] = slack.tops()
+        assert "97 of 100 connections used" in shows(kept)
+        assert kept["edited"]
 
 
 async def test_an_acknowledgement_takes_the_button_away_and_is_told_in_the_thread(
-    tools: ChannelTools,
+    tools: ChannelTools, memory: Conversations
 ) -> None:
-    async with fake() as slack:
-        one = channel(slack, tools)
-        page = await one.send(message(), DB, Receipt())
-        done = message(MessageKind.ACKNOWLEDGED, id="a1")
-        done = msgspec.structs.replace(
-            done, incident=msgspec.structs.replace(done.incident, state="acknowledged")
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        receipt = await one.send(page(findings=()), DB, Receipt())
+        done = later(60, MessageKind.ACKNOWLEDGED, by="ben", findings=(), incident={"acknowledged_by": "ben"})
+        await sends(one, done, DB, receipt)
+        [kept] = slack.tops()
+        assert '"acknowledge"' not in shows(kept)
+        assert "ben has it" in shows(kept)
+        assert slack.thread(receipt.reference["ts"]) == ["Acknowledged by ben."]
+
+
+async def test_later_levels_to_the_same_channel_are_mentioned_in_the_thread_of_the_one_message(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory, user_ids={"ben": "U0BEN01"})
+        first = await one.send(
+            page(1, "ana", findings=()), msgspec.structs.replace(ANA, addresses={}), Receipt()
         )
-        await one.send(done, DB, page)
-        assert [method for method, _ in slack.calls] == [
-            "chat.postMessage",
-            "chat.update",
-            "chat.postMessage",
-        ]
-        assert '"action_id": "acknowledge"' not in json.dumps(slack.calls[1][1]["blocks"])
-        assert slack.calls[2][1]["thread_ts"] == page.reference["ts"]
+        for number, who in enumerate((BEN, PLATFORM), 2):
+            told = page(
+                number, who.name, Level.SECONDARY, findings=(), sent_at=AT + timedelta(minutes=number)
+            )
+            assert (await one.send(told, who, Receipt())).reference["ts"] == first.reference["ts"]
+        assert len(slack.tops()) == 1
+        replies = slack.thread(first.reference["ts"])
+        assert [one.split(":")[0] for one in replies] == ["<@U0BEN01> ben", "<!subteam^S0PLATF> platform"]
+        rung = [who for who, _ in slack.rings]
+        assert rung == ["@U0BEN01", "!subteam^S0PLATF"]
 
 
-async def test_a_message_that_was_deleted_is_posted_anew(tools: ChannelTools) -> None:
-    async with fake() as slack:
-        gone = Receipt({"channel": "C0123456", "ts": "1.2"})
-        page = await channel(slack, tools).send(message(MessageKind.UPDATE), DB, gone)
-        assert page.reference["ts"] in slack.messages
+async def test_whoever_slack_does_not_know_is_named_where_the_channel_sees_it(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        await one.send(page(1), DB, Receipt())
+        slack.calls.clear()
+        cto = msgspec.structs.replace(CTO, addresses={"slack": "C0123456"})
+        await one.send(page(2, "cto", Level.EXECUTIVE), cto, Receipt())
+        [reply] = [given for method, given in slack.calls if method == "chat.postMessage"]
+        assert reply["reply_broadcast"] is True
+        assert reply["text"].startswith("cto: Paged as executive")
+
+
+async def test_the_first_page_rings_too_and_by_what_can_be_looked_up(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    ana = Contact(name="ana", addresses={"email": "ana@example.com"})
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        receipt = await one.send(page(1, "ana"), ana, Receipt())
+        assert slack.rings == [("@U0ANA01", receipt.reference["ts"])]
+        await sends(one, later(5, findings=()), ana, receipt)
+        assert "<@U0ANA01>" in shows(slack.tops()[0])  # an update does not take it away, nor rings again
+        assert len(slack.rings) == 1
+
+
+async def test_without_the_right_to_look_people_up_the_page_goes_out_by_name(tools: ChannelTools) -> None:
+    ana = Contact(name="ana", addresses={"email": "ana@example.com", "slack": "@ana"})
+    async with fake_slack() as slack:
+        slack.denied = {"users.lookupByEmail", "usergroups.list"}
+        one = channel(slack, tools)
+        for number in (1, 2):
+            await one.send(page(number, "ana"), ana, Receipt())
+        assert len(slack.tops()) == 2  # there is no memory here: two incidents' worth of messages
+        assert slack.methods().count("users.lookupByEmail") == 1
+
+
+async def test_a_persons_direct_messages_are_a_conversation_of_their_own(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        await one.send(page(1), DB, Receipt())
+        direct = await one.send(page(2, "ana"), ANA, Receipt())
+        assert direct.reference["channel"] == "D0ANA01"
+        assert len(slack.tops()) == 2
+        again = page(3, "ana", kind=MessageKind.REMINDER)
+        assert (await one.send(again, ANA, direct)).reference["ts"] == direct.reference["ts"]
+        assert slack.rings[-1][0] == "@U0ANA01"
+        assert "Still nobody has it" in slack.thread(direct.reference["ts"])[-1]
+
+
+async def test_two_pages_at_the_same_moment_make_one_message(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    async with fake_slack() as slack:
+        replicas = [channel(slack, tools, memory=memory) for _ in range(2)]
+        found = await asyncio.gather(
+            replicas[0].send(page(1), DB, Receipt()),
+            replicas[1].send(page(2, "cto"), msgspec.structs.replace(DB, name="cto"), Receipt()),
+        )
+        [only] = slack.tops()
+        assert {one.reference["ts"] for one in found} == {next(iter(slack.messages))}
+        assert len(slack.thread(found[0].reference["ts"])) >= 1
+        assert only["channel"] == "C0123456"
+
+
+async def test_what_concerns_one_conversation_is_said_there_once(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        first = await one.send(page(1, findings=()), DB, Receipt())
+        cto = msgspec.structs.replace(DB, name="cto")
+        second = await one.send(page(2, "cto", findings=()), cto, Receipt())
+        slack.calls.clear()
+        for to, receipt in ((DB, first), (cto, second)):
+            said = later(60, MessageKind.RESOLVED, by="ana", to=to.name, id=f"{to.name:0>16}", findings=())
+            await sends(one, said, to, receipt)
+        assert slack.methods() == ["chat.update", "chat.postMessage"]
+        assert slack.thread(first.reference["ts"])[-1] == "Resolved by ana."
+
+
+async def test_an_update_that_is_older_than_what_is_shown_changes_nothing(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        receipt = await one.send(page(1), DB, Receipt())
+        await sends(one, later(60, MessageKind.RESOLVED), DB, receipt)
+        await sends(one, later(30, MessageKind.UPDATE), DB, receipt)
+        assert "Resolved" in shows(slack.tops()[0])
+
+
+async def test_findings_stand_in_one_reply_that_is_kept_true(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    found = message().findings
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        receipt = await one.send(page(1, findings=found[:1]), DB, Receipt())
+        for seconds, count in ((1, 2), (2, 3), (3, 4)):
+            await sends(one, later(seconds, findings=found[:count]), DB, receipt)
+        [reply] = slack.thread(receipt.reference["ts"])
+        assert "PostgreSQL 18.6" in reply
+        assert "may not see other sessions" in reply
+
+
+async def test_a_message_that_was_deleted_is_posted_anew(tools: ChannelTools, memory: Conversations) -> None:
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        receipt = await one.send(page(1), DB, Receipt())
+        slack.gone(receipt.reference["ts"])
+        anew = await sends(one, later(60), DB, receipt)
+        assert list(slack.tops()) == [slack.messages[anew.reference["ts"]]]
+        slack.gone(anew.reference["ts"])
+        rung = await one.send(page(2, "cto"), msgspec.structs.replace(DB, name="cto"), Receipt())
+        assert [slack.messages[rung.reference["ts"]]] == slack.tops()
+
+
+async def test_an_archived_channel_falls_back_to_the_default_one(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    old = Contact(name="dbteam", addresses={"slack": "C0OLD01"})
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        receipt = await one.send(page(1), old, Receipt())
+        assert receipt.reference["channel"] == "C999"
+        slack.calls.clear()
+        await sends(one, later(60, MessageKind.RESOLVED, findings=()), old, receipt)
+        assert "C0OLD01" not in {given.get("channel") for _, given in slack.calls}
+        assert "Resolved" in shows(slack.tops("C999")[0])
+
+        await one.send(page(2, incident=other_incident()), DB, Receipt())
+        slack.channels["C0123456"]["archived"] = True  # while its message stands there
+        moved = await sends(one, later(90, incident={"id": "2f" * 8}), DB, Receipt())
+        assert moved.reference["channel"] == "C999"
+        with pytest.raises(ChannelError, match="is_archived") as caught:
+            await channel(slack, tools, None).send(page(3), old, Receipt())
+        assert caught.value.permanent
+
+
+def other_incident(**more: Any) -> IncidentBrief:
+    return msgspec.structs.replace(message().incident, **{"id": "2f" * 8, **more})
 
 
 async def test_d5_after_an_unclear_answer_the_page_is_looked_for_before_it_is_posted_again(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    """Slack has taken it, and the answer is lost, or the daemon dies before it has noted it: no double, no loss."""
+    for contact in (DB, ANA):
+        for kept in (memory, None):
+            async with fake_slack() as slack:
+                slack.loses = ["chat.postMessage"]
+                incident = other_incident(id=f"{len(contact.name):08x}{bool(kept):08x}")
+                made = page(1, incident=incident, findings=())
+                with pytest.raises(ChannelError, match="not reachable"):
+                    await channel(slack, tools, memory=kept).send(made, contact, Receipt())
+                again = msgspec.structs.replace(made, attempt=2)
+                receipt = await channel(slack, tools, memory=kept).send(again, contact, Receipt())
+                assert [receipt.reference["ts"]] == list(slack.messages)
+
+
+async def test_d5_a_crash_before_slacks_answer_loses_no_page_and_one_after_it_doubles_none(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    async with fake_slack() as slack:
+        slack.hangs = {"chat.postMessage"}  # it never got through
+        dying = asyncio.create_task(
+            channel(slack, tools, memory=memory).send(page(1, findings=()), DB, Receipt())
+        )
+        await until(lambda: slack.calls)
+        dying.cancel()
+        await asyncio.gather(dying, return_exceptions=True)
+        slack.hangs = set()
+        # Another replica, whose first attempt at it this is.
+        receipt = await channel(slack, tools, memory=memory).send(page(1, findings=()), DB, Receipt())
+        assert list(slack.messages) == [receipt.reference["ts"]]
+        assert "conversations.history" in slack.methods()
+        # It was noted, and the outbox did not hear of it.
+        again = await channel(slack, tools, memory=memory).send(
+            page(1, attempt=2, findings=()), DB, Receipt()
+        )
+        assert again == receipt
+        assert list(slack.messages) == [receipt.reference["ts"]]
+
+
+async def test_d5_a_mention_whose_answer_was_lost_does_not_ring_twice(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        first = await one.send(page(1, findings=()), DB, Receipt())
+        cto = msgspec.structs.replace(DB, name="cto")
+        slack.loses = ["chat.postMessage"]
+        with pytest.raises(ChannelError):
+            await one.send(page(2, "cto", findings=()), cto, Receipt())
+        await one.send(page(2, "cto", attempt=2, findings=()), cto, Receipt())
+        assert len(slack.thread(first.reference["ts"])) == 1
+
+
+async def test_where_history_may_not_be_read_a_page_is_rather_posted_twice_than_not(
     tools: ChannelTools,
 ) -> None:
-    async with fake() as slack:
+    async with fake_slack() as slack:
+        slack.denied = {"conversations.history"}
         one = channel(slack, tools)
-        first = await one.send(message(), DB, Receipt())  # it got through, and then the answer was lost
-        again = await one.send(message(attempt=2), DB, Receipt())
-        assert again == first
-        assert len(slack.messages) == 1
+        await one.send(page(1), DB, Receipt())
+        await one.send(page(1, attempt=2), DB, Receipt())
+        assert len(slack.tops()) == 2
+
+
+async def test_without_the_store_pages_go_out_and_updates_follow_their_receipts(tools: ChannelTools) -> None:
+    """Two cases: outside of the daemon there is no memory; within it the store may be away."""
+    from responder.store.connection import connect
+
+    client = connect("redis://127.0.0.1:1/0")
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=Conversations(Store(client, "away")))
+        receipt = await one.send(page(1, findings=()), DB, Receipt())
+        await sends(one, later(60, MessageKind.RESOLVED, findings=()), DB, receipt)
+        [kept] = slack.tops()
+        assert "Resolved" in shows(kept)
+    await client.aclose()
 
 
 @pytest.mark.parametrize(
@@ -233,242 +385,242 @@ async def test_d5_after_an_unclear_answer_the_page_is_looked_for_before_it_is_po
 async def test_slacks_errors_come_with_status_200_and_are_told_apart(
     error: str, permanent: bool, tools: ChannelTools
 ) -> None:
-    async with fake() as slack:
+    async with fake_slack() as slack:
+        slack.only = "chat.postMessage"
         slack.answers.append(web.json_response({"ok": False, "error": error}))
         with pytest.raises(ChannelError, match=error) as caught:
-            await channel(slack, tools).send(message(), DB, Receipt())
+            await channel(slack, tools, None).send(page(), DB, Receipt())
         assert caught.value.permanent is permanent
-        assert len(slack.calls) == 1  # nobody repeats but the outbox
+        assert slack.methods() == ["chat.postMessage"]  # nobody repeats but the outbox
 
 
-async def test_a_rate_limit_hands_the_wait_on_and_a_server_error_is_temporary(tools: ChannelTools) -> None:
-    async with fake() as slack:
-        limited = web.json_response(
-            {"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": "7"}
-        )
-        slack.answers += [limited, web.Response(status=502, text="bad gateway")]
-        with pytest.raises(ChannelError) as caught:
-            await channel(slack, tools).send(message(), DB, Receipt())
+async def test_l13_a_rate_limit_is_told_with_its_wait_and_a_server_error_is_temporary(
+    tools: ChannelTools,
+) -> None:
+    async with fake_slack() as slack:
+        slack.limits = lambda method, _: 7 if method == "chat.postMessage" else 0
+        with pytest.raises(ChannelError, match="asks to wait 7 s") as caught:
+            await channel(slack, tools).send(page(), DB, Receipt())
         assert caught.value.retry_after == timedelta(seconds=7)
+        slack.limits = lambda *_: 0
+        slack.only, slack.answers = "chat.postMessage", [web.Response(status=502, text="bad gateway")]
         with pytest.raises(ChannelError) as caught:
-            await channel(slack, tools).send(message(), DB, Receipt())
+            await channel(slack, tools).send(page(), DB, Receipt())
         assert not caught.value.permanent
+
+
+async def test_l13_updates_that_slack_limits_do_not_delay_a_page_and_come_again(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        receipt = await one.send(page(1, findings=()), DB, Receipt())
+        slack.limits = lambda method, _: 30 if method == "chat.update" else 0
+        with pytest.raises(NotYetError) as caught:
+            await one.send(later(60, findings=()), DB, receipt)
+        assert caught.value.wait == timedelta(seconds=30)
+        asked = len(slack.calls)
+        with pytest.raises(NotYetError):  # and Slack is not asked meanwhile
+            await one.send(later(61, findings=()), DB, receipt)
+        assert len(slack.calls) == asked
+        for number in range(2, 12):
+            urgent = page(number, incident=other_incident(id=f"{number:016x}"), findings=())
+            await one.send(urgent, DB, Receipt())
+        cto = msgspec.structs.replace(DB, name="cto")
+        await one.send(page(20, "cto", findings=()), cto, Receipt())
+        assert "cto" in slack.thread(receipt.reference["ts"])[0]
+
+
+async def test_l13_a_hanging_update_does_not_hold_the_page_of_the_next_level(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        receipt = await one.send(page(1, findings=()), DB, Receipt())
+        slack.hangs = {"chat.update"}
+        update = asyncio.create_task(one.send(later(60, findings=()), DB, receipt))
+        await until(lambda: "chat.update" in slack.methods())
+        paging = asyncio.create_task(
+            one.send(page(2, "cto", findings=()), msgspec.structs.replace(DB, name="cto"), Receipt())
+        )
+        async with asyncio.timeout(2):
+            await until(lambda: slack.thread(receipt.reference["ts"]))
+        for task in (update, paging):
+            task.cancel()
+        await asyncio.gather(update, paging, return_exceptions=True)
+
+
+class Limits:
+    """Slack's rates, held against a clock: 50 updates a minute in all, and a post a second for each channel."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.made: dict[tuple[str, str], list[datetime]] = {}
+        self.refused = 0
+
+    def __call__(self, method: str, channel: str) -> int:
+        if method not in ("chat.update", "chat.postMessage"):
+            return 0
+        rate, window = (50, 60) if method == "chat.update" else (10, 10)
+        key = (method, channel if method == "chat.postMessage" else "")
+        recent = [at for at in self.made.get(key, []) if self.clock.at - at < timedelta(seconds=window)]
+        self.made[key] = [*recent, self.clock.at]
+        if len(recent) >= rate:
+            self.refused += 1
+            return 10
+        return 0
+
+
+async def test_s2_after_a_restart_500_updates_are_paced_grouped_and_never_in_the_way_of_a_page(
+    tools: ChannelTools, memory: Conversations
+) -> None:
+    clock = Clock()
+    async with fake_slack() as slack:
+        before = channel(slack, tools, memory=memory, clock=clock)
+        incidents = [other_incident(id=f"{number:016x}", title=f"Alert{number}") for number in range(500)]
+        receipts = []
+        for number, incident in enumerate(incidents):
+            receipts.append(await before.send(page(number, incident=incident, findings=()), DB, Receipt()))
+        slack.rings.clear()
+
+        limits = Limits(clock)
+        slack.limits = limits
+        restarted = channel(slack, tools, memory=memory, clock=clock)
+        waiting = [
+            (clock.at, later(60, MessageKind.RESOLVED, by="ana", id=f"{n + 1000:016x}", findings=(),
+                             incident={"id": one.id, "title": one.title}), receipt)
+            for n, (one, receipt) in enumerate(zip(incidents, receipts, strict=True))
+        ]  # fmt: skip
+        began, tries, paged = clock.at, 0, 0
+        while waiting:
+            waiting.sort(key=lambda one: one[0])
+            due, told, receipt = waiting.pop(0)
+            clock.at = max(clock.at, due)
+            tries += 1
+            try:
+                await restarted.send(told, DB, receipt)
+            except NotYetError as error:
+                waiting.append((clock.at + error.wait, told, receipt))
+            if tries % 200 == 0:  # a page now and then: it is out at once, whatever waits
+                paged += 1
+                fresh = other_incident(id=f"{paged + 9000:016x}")
+                await restarted.send(page(paged + 5000, incident=fresh, findings=()), DB, Receipt())
+        assert all("Resolved" in shows(slack.messages[one.reference["ts"]]) for one in receipts)
+        assert paged > 2
+        assert limits.refused == 0
+        assert clock.at - began < timedelta(minutes=20)
+        clock.at += timedelta(minutes=1)
+        replies = sum("thread_ts" in one for one in slack.messages.values())
+        await until(lambda: [one for one in slack.tops() if "notices at once" in one["text"]])
+        assert replies < 250  # the others are told together, and by the messages themselves
+        await restarted.close()
+
+
+async def until(look: Any) -> None:
+    async with asyncio.timeout(5):
+        while not look():
+            await asyncio.sleep(0.01)
 
 
 async def test_an_at_name_goes_to_the_default_channel_and_without_one_is_not_reached(
     tools: ChannelTools,
 ) -> None:
     named = Contact(name="dbteam", addresses={"slack": "@dbteam"})
-    async with fake() as slack:
-        assert not channel(slack, tools).reaches(named)
-        one = channel(slack, tools, default="C999")
+    async with fake_slack() as slack:
+        assert not channel(slack, tools, None).reaches(named)
+        one = channel(slack, tools)
         assert one.reaches(named)
-        await one.send(message(), named, Receipt())
-        assert slack.calls[0][1]["channel"] == "C999"
+        assert (await one.send(page(), named, Receipt())).reference["channel"] == "C999"
 
 
-class HurriedClock(SystemClock):
-    """Does not wait."""
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(0)
-
-
-def with_picture(tools: ChannelTools, png: bytes | None) -> ChannelTools:
-    async def chart(digest: str) -> bytes | None:
-        return png if digest == DIGEST else None
-
-    return msgspec.structs.replace(tools, chart=chart, clock=HurriedClock())
+async def test_a_channel_may_be_given_by_name(tools: ChannelTools, memory: Conversations) -> None:
+    by_name = Contact(name="dbteam", addresses={"slack": "#database"})
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        receipt = await one.send(page(), by_name, Receipt())
+        await sends(one, later(9, MessageKind.RESOLVED), by_name, receipt)
+        assert receipt.reference["channel"] == "C0123456"  # updates need the id
 
 
-async def until(look: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not look():
-            await asyncio.sleep(0.01)
+def test_the_message_says_in_three_lines_what_is_broken_since_when_and_what_to_press() -> None:
+    incident = msgspec.structs.replace(
+        message().incident, paged=("dbteam (primary)",), next_up="platform (secondary)",
+        next_at=AT + timedelta(minutes=5), about="Too many connections",
+    )  # fmt: skip
+    header, standing, more, buttons, findings = blocks(message(incident=incident), Look(silences=True))
+    assert header["text"]["text"] == "P1 database: PostgresTooManyConnections: 97 of 100 connections used"
+    said = "".join(one.get("text") or one["fallback"] for one in standing["elements"][0]["elements"])
+    assert said == (
+        "5 alerts firing since 2026-11-24 03:00 UTC\n"
+        "Nobody has it. Press Acknowledge by 2026-11-24 03:00 UTC; then paged: platform (secondary) at 2026-11-24 03:05 UTC"
+    )
+    assert [one["text"] for one in more["elements"]] == [
+        "Paged: dbteam (primary)", "Runbook database-connection-errors: Too many connections",
+    ]  # fmt: skip
+    assert [one["text"]["text"] for one in buttons["elements"]] == [
+        "Acknowledge", "Escalate", "Take command", "Silence…", "Open incident",
+    ]  # fmt: skip
+    assert "97 of 100 connections used" in json.dumps(findings)
 
 
-async def test_a_picture_is_shared_once_in_the_pages_thread_after_the_page(tools: ChannelTools) -> None:
-    png = drawn()
-    async with fake() as slack:
-        one = channel(slack, with_picture(tools, png))
-        page = await one.send(message(findings=(charted(), charted(probe="again"))), DB, Receipt())
-        await until(lambda: slack.shared)
-        assert [method for method, _ in slack.calls] == [
-            "chat.postMessage", "files.getUploadURLExternal", "files.completeUploadExternal",
-        ]  # fmt: skip
-        [shared] = slack.shared
-        assert (shared["channel_id"], shared["thread_ts"]) == (
-            page.reference["channel"],
-            page.reference["ts"],
-        )
-        assert shared["files"][0]["title"] == "alert-graph: 2.4 s now, threshold 0.5 s, rising for 20m"
-        assert list(slack.uploads.values()) == [png]
-        assert slack.calls[1][1]["alt_txt"] == "Line chart of HighAPILatency"
-        assert page.reference["charts"] == DIGEST
-
-        # Another replica, or this one after a restart, knows it from the receipt.
-        again = channel(slack, with_picture(tools, png))
-        later = await again.send(message(MessageKind.UPDATE, id="u1", findings=(charted(),)), DB, page)
-        assert later == page
-        await again.close()
-        assert len(slack.shared) == 1
-        await one.close()
-
-
-async def test_a_picture_that_comes_with_an_update_is_shared_then(tools: ChannelTools) -> None:
-    async with fake() as slack:
-        one = channel(slack, with_picture(tools, b"png"))
-        page = await one.send(message(), DB, Receipt())
-        assert "charts" not in page.reference
-        page = await one.send(message(MessageKind.UPDATE, id="u1", findings=(charted(),)), DB, page)
-        await until(lambda: slack.shared)
-        assert page.reference["charts"] == DIGEST
-        await one.close()
-
-
-@pytest.mark.parametrize("method", ["files.getUploadURLExternal", "files.completeUploadExternal"])
-async def test_a_page_is_out_whatever_becomes_of_its_picture(method: str, tools: ChannelTools) -> None:
-    async with fake() as slack:
-        slack.only = method
-        slack.answers += [web.json_response({"ok": False, "error": "not_in_channel"})]
-        one = channel(slack, with_picture(tools, b"png"))
-        page = await one.send(message(findings=(charted(),)), DB, Receipt())
-        assert page.reference["ts"] in slack.messages
-        await until(lambda: not slack.answers)
-        await one.close()
-        assert slack.shared == []
-
-
-async def test_a_passing_failure_is_tried_again_and_missing_rights_are_not(tools: ChannelTools) -> None:
-    async with fake() as slack:
-        slack.only = "files.getUploadURLExternal"
-        slack.answers += [
-            web.json_response(
-                {"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": "30"}
-            ),
-            web.Response(status=502, text="bad gateway"),
-        ]
-        one = channel(slack, with_picture(tools, b"png"))
-        await one.send(message(findings=(charted(),)), DB, Receipt())
-        await until(lambda: slack.shared)
-        slack.answers.append(
-            web.json_response({"ok": False, "error": "missing_scope", "needed": "files:write"})
-        )
-        await one.send(message(findings=(charted(),)), DB, Receipt())
-        await until(lambda: not slack.answers)
-        asked = len(slack.calls)
-        page = await one.send(message(findings=(charted(),)), DB, Receipt())
-        assert "charts" not in page.reference
-        assert len(slack.calls) == asked + 1  # the page, and no further try to share
-        await one.close()
-
-
-async def test_a_picture_that_hangs_does_not_hold_the_page_and_ends_with_the_channel(
-    tools: ChannelTools,
-) -> None:
-    hanging = asyncio.Event()
-
-    async def chart(_digest: str) -> bytes | None:
-        hanging.set()
-        await asyncio.Event().wait()
-        return None
-
-    async with fake() as slack:
-        one = channel(slack, msgspec.structs.replace(tools, chart=chart))
-        async with asyncio.timeout(2):
-            await one.send(message(findings=(charted(),)), DB, Receipt())
-            await hanging.wait()
-            pages = [await one.send(message(findings=(charted(),)), DB, Receipt()) for _ in range(AT_ONCE)]
-            assert "charts" not in pages[-1].reference  # too many are under way: left out, not queued
-            await one.close()
-
-
-async def test_the_bytes_go_to_slack_only(tools: ChannelTools) -> None:
-    for elsewhere in (
-        "http://127.0.0.1:9/upload",
-        "https://files.slack.com.evil.example/x",
-        "https://evil.example/.slack.com",
-        "",
-        "::",
-    ):
-        async with fake() as slack:
-            slack.elsewhere = elsewhere or "nothing"
-            one = channel(slack, with_picture(tools, b"png"))
-            await one.send(message(findings=(charted(),)), DB, Receipt())
-            await until(lambda: len(slack.calls) == 2)
-            await one.close()
-            assert slack.shared == []
+def test_what_is_held_back_says_by_what_and_promises_no_further_page() -> None:
+    incident = msgspec.structs.replace(
+        message().incident, held="silence (deploying, by ben) until 2026-11-24 04:30 UTC", next_up="platform",
+        next_at=AT,
+    )  # fmt: skip
+    said = json.dumps(blocks(message(incident=incident)))
+    assert "silence (deploying, by ben) until 2026-11-24 04:30 UTC; nobody further is paged" in said
+    assert "then paged" not in said
 
 
 def test_a_dashboard_is_a_button() -> None:
     made = blocks(message(findings=(charted(),)))
-    check_blocks(made)
-    assert {"dashboard"} <= {one["action_id"] for one in made[-1]["elements"]}
+    assert block_kit.complaints(made) == []
+    assert {"dashboard"} <= {one["action_id"] for one in made[-2]["elements"]}
     assert LINK in json.dumps(made)
 
 
-def test_blocks_stay_within_the_limits_whatever_the_findings_say() -> None:
+@pytest.mark.parametrize("state", ["triggered", "acknowledged", "monitoring", "resolved", "test"])
+def test_blocks_stay_within_the_limits_whatever_they_have_to_say(state: str) -> None:
     huge = tuple(
         Finding(probe=f"p{n}", status=FindingStatus.CRITICAL, headline="x" * 200, detail="y" * 2_000)
         for n in range(20)
     )
-    check_blocks(blocks(message(findings=huge, summary="s" * 5_000)))
+    incident = msgspec.structs.replace(
+        message().incident, state=state, title="t" * 3_000, about="a" * 9_000, cause="c" * 9_000,
+        paged=("p" * 500,) * 12, next_up="n" * 900, next_at=AT, assignee="b" * 900, acknowledged_by="k" * 900,
+    )  # fmt: skip
+    made = message(findings=huge, summary="s" * 5_000, incident=incident, by="b" * 900)
+    assert block_kit.complaints(blocks(made, Look(mention="<@U0ANA01>", silences=True))) == []
 
 
 def test_what_a_sender_wrote_is_never_markup() -> None:
     nasty = json.loads(body("hostile"))["alerts"][0]["labels"]
-    title = " ".join(nasty.values())
-    made = message(incident=msgspec.structs.replace(message().incident, title=title), summary=title)
-    for block in blocks(made):
-        assert "mrkdwn" not in json.dumps(block)
+    title = " ".join(nasty.values()) + " <!channel> *bold* <@U0ANA01>"
+    incident = msgspec.structs.replace(
+        message().incident, title=title, service=title, about=title, cause=title, assignee=title,
+        acknowledged_by=title, state="acknowledged",
+    )  # fmt: skip
+    made = blocks(message(incident=incident, summary=title, by=title), Look(mention="<@U0ANA01>"))
+    assert block_kit.mrkdwn(made) == ""
 
 
-SECRET, NOW = "8f742231b10e8888abcd99yyyzzz85a5", datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+async def test_a_note_of_a_person_is_never_markup_either(tools: ChannelTools, memory: Conversations) -> None:
+    async with fake_slack() as slack:
+        one = channel(slack, tools, memory=memory)
+        receipt = await one.send(page(1, findings=()), DB, Receipt())
+        await one.send(
+            later(5, text="ana: <!channel> *look* <https://evil.example|here>", findings=()), DB, receipt
+        )
+        [reply] = [one for one in slack.messages.values() if "thread_ts" in one]
+        assert reply["text"] == "ana: &lt;!channel&gt; *look* &lt;https://evil.example|here&gt;"
+        assert block_kit.mrkdwn(reply["blocks"]) == ""
 
 
-def signed(raw: bytes, at: datetime = NOW, secret: str = SECRET) -> tuple[str, str]:
-    stamp = str(int(at.timestamp()))
-    digest = hmac.new(secret.encode(), b"v0:" + stamp.encode() + b":" + raw, hashlib.sha256).hexdigest()
-    return stamp, f"v0={digest}"
-
-
-def test_only_slacks_own_recent_signature_is_taken() -> None:
-    raw = b"payload=x"
-    assert verify(SECRET, *signed(raw), raw, NOW)
-    assert not verify(SECRET, *signed(raw), raw + b"y", NOW)
-    assert not verify(SECRET, *signed(raw, secret="other"), raw, NOW)
-    assert not verify(SECRET, *signed(raw, NOW - timedelta(minutes=6)), raw, NOW)
-    for stamp in ("", "abc", "١٢٣", "-1", "9" * 40, "1e9"):
-        assert not verify(SECRET, stamp, signed(raw)[1], raw, NOW)
-    assert not verify(SECRET, signed(raw)[0], "v0=\xff", raw, NOW)
-
-
-def interaction(**more: Any) -> bytes:
-    value = json.dumps({"incident": "1f" * 8, "contact": "dbteam"})
-    payload = {
-        "type": "block_actions", "user": {"id": "U1", "username": "ana"}, "team": {"id": "T1"},
-        "actions": [{"action_id": "acknowledge", "value": value}],
-        "response_url": "https://hooks.slack.com/actions/T1/1/x", **more,
-    }  # fmt: skip
-    return f"payload={quote(json.dumps(payload))}".encode()
-
-
-def test_a_pressed_button_names_incident_and_person_and_only_slacks_own_answer_address() -> None:
-    pressed = decode_interaction(interaction())
-    assert pressed is not None
-    assert (pressed.user_name, pressed.incident, pressed.action) == ("ana", "1f" * 8, "acknowledge")
-    elsewhere = decode_interaction(interaction(response_url="https://hooks.slack.com.evil.example/x"))
-    assert elsewhere is not None
-    assert elsewhere.response_url == ""
-
-
-@pytest.mark.parametrize(
-    "raw", [b"", b"payload=", b"payload=%7B", b"\xff", b"x=y", interaction(actions=[{"value": "{}"}])]
-)
-def test_what_slack_would_not_send_is_refused(raw: bytes) -> None:
-    with pytest.raises(SlackRequestError):
-        decode_interaction(raw)
-
-
-def test_a_link_button_asks_nothing_of_us() -> None:
-    assert decode_interaction(interaction(actions=[{"action_id": "open"}])) is None
+async def test_a_hanging_slack_ends_with_the_engines_patience(tools: ChannelTools) -> None:
+    async with fake_slack() as slack, aiohttp.ClientSession() as session:
+        slack.hangs = {"chat.postMessage"}
+        one = channel(slack, tools, session=session)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await one.send(page(), DB, Receipt())

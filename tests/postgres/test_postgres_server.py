@@ -177,6 +177,26 @@ async def test_size_and_vacuum_tell_what_they_are_measured_against(cluster: Clus
     )
 
 
+async def test_a_vacuum_that_runs_is_shown_with_how_far_it_is(
+    cluster: Cluster, see: See, connect: Connect
+) -> None:
+    there = await connect(cluster.url())
+    await there.execute(
+        "DROP TABLE IF EXISTS swept; CREATE TABLE swept AS SELECT g FROM generate_series(1, 200000) g"
+    )
+    await there.execute("SET vacuum_cost_delay = '100ms'")
+    await there.execute("SET vacuum_cost_limit = 1")
+    sweeping = asyncio.create_task(there.execute("VACUUM swept"))
+
+    async def shown() -> bool:
+        finding = await see(cluster.url(), query=Query.VACUUM)
+        return "1 vacuum runs" in finding.headline and "vacuums swept: scanning heap, " in finding.detail
+
+    await eventually(shown)
+    sweeping.cancel()
+    await asyncio.gather(sweeping, return_exceptions=True)
+
+
 async def test_what_the_size_of_other_databases_may_not_be_known_is_said(
     newest: Cluster, see: See, connect: Connect
 ) -> None:

@@ -36,7 +36,7 @@ async def test_connections_are_counted_against_the_limit_with_who_holds_them(
 async def test_a_full_server_is_itself_the_finding_and_so_is_one_that_is_nearly_full(
     see: See, connect: Connect
 ) -> None:
-    with Cluster("16", max_connections="8") as small:
+    with Cluster("18", max_connections="8") as small:
         admin = await connect(small.url())
         await admin.execute("CREATE ROLE app LOGIN; CREATE ROLE probe LOGIN; GRANT pg_monitor TO probe")
         for _ in range(3):

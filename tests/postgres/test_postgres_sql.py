@@ -209,6 +209,21 @@ async def test_a_column_that_is_not_there_and_a_value_that_is_no_number_are_said
     assert "does not exist" in (await see(newest.url(), sql="SELECT nothing FROM nowhere")).headline
 
 
+@pytest.mark.parametrize("sql", ["SELECT mail::int FROM people", "SELECT shout(mail) FROM people"])
+async def test_an_error_that_quotes_a_row_is_told_without_its_words(
+    newest: Cluster, see: See, connect: Connect, sql: str
+) -> None:
+    admin = await connect(newest.url())
+    await admin.execute(
+        "DROP TABLE IF EXISTS people; CREATE TABLE people AS SELECT 'ada@example.com' AS mail;"
+        "CREATE OR REPLACE FUNCTION shout(t text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''%'', t; END'"
+    )
+    finding = await see(newest.url(), sql=sql)
+    assert finding.status is FindingStatus.ERROR
+    assert finding.headline.startswith("main: the server could not compute it (")
+    assert "ada" not in finding.headline + finding.detail
+
+
 async def test_a_table_that_may_not_be_read_is_denied_by_name(
     newest: Cluster, see: See, connect: Connect
 ) -> None:

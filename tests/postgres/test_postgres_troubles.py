@@ -135,7 +135,9 @@ async def test_a_probe_that_is_cancelled_leaves_no_session_behind(
         await runner.close()
         assert time.monotonic() - begun < 2
         await eventually(lambda: _none_of_ours(admin), limit=3)
-    assert await admin.fetchval("SELECT count(*) FROM pg_stat_activity") == before
+    assert (
+        await admin.fetchval("SELECT count(*) FROM pg_stat_activity") <= before
+    )  # others' may have ended too
 
 
 async def test_a_probe_leaves_no_session_behind(cluster: Cluster, see: See, connect: Connect) -> None:

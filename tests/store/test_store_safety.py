@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from responder.store import connection, embedded
 from responder.store.connection import close, connect
 from responder.store.embedded import EmbeddedServer, server_program
 from responder.store.errors import StoreError, UnsafeStoreError
+from responder.store.mending import Kind, Mender
 from responder.store.reading import Reader
 from responder.store.safety import check_durability, durability_problems, has_room
+from responder.store.signs import Signs
 from responder.store.store import Store, to_ms
 
 
@@ -254,6 +257,15 @@ async def test_a_cluster_serves_a_whole_incident(tmp_path: Path) -> None:
         assert await reader.gauges() == ({}, 0)
         assert (await reader.alerts(loaded.id, 5))[1] == 1
         assert has_room(await reader.memory())
+        # The watchdog's walk over the keys asks the node on which they lie.
+        await client.set(f"{store.base}:k:{'ab' * 16}", "f" * 16)
+        mender = Mender(store)
+        assert await mender.incidents() == (True, [])
+        assert [one.kind for one in await mender.keys()] == [Kind.KEY_NOWHERE]
+        signs = Signs(store)
+        assert (await signs.attend({"ab" * 8: timedelta(minutes=1)}, None)).settled
+        assert await signs.turn("canary", timedelta(minutes=1))
+        assert (await signs.vitals()).forgotten == 0
     finally:
         await close(client)
         await close(plain)

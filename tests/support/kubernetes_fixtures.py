@@ -16,15 +16,15 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-async def cluster() -> AsyncIterator[FakeCluster]:
+async def kube() -> AsyncIterator[FakeCluster]:
     async with fake_cluster() as found:
         yield found
 
 
 @pytest.fixture
-async def looking(cluster: FakeCluster, tmp_path: Path) -> AsyncIterator[Looking]:
+async def looking(kube: FakeCluster, tmp_path: Path) -> AsyncIterator[Looking]:
     async with aiohttp.ClientSession() as session:
-        found = Looking(session, targets(kubeconfig(tmp_path, cluster.url)))
+        found = Looking(session, targets(kubeconfig(tmp_path, kube.url)))
         yield found
         await found.close()
 

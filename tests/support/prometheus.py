@@ -61,14 +61,16 @@ class Alertmanager:
 
 
 @contextlib.asynccontextmanager
-async def alertmanager(folder: Path, webhook: str, **http: Any) -> AsyncIterator[Alertmanager]:
+async def alertmanager(
+    folder: Path, webhook: str, *, repeat: str = "4h", **http: Any
+) -> AsyncIterator[Alertmanager]:
     """Groups by alertname, flushes fast, sends resolves."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     config = {
         "route": {
             "receiver": "responder", "group_by": ["alertname"],
-            "group_wait": "200ms", "group_interval": "1s", "repeat_interval": "4h",
+            "group_wait": "200ms", "group_interval": "1s", "repeat_interval": repeat,
         },
         "receivers": [
             {"name": "responder", "webhook_configs": [{"url": webhook, "send_resolved": True, "http_config": http or {}}]}

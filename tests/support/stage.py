@@ -105,6 +105,7 @@ class Play:
         self.incident: Incident = open_incident("1" * 16, "k", opening, alert, plan, START)
         self.decisions: list[Decision] = []
         self.effects: list[tuple[float, Effect]] = []
+        self.asides: list[tuple[float, SendMessage]] = []
         self.fire(severity)
         self.at(0, opened=True)
 
@@ -137,7 +138,9 @@ class Play:
         decision = advance(self.incident, self.totals, facts, now, opened=opened, outside=outside)
         self.incident = msgspec.json.decode(msgspec.json.encode(decision.incident), type=Incident)
         self.decisions.append(decision)
-        self.effects += [(minute, effect) for effect in decision.effects]
+        aside = [one for one in decision.effects if isinstance(one, SendMessage) and one.aside]
+        self.asides += [(minute, effect) for effect in aside]
+        self.effects += [(minute, effect) for effect in decision.effects if effect not in aside]
         return decision
 
     def until(self, minute: float) -> Play:
@@ -197,4 +200,5 @@ def _short(effect: Effect) -> str:
 
 
 def kinds(effects: Sequence[Effect]) -> list[str]:
-    return [_short(effect) for effect in effects]
+    """What is asked of whom, without what is only said aside."""
+    return [_short(effect) for effect in effects if not getattr(effect, "aside", False)]

@@ -50,13 +50,15 @@ class OneRow:
     def match(self, labels: Mapping[str, str]) -> Verdict:
         raise NotImplementedError
 
-    def own(self, labels: Mapping[str, str]) -> Verdict:
+    def own(
+        self, labels: Mapping[str, str], *, service: str | None = None, severity: Severity | None = None
+    ) -> Verdict:
         raise NotImplementedError
 
     def policy(self, service: str) -> Policy:
         return self._policy
 
-    def channels_of(self, name: str, severity: Severity) -> tuple[ChannelStep, ...]:
+    def channels_of(self, name: str, severity: Severity, stands_for: str = "") -> tuple[ChannelStep, ...]:
         return self.plans.get(name, self._plan)
 
 
@@ -88,6 +90,8 @@ class World:
         effect = attempt.effect
         assert isinstance(effect, SendMessage)
         assert attempt.now is not None
+        if effect.aside:  # this channel keeps no conversation
+            return Done()
         self.attempts.append((attempt.number, effect))
         if effect.channel in self.down | self.known_down or effect.contact in self.away:
             return self.put_off(attempt, effect)

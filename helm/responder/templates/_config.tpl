@@ -21,7 +21,7 @@
 {{- if kindIs "map" .value }}
   {{- range $key, $value := .value }}
     {{- $place := printf "%s.%s" $at $key }}
-    {{- if and (kindIs "string" $value) (regexMatch "(?i)(password|passwd|secret|token|key|authorization|cookie)$" $key) }}
+    {{- if and (kindIs "string" $value) (regexMatch "(?i)(password|passwd|secret|token|topic|key|authorization|cookie)$" $key) }}
       {{- if and $value (not (contains "${" (replace "$$" "" $value))) }}
 {{ $place }}
       {{- end }}

@@ -59,7 +59,7 @@ class Memory:
         before = self.items.get(incident.id)
         if before is not None and (before.touched or _is_newer(before.known, incident)):
             return  # what this replica did with it has to be told first
-        if not incident.open or not incident.severity.urgent:
+        if not incident.open or not incident.severity.urgent or incident.canary:
             self.forget(incident.id)
             return
         same = self._by_key.get(incident.key)

@@ -35,6 +35,8 @@ from responder.store.store import AlertWrite, Taken
 
 log = structlog.get_logger(__name__)
 
+#: Alerts that fire and that resolve; the others are signs of life.
+_OF_INCIDENTS = frozenset("FR")
 _TICK = 0.25  # seconds
 _DECISIONS_A_TICK = 100
 #: A decision may lead to the next at once: that diagnostics cannot run now is one.
@@ -85,7 +87,8 @@ class BlindPager:
     def refused(self, alerts: Sequence[tuple[Alert, AlertWrite]]) -> None:
         """Alerts of a webhook that could not be written; Alertmanager was told so."""
         if not self.telling:
-            self.memory.hear([self._heard(alert, write) for alert, write in alerts], self.now())
+            heard = [self._heard(alert, write) for alert, write in alerts if write[1] in _OF_INCIDENTS]
+            self.memory.hear(heard, self.now())
             self._more.set()
 
     def decided(self, decision: Decision) -> None:

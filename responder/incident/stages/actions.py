@@ -55,7 +55,8 @@ def _wish(draft: Draft, one: fact.ActionRequested) -> None:
         draft.note(Reason.ACTION_REFUSED, f"{one.name}: {refusal}", by=one.by, at=one.at)
         return
     what = {RunKind.PERFORM: "", RunKind.REHEARSE: " (dry run)", RunKind.UNDO: " (undo)"}[one.kind]
-    text = f"{one.name}{what} asked for via {one.via}. {one.note}".strip()
+    why = f": {one.note}" if one.note else ""
+    text = f"{one.name}{what} asked for via {one.via}{why}"
     draft.note(Reason.ACTION_ASKED, text, by=one.by, at=one.at)
     run = ActionRun(
         id=_next_id(draft), name=one.name, kind=one.kind, episode=draft.incident.episode.number,
@@ -163,20 +164,31 @@ def _performed(draft: Draft, run: ActionRun, one: fact.ActionPerformed) -> None:
 
 
 def _settled(draft: Draft, run: ActionRun, one: fact.ActionSettled) -> None:
-    if run.status not in (RunStatus.VERIFYING, RunStatus.UNKNOWN) or run.after:
+    if run.after:
+        return
+    if run.status is RunStatus.UNKNOWN:
+        _looked_at(draft, run, one)
+        return
+    if run.status is not RunStatus.VERIFYING:
         return
     what = "helped" if one.effective else "no effect"
     change = f": {run.before} → {one.after}" if run.before and one.after else ""
     text = f"{run.name}: {what}: {one.text}{change}"
-    # What nobody saw happen stays unknown, whatever it looks like now.
     status = RunStatus.EFFECTIVE if one.effective else RunStatus.INEFFECTIVE
-    final = run.status if run.status is RunStatus.UNKNOWN else status
-    _change(draft, run, status=final, after=one.after or one.text)
-    reason = Reason.ACTION_EFFECTIVE if one.effective else Reason.ACTION_INEFFECTIVE
-    draft.note(reason, text, at=one.at)
+    _change(draft, run, status=status, after=one.after or one.text)
+    draft.note(Reason.ACTION_EFFECTIVE if one.effective else Reason.ACTION_INEFFECTIVE, text, at=one.at)
     draft.announce(text)
     if one.given_up:
         _give_up(draft, run)
+
+
+def _looked_at(draft: Draft, run: ActionRun, one: fact.ActionSettled) -> None:
+    """What nobody saw happen stays unknown, whatever it looks like now."""
+    seen = ": ".join(part for part in (one.text, one.after) if part)
+    _change(draft, run, after=seen)
+    text = f"{run.name}: still unknown whether it was done; it looks like this now: {seen}"
+    draft.note(Reason.ACTION_UNKNOWN, text, at=one.at)
+    draft.announce(text)
 
 
 def _give_up(draft: Draft, run: ActionRun) -> None:

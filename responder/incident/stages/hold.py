@@ -1,7 +1,7 @@
-"""Stage 8: what holds pages back just now. Level-triggered: no reason to wait outlives its cause.
+"""Stage 9: what holds pages back just now. Level-triggered: no reason to wait outlives its cause.
 
-What comes from outside (windows, dependencies, the night) is handed in with each decision; what Alertmanager mutes is
-known from the facts of the comparison with it. While something holds, no page leaves and none that waits is sent;
+What comes from outside (windows, dependencies, the night) is handed in with each decision; what Alertmanager mutes was
+taken in by the stage before (``muting.py``). While something holds, no page leaves and none that waits is sent;
 acknowledging, resolving and everything else goes on. When it is over and the incident still fires, it is paged as if it
 had begun then.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from responder.incident import facts as fact
 from responder.incident.decision import Reason
 from responder.incident.draft import Draft
 from responder.incident.hold import Hold
+from responder.incident.stages.muting import joined
 from responder.incident.state import Triggered
 
 #: What holds is looked at again this often, whatever end it has.
@@ -22,14 +22,6 @@ LOOK_AGAIN = timedelta(seconds=30)
 
 def take(draft: Draft) -> None:
     """Begin to wait, go on waiting, or page what has waited."""
-    for one in draft.news.facts:
-        match one:
-            case fact.AlertsMuted(by=by):
-                draft.change(muted=by)
-            case fact.AlertsUnmuted():
-                draft.change(muted=())
-            case _:
-                pass
     incident, before = draft.incident, draft.incident.holds
     if not isinstance(incident.state, Triggered):
         if before:
@@ -63,6 +55,8 @@ def _wait(draft: Draft, before: tuple[Hold, ...], holds: tuple[Hold, ...]) -> No
 def _go_on(draft: Draft, before: tuple[Hold, ...]) -> None:
     what = ", ".join(dict.fromkeys(str(one.kind) for one in before))
     cause = f"{what} is over and it still fires"
+    if draft.before.muted and joined(draft):
+        cause = "an alert joined that Alertmanager does not mute"
     draft.begin_episode(cause)
     draft.change(respond_by=draft.now + draft.incident.promise.respond_within)
     draft.note(Reason.HOLD_OVER, f"{cause}; paging now")

@@ -1,4 +1,4 @@
-"""Stage 11: what is counted at the end of an incident (the rest is measured where it is decided)."""
+"""Stage 12: what is counted at the end of an incident (the rest is measured where it is decided)."""
 
 from __future__ import annotations
 

@@ -51,10 +51,11 @@ def _take_one(draft: Draft, one: fact.Fact) -> None:  # noqa: PLR0911 - one arm 
             return _set_severity(draft, one)
         case fact.AssignedTo():
             draft.change(assignee=one.to)
-            return draft.note(
-                Reason.ASSIGNED, f"assigned to {one.to}. {one.note}".strip(), by=one.by, at=one.at
-            )
+            text = f"assigned to {one.to}. {one.note}".strip()
+            draft.mention(f"{one.by}: {text}")
+            return draft.note(Reason.ASSIGNED, text, by=one.by, at=one.at)
         case fact.NoteAdded():
+            draft.mention(f"{one.by}: {one.note}")
             return draft.note(Reason.NOTE, one.note, by=one.by, at=one.at)
         case _:
             return None

@@ -1,4 +1,4 @@
-"""Stage 10: those who were paged hear what became of it, in the lane of their page and so after it."""
+"""Stage 11: those who were paged hear what became of it, in the lane of their page and so after it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,16 @@ UPDATE_USE = timedelta(minutes=10)
 NOTICE_USE = timedelta(hours=6)
 #: Updates that only say that more alerts joined come at most this often.
 JOINED_PACE = timedelta(minutes=1)
+#: Of so many things said between two decisions each is carried; of more, the last ones.
+_ASIDES = 10
+_PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
 
 
 def take(draft: Draft) -> None:
     """Ask for the messages that follow from what this decision changed."""
     before, now = draft.before, draft.incident
     changed = type(before.state) is not type(now.state)
+    _tell_at_work(draft)
     match now.state:
         case Acknowledged(by=by, snoozed_until=until) if changed:
             text = f"Snoozed until {until:%Y-%m-%d %H:%M} UTC." if until else ""
@@ -48,17 +52,57 @@ def take(draft: Draft) -> None:
             pass
     for kind, text in draft.announcements:
         _tell(draft, kind, _paged(draft), text=text)
+    _tell_aside(draft)
+
+
+def _tell_aside(draft: Draft) -> None:
+    """What people said, and whatever else a conversation shows that has changed: it is kept true."""
+    told = any(isinstance(one, SendMessage) and one.kind not in _PAGES for one in draft.effects)
+    if not draft.asides and (told or _shown(draft.before) == _shown(draft.incident)):
+        return
+    pages = [page for page in _paged(draft) if page.requested_at < draft.now]
+    for text in draft.asides[-_ASIDES:] or ("",):
+        _tell(draft, MessageKind.UPDATE, pages, text=text, aside=True)
+
+
+def _shown(incident: Incident) -> tuple[object, ...]:
+    state = incident.state
+    return (
+        incident.severity,
+        incident.assignee,
+        [
+            (reach.level, reach.round, person.name)
+            for reach in incident.episode.reached
+            for person in reach.people
+        ],
+        state.snoozed_until if isinstance(state, Acknowledged) else None,
+        [(hold.kind, hold.by) for hold in incident.holds],
+    )
+
+
+def _tell_at_work(draft: Draft) -> None:
+    """Who was reminded and has been heard of since is asked no longer, wherever they were asked."""
+    before, now = draft.before.state, draft.incident.state
+    if not isinstance(before, Acknowledged) or not isinstance(now, Acknowledged):
+        return
+    reminder = now.reminder
+    if reminder is None or not before.quiet_since <= reminder.at < now.quiet_since:
+        return
+    heard = [one for one in draft.news.facts if fact.is_by_person(one)]
+    by = getattr(heard[-1], "by", now.by) if heard else now.by
+    asked = [
+        page
+        for page in _paged(draft, this_episode=True)
+        if page.wanted is Wanted.ACKNOWLEDGED and page.round == reminder.round
+    ]
+    _tell(draft, MessageKind.ACKNOWLEDGED, asked, by=now.by, text=f"{by} is at work on it.")
 
 
 def _paged(draft: Draft, *, this_episode: bool = False) -> list[Page]:
-    """The latest live page of each person and channel; reminders of an acknowledgement are nobody's page."""
+    """The latest live page (or reminder) of each person and channel: what follows goes where they looked last."""
     latest: dict[tuple[str, str], Page] = {}
     for page in draft.incident.pages:
-        if (
-            page.live
-            and page.wanted is Wanted.UNACKNOWLEDGED
-            and (not this_episode or page.episode == draft.incident.episode.number)
-        ):
+        if page.live and (not this_episode or page.episode == draft.incident.episode.number):
             latest[page.contact, page.channel] = page
     return list(latest.values())
 
@@ -106,7 +150,9 @@ def _tell_joined(draft: Draft) -> None:
     draft.change(joined_untold=0, joined_told_at=draft.now)
 
 
-def _tell(draft: Draft, kind: MessageKind, pages: list[Page], *, by: str = "", text: str = "") -> None:
+def _tell(
+    draft: Draft, kind: MessageKind, pages: list[Page], *, by: str = "", text: str = "", aside: bool = False
+) -> None:
     for page in pages:
         number = page.updates + 1
         draft.set_page(msgspec.structs.replace(page, updates=number))
@@ -126,5 +172,6 @@ def _tell(draft: Draft, kind: MessageKind, pages: list[Page], *, by: str = "", t
                 channel=page.channel,
                 by=by,
                 text=text,
+                aside=aside,
             )
         )

@@ -28,8 +28,10 @@ if holder ~= run then
     if without >= tonumber(ARGV[7]) then return { 'no effect', tostring(without) } end
   end
   if holder then return { 'under way', holder } end
-  call('ZADD', history, fmt('%.0f', now), run)
-  call('PEXPIRE', history, ARGV[9])
+  if count > 0 then -- taking back is no further change of the object
+    call('ZADD', history, fmt('%.0f', now), run)
+    call('PEXPIRE', history, ARGV[9])
+  end
 end
 call('SET', lock, run, 'PX', ARGV[8])
 return { 'ok' }

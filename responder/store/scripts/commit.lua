@@ -33,7 +33,7 @@ end
 
 local in_taken = tonumber(held[8] or '0') + taken
 call('HSET', incident, 'snap', snapshot, 'rev', rev + 1, 'st', state, 'ep', episode, 'it', in_taken,
-  'sv', severity)
+  'sv', severity, 'wk', fmt('%.0f', wake))
 call('HDEL', incident, 'lt', 'lu')
 if held[7] and tonumber(held[7]) <= in_taken then call('HDEL', incident, 'mark') end
 if taken > 0 then call('LTRIM', incident .. ':in', taken, -1) end
@@ -62,7 +62,7 @@ if closed and not was_closed then
   local key = base .. ':k:' .. held[6]
   if call('GET', key) == id then call('DEL', key) end
   call('ZREM', base .. ':x:open', id)
-  call('ZADD', base .. ':x:closed', now_text, id)
+  if call('ZSCORE', base .. ':x:all', id) then call('ZADD', base .. ':x:closed', now_text, id) end
   local ttl = fmt('%.0f', retention)
   for _, part in ipairs({ '', ':m', ':t', ':in', ':d' }) do call('PEXPIRE', incident .. part, ttl) end
   local old = call('ZRANGEBYSCORE', base .. ':x:closed', '-inf', fmt('%.0f', now - retention), 'LIMIT', 0, 100)

@@ -5,10 +5,16 @@
 -- KEYS[1]  the base key; every key of the daemon begins with it and so shares its hash tag
 -- ARGV[1]  msgpack {shift, doubts, doubt_ms, heard_ms, firing_ttl, resolved_ttl, inbox limit}
 -- ARGV[2]  msgpack list of {fingerprint, code, starts, ends, severity, key, opening, body}; times in ms
---          code: F firing, R resolved, S settle a doubt as a re-fire, L settle it as a late copy
+--          code: F firing, R resolved, S settle a doubt as a re-fire, L settle it as a late copy,
+--          X Alertmanager lists it no more (starts: the ms at which the record was written that must still be there),
+--          K Alertmanager still lists it,
+--          C firing of the canary: as F, and in no list of incidents,
+--          B sign of life of a watch, which is named by the alert of its absence (starts: the ms until the next one is due,
+--          0: it is watched no more), T an alert that is only a sign of life,
+--          M a watch is due (ends: the ms until the alert of its absence is repeated)
 -- ARGV[3]  a fact for every incident that changes, '' for none: why it changes
 -- answers  {now, one letter per alert, incidents to look at now (u or n, urgent or not, and the id), ids that opened}
---          n new, a re-fire, r resolved, d duplicate, l late, q doubt, u resolved but never seen firing
+--          n new, a re-fire, r resolved, d duplicate, l late, q doubt, u resolved but never seen firing, b a sign of life
 local base = KEYS[1]
 local opt = cmsgpack.unpack(ARGV[1])
 local alerts = cmsgpack.unpack(ARGV[2])
@@ -54,7 +60,8 @@ end
 local function incident_of(alert)
   local key = alert[6]
   local id = key_of[key] or call('GET', base .. ':k:' .. key)
-  if not id then
+  -- A key that points nowhere would swallow the alert.
+  if not id or not is_open(id) then
     id = string.sub(redis.sha1hex(key .. fmt('|%.0f', alert[3])), 1, 16)
     if call('EXISTS', base .. ':i:' .. id) == 1 then id = string.sub(redis.sha1hex(key .. now_text), 1, 16) end
     while call('EXISTS', base .. ':i:' .. id) == 1 do
@@ -65,8 +72,10 @@ local function incident_of(alert)
       'first', alert[1])
     -- Scores differ within a batch, so that lists can be paged through.
     local score = fmt('%.3f', now + #opened / 1000)
-    call('ZADD', base .. ':x:all', score, id)
-    call('ZADD', base .. ':x:open', score, id)
+    if alert[2] ~= 'C' then
+      call('ZADD', base .. ':x:all', score, id)
+      call('ZADD', base .. ':x:open', score, id)
+    end
     state_of[id] = 'new'
     opened[#opened + 1] = id
     eager[id] = true
@@ -222,6 +231,53 @@ function take.L(alert, status, starts, ends, recorded, severity, id)
   call('SREM', base .. ':i:' .. id .. ':d', alert[1])
   save(alert, 'R', starts, ends, severity, id)
   return 'l'
+end
+
+function take.X(alert, status, starts, ends, recorded, severity, id)
+  if status ~= 'F' or recorded ~= alert[3] then return 'd' end
+  cease(id, severity)
+  save(alert, 'R', starts, math.max(starts, alert[4]), severity, id)
+  return 'r'
+end
+
+function take.K(alert, status, starts, ends, recorded, severity, id)
+  if status == 'F' and is_open(id) then
+    hear(id)
+    call('PEXPIRE', base .. ':a:' .. alert[1], firing_ttl)
+  end
+  return 'd'
+end
+
+take.C = take.F
+
+function take.T(alert, status, starts, ends, recorded, severity, id)
+  if status == 'F' then -- it had an incident of its own, before a heartbeat took it
+    cease(id, severity)
+    save(alert, 'R', starts, now, severity, id)
+  end
+  return 'b'
+end
+
+function take.B(alert, status, starts, ends, recorded, severity, id)
+  local beats, watch = base .. ':beats', alert[1]
+  if alert[3] > 0 then
+    call('ZADD', beats, fmt('%.0f', now + alert[3]), watch)
+    call('HSET', beats .. ':seen', watch, now_text)
+  else
+    call('ZREM', beats, watch)
+    call('HDEL', beats .. ':seen', watch)
+  end
+  call('HDEL', beats .. ':spared', watch)
+  return take.T(alert, status, starts, ends, recorded, severity, id)
+end
+
+-- Still due in this very step: a sign of life that came meanwhile, or another replica, has moved the time on.
+function take.M(alert, status, starts, ends, recorded, severity, id)
+  local due = tonumber(call('ZSCORE', base .. ':beats', alert[1]) or '')
+  if not due or due > now then return 'd' end
+  call('ZADD', base .. ':beats', fmt('%.0f', now + alert[4]), alert[1])
+  alert[3] = status == 'F' and starts or due
+  return take.F(alert, status, starts, ends, recorded, severity, id)
 end
 
 local outcomes = {}

@@ -28,7 +28,7 @@ _FEW = 10_000  # blocks; a ratio of fewer says nothing
 
 _DATABASE = """
 SELECT blks_hit, blks_read, deadlocks, xact_commit, xact_rollback, temp_files, temp_bytes, conflicts,
-       extract(epoch FROM now() - stats_reset)::float8 AS seconds
+       extract(epoch FROM clock_timestamp() - stats_reset)::float8 AS seconds
 FROM pg_stat_database
 WHERE datname = current_database()
 """
@@ -67,7 +67,7 @@ ORDER BY bytes DESC
 
 _VERSION = """
 SELECT version() AS version, pg_postmaster_start_time() AT TIME ZONE 'UTC' AS since,
-       extract(epoch FROM now() - pg_postmaster_start_time())::float8 AS seconds
+       extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8 AS seconds
 """
 
 

@@ -40,7 +40,7 @@ WITH waiting AS MATERIALIZED (
   FROM pg_locks l WHERE NOT granted GROUP BY pid
 )
 SELECT a.pid, array_to_string(b.blockers, ' ') AS blockers, a.usename, a.application_name, a.state, a.wait_event_type, a.wait_event,
-       extract(epoch FROM now() - CASE WHEN b.pid IS NULL THEN a.state_change
+       extract(epoch FROM clock_timestamp() - CASE WHEN b.pid IS NULL THEN a.state_change
                                        ELSE coalesce(w.since, a.query_start) END)::float8 AS seconds,
        left(a.query, 1000) AS query,
        (SELECT count(*)::int FROM pg_stat_activity WHERE wait_event_type = 'Lock') AS all_waiting

@@ -56,7 +56,7 @@ SELECT pg_last_wal_receive_lsn() IS NOT NULL AS streamed,
        pg_is_wal_replay_paused() AS paused,
        coalesce(pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn(), false) AS caught_up,
        pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::float8 AS bytes,
-       extract(epoch FROM now() - pg_last_xact_replay_timestamp())::float8 AS seconds,
+       extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 AS seconds,
        EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming') AS receiving
 """
 

@@ -25,6 +25,7 @@ from responder.triage.postgres_queries.base import (
 )  # fmt: skip
 from responder.triage.postgres_queries.sql_text import masked
 
+#: Ages are by ``clock_timestamp()``: ``now()`` is when our transaction began, and others' queries begin after it too.
 _CONNECTIONS = """
 SELECT current_setting('max_connections')::int AS max_conn,
        count(*)::int AS used,
@@ -33,7 +34,7 @@ SELECT current_setting('max_connections')::int AS max_conn,
        (count(*) FILTER (WHERE state = 'active'))::int AS active,
        (count(*) FILTER (WHERE state = 'idle'))::int AS idle,
        (count(*) FILTER (WHERE state LIKE 'idle in transaction%'))::int AS in_transaction,
-       (count(*) FILTER (WHERE state = 'idle' AND state_change < now() - $1::interval))::int AS idle_long
+       (count(*) FILTER (WHERE state = 'idle' AND state_change < clock_timestamp() - $1::interval))::int AS idle_long
 FROM pg_stat_activity
 WHERE backend_type = 'client backend'
 """
@@ -54,7 +55,7 @@ LIMIT $1
 
 _ACTIVE = """
 SELECT pid, usename, application_name, state, wait_event_type, wait_event,
-       extract(epoch FROM now() - query_start)::float8 AS seconds,
+       extract(epoch FROM clock_timestamp() - query_start)::float8 AS seconds,
        left(query, 1000) AS query,
        coalesce(wait_event_type = 'Lock', false) AS blocked,
        (count(*) FILTER (WHERE wait_event_type = 'Lock') OVER ())::int AS all_blocked,
@@ -67,10 +68,10 @@ LIMIT $1
 
 _IDLE = """
 SELECT usename, application_name, count(*)::int AS sessions,
-       (count(*) FILTER (WHERE state_change < now() - $1::interval))::int AS old,
-       extract(epoch FROM max(now() - state_change))::float8 AS oldest,
+       (count(*) FILTER (WHERE state_change < clock_timestamp() - $1::interval))::int AS old,
+       extract(epoch FROM max(clock_timestamp() - state_change))::float8 AS oldest,
        (sum(count(*)) OVER ())::int AS all_sessions,
-       (sum(count(*) FILTER (WHERE state_change < now() - $1::interval)) OVER ())::int AS all_old,
+       (sum(count(*) FILTER (WHERE state_change < clock_timestamp() - $1::interval)) OVER ())::int AS all_old,
        count(*) OVER ()::int AS total
 FROM pg_stat_activity
 WHERE state = 'idle' AND backend_type = 'client backend' AND pid <> pg_backend_pid()
@@ -81,8 +82,8 @@ LIMIT $2
 
 _IN_TRANSACTION = """
 SELECT pid, usename, application_name, state,
-       extract(epoch FROM now() - state_change)::float8 AS idle,
-       extract(epoch FROM now() - xact_start)::float8 AS open,
+       extract(epoch FROM clock_timestamp() - state_change)::float8 AS idle,
+       extract(epoch FROM clock_timestamp() - xact_start)::float8 AS open,
        left(query, 1000) AS query, count(*) OVER ()::int AS total
 FROM pg_stat_activity
 WHERE state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()

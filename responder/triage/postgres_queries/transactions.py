@@ -28,7 +28,7 @@ from responder.triage.postgres_queries.sql_text import masked
 #: An autovacuum worker's transaction is long by nature and holds nothing back.
 _OPEN = """
 SELECT pid, usename, application_name, backend_type, state,
-       extract(epoch FROM now() - xact_start)::float8 AS seconds,
+       extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds,
        age(backend_xmin)::int8 AS held, left(query, 1000) AS query, count(*) OVER ()::int AS total
 FROM pg_stat_activity
 WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
@@ -37,7 +37,7 @@ LIMIT $1
 """
 
 _PREPARED = """
-SELECT gid, owner, database, extract(epoch FROM now() - prepared)::float8 AS seconds,
+SELECT gid, owner, database, extract(epoch FROM clock_timestamp() - prepared)::float8 AS seconds,
        count(*) OVER ()::int AS total
 FROM pg_prepared_xacts
 ORDER BY prepared

@@ -43,7 +43,7 @@ LIMIT $1
 _RUNNING = """
 SELECT p.pid, p.datname, p.phase, p.heap_blks_scanned, p.heap_blks_total,
        CASE WHEN p.datname = current_database() THEN p.relid::regclass::text ELSE p.relid::text END AS name,
-       extract(epoch FROM now() - a.xact_start)::float8 AS seconds, count(*) OVER ()::int AS total
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds, count(*) OVER ()::int AS total
 FROM pg_stat_progress_vacuum p LEFT JOIN pg_stat_activity a USING (pid)
 ORDER BY a.xact_start
 LIMIT $1

@@ -1,0 +1,141 @@
+"""Who performs each kind of effect, with what limit, and how many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from responder.actions.book import briefs
+from responder.engine.blind.sends import Perform
+from responder.engine.outbox import Performer
+from responder.hands import Actions, Diagnosis
+from responder.incident.canary import NULL_CHANNEL
+from responder.incident.effects import CheckAction, Effect, RunAction, RunTriage, SendMessage, SettleDoubts
+from responder.incident.facts import Fact
+from responder.incident.message import Contact, OfferBrief
+from responder.incident.state import Incident
+from responder.intake.alertmanager import Alertmanagers
+from responder.intake.doubts import DoubtSettler
+from responder.metrics import Metrics
+from responder.paging.base import Channel
+from responder.paging.delivery import Delivery, DeliveryHooks, Links
+from responder.paging.null import NullChannel
+from responder.parts import Parts
+from responder.store.errors import StoreError
+from responder.store.store import Taken
+from responder.triage.performer import TriagePerformer
+
+log = structlog.get_logger(__name__)
+
+PAGE_LIMIT = timedelta(seconds=10)
+TRIAGE_LIMIT = timedelta(seconds=24)
+SETTLE_LIMIT = timedelta(seconds=15)
+#: The gates (two questions of 10 s, two looks of a probe) and the change (at most 30 s). Whoever dies is missed after it.
+ACTION_LIMIT = timedelta(seconds=65)
+ACK_LINK_LIFETIME = timedelta(hours=48)
+_TRIAGE_SEATS = 64
+_ACTION_SEATS = 16
+_SETTLE_SEATS = 2
+
+
+class MessageReports:
+    """Counts what became of messages; the canary's are nobody's."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def message(self, channel: str, outcome: str) -> None:
+        """One message over the channel: one of ``PAGE_OUTCOMES``."""
+        if channel != NULL_CHANNEL:
+            self._metrics.pages.labels(channel, outcome).inc()
+
+    def dropped(self, effect: Effect, why: str) -> None:
+        """An effect that will not be performed any more."""
+        if isinstance(effect, SendMessage):
+            self.message(effect.channel, "expired" if why == "out of date" else "dropped")
+
+    def provider(self, channel: str, up: bool) -> None:  # noqa: FBT001 - a callback's form
+        """Whether this replica's sends over the channel get through."""
+        if channel != NULL_CHANNEL:
+            self._metrics.channel_up.labels(channel).set(up)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLinks:
+    """What performers tell the engine: what a settled doubt changed, and that an incident is to be looked at."""
+
+    took: Callable[[Taken], None]
+    look_at: Callable[[str, bool], None]
+
+
+class Performers:
+    """Sends messages, runs diagnoses and actions, settles doubts; each against the rules in force at that moment."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        reports: MessageReports,
+        diagnosis: Diagnosis,
+        actions: Actions,
+        peers: Alertmanagers | None,
+    ) -> None:
+        self._parts = parts
+        self._diagnosis = diagnosis
+        self._actions = actions
+        self._peers = peers
+        self._channels: dict[str, Channel] = {**parts.channels, NULL_CHANNEL: NullChannel()}
+        self._reports = reports
+        self.delivery = self._delivery()
+
+    def table(self, engine: EngineLinks, send: Perform) -> dict[type[Effect], Performer]:
+        """The performer of each kind of effect that leaves the process; ``send`` is the delivery, and who watches it."""
+        actions = self._actions
+        settler = DoubtSettler(self._parts.store, self._peers, engine.took)
+        triage = TriagePerformer(self._diagnosis.runner, partial(self._record, engine))
+        return {
+            SendMessage: Performer(perform=send, limit=PAGE_LIMIT),
+            RunTriage: Performer(perform=triage.perform, limit=TRIAGE_LIMIT),
+            SettleDoubts: Performer(perform=settler.perform, limit=SETTLE_LIMIT),
+            RunAction: Performer(perform=actions.performer.perform, limit=ACTION_LIMIT),
+            CheckAction: Performer(perform=actions.checker.perform, limit=ACTION_LIMIT),
+        }
+
+    def queues(self) -> dict[str, int]:
+        """How many effects of each queue are performed at once."""
+        queues = {name: channel.concurrency for name, channel in self._channels.items()}
+        return queues | {
+            RunTriage.QUEUE: _TRIAGE_SEATS,
+            SettleDoubts.QUEUE: _SETTLE_SEATS,
+            RunAction.QUEUE: _ACTION_SEATS,
+        }
+
+    def _delivery(self) -> Delivery:
+        parts = self._parts
+        links = Links(external_url=parts.config.external_url, acknowledge=self._ack_link, offers=self._offers)
+        hooks = DeliveryHooks(
+            observe=self._reports.message, up=self._reports.provider, redact=parts.rulebook.redact
+        )
+        return Delivery(self._channels, self._contact, links, hooks=hooks, chance=parts.chance)
+
+    def _offers(self, incident: Incident) -> tuple[OfferBrief, ...]:
+        return briefs(self._actions.book.offers(incident), incident, self._parts.config.external_url)
+
+    def _contact(self, name: str, stands_for: str) -> Contact:
+        """By the rules in force when a message is sent."""
+        return self._parts.rulebook.rules.contact(name, stands_for)
+
+    def _ack_link(self, incident: Incident, contact: str) -> str:
+        token = self._parts.tokens.issue(incident.id, contact, self._parts.clock.now(), ACK_LINK_LIFETIME)
+        return f"{self._parts.config.external_url.rstrip('/')}/ack/{token}"
+
+    async def _record(self, engine: EngineLinks, incident: str, fact: Fact, urgent: bool) -> None:  # noqa: FBT001 - a callback's form
+        try:
+            await self._parts.store.record(incident, fact)
+        except StoreError as error:
+            log.warning("fact not recorded", incident=incident, error=str(error))
+            return
+        engine.look_at(incident, urgent)
