@@ -131,7 +131,7 @@ class Daemon:
         )
 
     def _cannot_see(self) -> bool:
-        return self._wiring is not None and self._wiring.blind.held()
+        return self._wiring is not None and self._wiring.blind.pager.cannot_ask
 
     async def _channels(
         self, store: Store, session: aiohttp.ClientSession, stack: contextlib.AsyncExitStack

@@ -265,7 +265,8 @@ class PagedBlind(_Fact, frozen=True, kw_only=True, tag="paged_blind"):
     """A replica paged from memory while the store was away, and took what people said meanwhile (``answers``, in order).
 
     ``reached`` and ``pages`` are how far it came in its ``episode``, which began at ``began_at``; pages that are still
-    to be tried are not among them. ``born``: it did not know the incident, and opened it in memory at ``opened_at``.
+    to be tried are not among them. ``updates`` is how often something followed each page by now, and ``noticed`` who of
+    them have heard how it ended. ``born``: it did not know the incident, and opened it in memory at ``opened_at``.
     """
 
     id: str
@@ -278,6 +279,8 @@ class PagedBlind(_Fact, frozen=True, kw_only=True, tag="paged_blind"):
     round_at: datetime | None = None
     reached: tuple[Reach, ...] = ()
     pages: tuple[Page, ...] = ()
+    updates: dict[str, int] = {}
+    noticed: tuple[tuple[str, MessageKind], ...] = ()
     answers: tuple[Said, ...] = ()
 
 

@@ -24,9 +24,11 @@ class Sight:
         self._steady = steady
         self._failing_since: float | None = None
         self._good_since: float | None = None
+        self._seen_at: float | None = None
 
     def saw(self, *, good: bool, at: float) -> None:
         """A call that began at this time was answered well, or was not."""
+        self._seen_at = at
         if good:
             self._good_since = at if self._good_since is None else self._good_since
             self._failing_since = None
@@ -38,6 +40,11 @@ class Sight:
     def failing(self) -> bool:
         """Whether the last call failed."""
         return self._failing_since is not None
+
+    def seen_since(self, other: Sight) -> bool:
+        """Whether this one has been looked at since the other began to fail."""
+        since = other._failing_since
+        return since is None or (self._seen_at is not None and self._seen_at >= since)
 
     def lost(self, now: float) -> bool:
         """Whether calls have failed for as long as we are patient, without a single good one."""

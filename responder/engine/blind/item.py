@@ -59,6 +59,7 @@ class Item(msgspec.Struct, kw_only=True):
     ceased: set[str] = set()
     news: list[Fact] = []
     answers: list[Said] = []
+    noticed: list[tuple[str, MessageKind]] = []
     put_off_until: datetime | None = None
     resend: bool = False
     counted: bool = False
@@ -167,7 +168,7 @@ class Item(msgspec.Struct, kw_only=True):
             return None
         before = {page.id: page.status for page in known.pages} if known is not None else {}
         pages = tuple(
-            msgspec.structs.replace(page, updates=0)
+            page
             for page in incident.pages
             if page.status is not PageStatus.PENDING
             and before.get(page.id, PageStatus.PENDING) is PageStatus.PENDING
@@ -189,6 +190,8 @@ class Item(msgspec.Struct, kw_only=True):
                 _settled(incident, reach) for reach in episode.reached if _has_begun(incident, reach)
             ),
             pages=pages,
+            updates={page.id: page.updates for page in incident.pages if page.updates},
+            noticed=tuple(self.noticed),
             answers=tuple(self.answers),
         )
 

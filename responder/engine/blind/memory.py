@@ -15,6 +15,7 @@ from responder.engine.blind.item import ANSWERS_KEPT, Heard, Item, at_turn, born
 from responder.incident.decision import Decision
 from responder.incident.effects import RunTriage, SendMessage
 from responder.incident.facts import Fact, MessageDelivered, Said, TriageEnded
+from responder.incident.message import MessageKind
 from responder.incident.moves import TAKEN_IN
 from responder.incident.sight import turn
 from responder.incident.state import Acknowledged, Incident, Monitoring, Triggered
@@ -22,6 +23,8 @@ from responder.store.loaded import Loaded
 
 _ALERT = msgspec.json.Decoder(Alert)
 
+#: What tells people how it ended.
+_ENDS = frozenset({MessageKind.ACKNOWLEDGED, MessageKind.RESOLVED})
 INCIDENTS_KEPT = 1_000
 BYTES_KEPT = 16 * 1024 * 1024
 #: Our own deliveries of late, and answers to incidents that this replica does not know.
@@ -212,8 +215,13 @@ class Memory:
 
     def told(self, incident_id: str, facts: Sequence[Fact]) -> None:
         """What became of a message."""
-        if incident_id in self.items:
-            self.items[incident_id].news += facts
+        item = self.items.get(incident_id)
+        if item is None:
+            return
+        item.news += facts
+        item.noticed += [
+            (one.page, one.kind) for one in facts if isinstance(one, MessageDelivered) and one.kind in _ENDS
+        ]
 
     def say(self, incident_id: str, fact: Said) -> bool | None:
         """Take what a person says; ``False`` where the present state does not, ``None`` for an incident that is not known."""

@@ -109,6 +109,11 @@ class BlindPager:
             self._more.set()
         return taken
 
+    @property
+    def cannot_ask(self) -> bool:
+        """Whether the store is known not to answer: nobody need try."""
+        return self.held or self._lookout.decides.failing
+
     def now(self) -> datetime:
         """The store's time, as far as it is known."""
         return self._lookout.now()
@@ -189,7 +194,7 @@ class BlindPager:
 
     def _go_blind(self) -> None:
         lookout, now = self._lookout, asyncio.get_running_loop().time()
-        if not self.closed and lookout.takes.lost(now):
+        if not self.closed and lookout.takes.lost(now) and lookout.decides.seen_since(lookout.takes):
             self.closed, lookout.says = True, Says.BLIND
             self._since = lookout.last.now if lookout.last is not None else None
             self.memory.begin(self.now())

@@ -62,6 +62,10 @@ def _take(draft: Draft, one: PagedBlind) -> None:
         draft.change_episode(began_at=one.began_at)
     _reach(draft, one)
     _keep(draft, new)
+    for page in draft.incident.pages:
+        if one.updates.get(page.id, 0) > page.updates:  # what follows is named by its number
+            draft.set_page(msgspec.structs.replace(page, updates=one.updates[page.id]))
+    draft.noticed.update(one.noticed)
 
 
 def _begin(draft: Draft, one: PagedBlind) -> None:
