@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import Any
+from typing import Any, get_args
 
 from aiohttp import web
 
@@ -107,7 +107,9 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
     forms = [
         name
         for name, kind in _FORMS.items()
-        if incident.state_name in TAKEN_IN[kind] and name not in {"note", "snooze"}
+        if incident.state_name in TAKEN_IN[kind]
+        and name not in {"note", "snooze"}
+        and (kind in get_args(facts.Said) or not parts.blind())
     ]
     values: dict[str, Any] = {
         "detail": detail,

@@ -131,6 +131,10 @@ async def test_the_embedded_store_hangs_and_what_was_known_is_escalated_and_ackn
             console = await one.page("/")
             assert "The store is away" in console
             assert "Alert2" in console
+            shown = await one.page(f"/incidents/{waits}")
+            assert ">Acknowledge<" in shown
+            assert ">Escalate<" not in shown  # what pages somebody has to wait
+            assert (await one.api("POST", f"/incidents/{waits}/escalate", {"by": "ana"}))[0] == 503
             _, shown = await one.api("GET", f"/incidents/{waits}")
             assert shown["state"] == "triggered"
             html = await one.press(link[0], 202)
