@@ -21,8 +21,8 @@ import structlog
 
 from responder.clock import Clock, SystemClock
 from responder.config import Config
+from responder.engine.desk import Desk
 from responder.engine.engine import Engine
-from responder.engine.store_desk import StoreDesk
 from responder.metrics import Metrics
 from responder.paging.base import CHANNELS, Channel, ChannelTools
 from responder.parts import Parts
@@ -30,7 +30,7 @@ from responder.rulebook import Rulebook
 from responder.signing import AckTokens
 from responder.store.charts import Charts
 from responder.store.codes import Codes
-from responder.store.connection import Client, ask, close, connect
+from responder.store.connection import Client, Gated, ask, close, connect
 from responder.store.conversations import Conversations
 from responder.store.embedded import EmbeddedServer
 from responder.store.errors import StoreError, UnsafeStoreError
@@ -52,9 +52,11 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     """A daemon that takes alerts."""
 
     port: int
-    desk: StoreDesk
+    desk: Desk
     store: Store
     engine: Engine
+    held: Callable[[], bool]
+    """Whether the engine rests because the store cannot be seen."""
 
 
 class Daemon:
@@ -74,6 +76,7 @@ class Daemon:
         self.clock = clock or SystemClock()
         self._shift = shift
         self._open = False
+        self._wiring: Wiring | None = None
 
     async def run(self, stop: asyncio.Event, started: Callable[[Running], object] = lambda _: None) -> None:
         """Serve until ``stop`` is set; raises where a part of it died.
@@ -109,7 +112,8 @@ class Daemon:
         worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         store = Store(client, config.name, options, worker=worker, shift=self._shift)
         charts = Charts(store)
-        channels = await self._channels(store, session, charts, stack)
+        gated = Store(Gated(client, self._cannot_see), config.name, options, worker=worker)
+        channels = await self._channels(gated, session, stack)
         self.metrics.begin(self.rulebook.rules.services, channels, self.rulebook.rules.actions)
         return Parts(
             config=config,
@@ -126,14 +130,17 @@ class Daemon:
             open=lambda: self._open,
         )
 
+    def _cannot_see(self) -> bool:
+        return self._wiring is not None and self._wiring.blind.pager.cannot_ask
+
     async def _channels(
-        self, store: Store, session: aiohttp.ClientSession, charts: Charts, stack: contextlib.AsyncExitStack
+        self, store: Store, session: aiohttp.ClientSession, stack: contextlib.AsyncExitStack
     ) -> dict[str, Channel]:
         tools = ChannelTools(
             session=session,
             clock=self.clock,
             external_url=self.config.external_url,
-            chart=charts.get_soon,
+            chart=Charts(store).get_soon,
             codes=Codes(store),
             memory=Conversations(store),
             user_ids={one.name: one.slack for one in self.config.auth.people},
@@ -154,6 +161,7 @@ class Daemon:
     ) -> None:
         wiring = Wiring(parts)
         engine, commits = wiring.engine, wiring.commits
+        self._wiring = wiring
         asked = wiring.circumstances
         await asked.prepare()
         async with asyncio.TaskGroup() as group:
@@ -161,6 +169,7 @@ class Daemon:
             background += [
                 group.create_task(commits.run(), name="group commit"),
                 group.create_task(engine.run(), name="engine"),
+                group.create_task(wiring.blind.pager.run(), name="blind mode"),
                 group.create_task(self._watch_memory(parts.reader, commits), name="memory watch"),
                 group.create_task(self.rulebook.watch(self.clock), name="rules watch"),
                 group.create_task(asked.duty.watch(self.clock), name="who is on call"),
@@ -175,7 +184,9 @@ class Daemon:
             self._open = True
             log.info("ready", listen=self.config.listen, port=port, rules=len(self.rulebook.rules.rules))
             self._warn_of_blind_spots()
-            started(Running(port=port, desk=wiring.desk, store=parts.store, engine=engine))
+            started(
+                Running(port=port, desk=wiring.desk, store=parts.store, engine=engine, held=wiring.blind.held)
+            )
             try:
                 await stop.wait()
             finally:
@@ -184,7 +195,7 @@ class Daemon:
                 for task in sockets:
                     task.cancel()
                 await wiring.people.chat.drain(_CHAT_GRACE)
-                if not await engine.drain(self.config.shutdown_grace):
+                if not await engine.drain(self.config.shutdown_grace) or not await wiring.blind.pager.rest():
                     log.warning("gave up waiting; what was held comes due again when its lease ends")
                 await wiring.close()
                 for task in background:

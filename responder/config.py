@@ -247,6 +247,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     flapping: FlappingConfig = FlappingConfig()
     hold_down: timedelta = timedelta(seconds=10)
     retention: timedelta = timedelta(days=30)
+    blind_after: timedelta = timedelta(seconds=15)
     shutdown_grace: timedelta = timedelta(seconds=20)
     max_body_bytes: int = 32 * 1024 * 1024
     log_level: str = "info"

@@ -215,7 +215,15 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR09
             yield f"targets.postgres.{name}.url", "expected postgresql://…"
     yield from _auth_problems(config)
     yield from liveness_problems(config)
-    for field in ("triage_wait", "hold_down", "stale_after", "monitor_for", "retention", "shutdown_grace"):
+    for field in (
+        "triage_wait",
+        "hold_down",
+        "stale_after",
+        "monitor_for",
+        "retention",
+        "blind_after",
+        "shutdown_grace",
+    ):
         if getattr(config, field) < timedelta(0) or (
             field not in _MAY_BE_NONE and not getattr(config, field)
         ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from responder.metrics import Metrics
 from responder.rulebook import Rulebook
@@ -22,7 +22,10 @@ class Exposition:
         vigils: Vigils,
         *,
         channels: Collection[str],
+        held: Callable[[], bool],
     ) -> None:
+        """``held``: the store is known not to answer, and is not asked."""
+        self._held = held
         self._metrics = metrics
         self._rulebook = rulebook
         self._reader = reader
@@ -34,15 +37,20 @@ class Exposition:
         # A reload may have brought services: they too are shown at zero before their first incident.
         rules, metrics = self._rulebook.rules, self._metrics
         metrics.begin(rules.services, self._channels, rules.actions)
+        if self._held():
+            metrics.store_up.set(False)
+        else:
+            await self._show_shared()
+        metrics.reload_successful.set(self._rulebook.last_reload_ok)
+        metrics.reload_timestamp.set(self._rulebook.loaded_at.timestamp())
+        return metrics.expose(accept)
+
+    async def _show_shared(self) -> None:
+        """What the store knows, as it is now, or as it last was where it does not answer."""
         try:
             counts, depth = await self._reader.gauges()
             await self._vigils.show()
         except StoreError:
-            metrics.store_up.set(False)
+            self._metrics.store_up.set(False)
         else:
-            metrics.store_up.set(True)
-            metrics.set_open(counts)
-            metrics.outbox_depth.set(depth)
-        metrics.reload_successful.set(self._rulebook.last_reload_ok)
-        metrics.reload_timestamp.set(self._rulebook.loaded_at.timestamp())
-        return metrics.expose(accept)
+            self._metrics.set_shared(counts, depth)

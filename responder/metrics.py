@@ -130,6 +130,14 @@ class Metrics:
 
     def _state(self, registry: CollectorRegistry) -> None:
         self.store_up = Gauge("responder_store_up", "Whether the store answers", registry=registry)
+        self.blind_mode = Gauge(
+            "responder_blind_mode",
+            "Whether this replica takes no alerts because the store does not, and pages from memory",
+            registry=registry,
+        )
+        self.blind_pages = Counter(
+            "responder_blind_pages_total", "Pages that were delivered from memory", registry=registry
+        )
         self.wake_lag = Gauge(
             "responder_wake_lag_seconds",
             "How long the longest overdue incident has been due",
@@ -262,8 +270,10 @@ class Metrics:
                 case decided.ResolvedAfter(seconds=seconds):
                     self.time_to_resolve.labels(service, severity).observe(seconds)
 
-    def set_open(self, counts: Mapping[tuple[str, str, str], int]) -> None:
-        """Show the store's counts of open incidents; the same on every replica, so dashboards take the maximum."""
+    def set_shared(self, counts: Mapping[tuple[str, str, str], int], depth: int) -> None:
+        """Show the store's counts: open incidents, what waits; the same on every replica, so dashboards take the maximum."""
+        self.store_up.set(True)
+        self.outbox_depth.set(depth)
         self.incidents_open.clear()
         for labels, count in counts.items():
             self.incidents_open.labels(*labels).set(count)

@@ -10,6 +10,7 @@ from functools import partial
 import structlog
 
 from responder.actions.book import briefs
+from responder.engine.blind.sends import Perform
 from responder.engine.outbox import Performer
 from responder.engine.passing import Passer
 from responder.hands import Actions, Diagnosis
@@ -101,16 +102,18 @@ class Performers:
         self._peers = peers
         self._channels: dict[str, Channel] = {**parts.channels, NULL_CHANNEL: NullChannel()}
         self._reports = reports
+        self.send: Perform = ListedPages(
+            self._delivery().perform, parts.reader.snapshot, reports.message
+        ).perform
 
-    def table(self, engine: EngineLinks) -> dict[type[Effect], Performer]:
-        """The performer of each kind of effect that leaves the process."""
+    def table(self, engine: EngineLinks, send: Perform) -> dict[type[Effect], Performer]:
+        """The performer of each kind of effect that leaves the process; ``send`` is ours, and who watches it."""
         actions = self._actions
         settler = DoubtSettler(self._parts.store, self._peers, engine.took)
         triage = TriagePerformer(self._diagnosis.runner, partial(self._record, engine))
-        pages = ListedPages(self._delivery().perform, self._parts.reader.snapshot, self._reports.message)
         passer = Passer(self._parts.store, engine.look_at)
         return {
-            SendMessage: Performer(perform=pages.perform, limit=PAGE_LIMIT),
+            SendMessage: Performer(perform=send, limit=PAGE_LIMIT),
             SendNotice: Performer(perform=self._notices().perform, limit=PAGE_LIMIT),
             PassOn: Performer(perform=passer.perform, limit=PAGE_LIMIT),
             RunTriage: Performer(perform=triage.perform, limit=TRIAGE_LIMIT),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from responder.blindness import Blindness
 from responder.chat.silences import ChatSilences
 from responder.circumstances import Circumstances
 from responder.engine.engine import Engine, EngineHooks
@@ -12,7 +13,7 @@ from responder.exposition import Exposition
 from responder.hands import Actions, Diagnosis, HandParts
 from responder.incident.decision import Decision
 from responder.intake.heartbeats import Heartbeats
-from responder.intake.intake import Intake
+from responder.intake.intake import Intake, IntakeHooks
 from responder.parts import Parts
 from responder.people import People, PeopleParts
 from responder.performers import EngineLinks, MessageReports, Performers
@@ -62,9 +63,19 @@ class Wiring:
                 rules=lambda: self._rulebook.rules, **{name: getattr(parts, name) for name in shared}
             )
         )
+        self._performers = Performers(
+            parts, self._reports, self._diagnosis, self._actions, self._upstream.peers
+        )
+        self.blind = Blindness(
+            parts,
+            self._performers.send,
+            self.circumstances.keeper.heard,
+            engine=lambda: self.engine,
+            commits=lambda: self.commits,
+        )
         self.engine = self._engine()
-        self.desk = StoreDesk(parts.store, parts.reader, self.engine.decide_now)
-        self.commits = GroupCommit(parts.store.ingest, self.engine.took)
+        self.desk = self.blind.desk(StoreDesk(parts.store, parts.reader, self.engine.decide_now))
+        self.commits = GroupCommit(self.blind.pager.ingest, self.engine.took)
         self.people = self._people()
         heartbeats = Heartbeats(parts.config.heartbeats)
         self._intake = Intake(
@@ -73,13 +84,18 @@ class Wiring:
             lambda: self._rulebook.rules,
             self._metrics,
             heartbeats,
-            met=self._upstream.met,
+            IntakeHooks(met=self._upstream.met, refused=self.blind.pager.refused),
         )
         self._reconciler = self._upstream.reconciler(self._intake, self.engine)
         self._credentials = WebhookCredentials(parts.config.auth.webhook)
         self._vigils = self._watched(heartbeats)
         self._exposition = Exposition(
-            parts.metrics, parts.rulebook, parts.reader, self._vigils, channels=parts.channels
+            parts.metrics,
+            parts.rulebook,
+            parts.reader,
+            self._vigils,
+            channels=parts.channels,
+            held=self.blind.held,
         )
 
     def _watched(self, heartbeats: Heartbeats) -> Vigils:
@@ -133,6 +149,7 @@ class Wiring:
             await self._reconciler.stop()
         await self._diagnosis.close()
         await self._clusters.close()
+        await self.blind.close()
 
     def _engine(self) -> Engine:
         metrics, parts = self._metrics, self._parts
@@ -142,14 +159,14 @@ class Wiring:
             store_up=metrics.store_up.set,
             dropped=self._reports.dropped,
             elsewhere=self.circumstances.elsewhere(self._upstream.holds),
+            held=self.blind.held,
         )
-        performers = Performers(parts, self._reports, self._diagnosis, self._actions, self._upstream.peers)
         links = EngineLinks(took=self._took, look_at=self._look_at)
         return Engine(
             parts.store,
             lambda: self._rulebook.rules,
-            performers.table(links),
-            queues=performers.queues(),
+            self._performers.table(links, self.blind.perform),
+            queues=self._performers.queues(),
             hooks=hooks,
             chance=parts.chance,
         )
@@ -158,7 +175,7 @@ class Wiring:
         self.engine.look_at(incident, urgent=urgent)
 
     def _decided(self, decision: Decision) -> None:
-        self._metrics.observe(decision)
+        self.blind.decided(decision)
         self.circumstances.keeper.heard(decision.incident)
 
     def _took(self, taken: Taken) -> None:
@@ -190,6 +207,7 @@ class Wiring:
             explain=self.circumstances.explain,
             reload=self._reload,
             ready=self._is_ready,
+            blind=self.blind.held,
             metrics=self._exposition.text,
             chat=self.people.chat,
             webhook=self._credentials,
@@ -207,6 +225,8 @@ class Wiring:
         return outcome.taken, tuple(str(one) for one in outcome.problems)
 
     async def _is_ready(self) -> bool:
+        if self.blind.closed:
+            return False
         try:
             await ask(self._parts.store.client, "PING")
         except StoreError:

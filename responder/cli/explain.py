@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
+from responder.cli.account import show_account
 from responder.cli.offline import known, moment, now
+from responder.cli.remote import add_address, called
 from responder.duty import people_behind
 from responder.holding.foretelling import foretelling
 from responder.rules.explain import as_text, explain
@@ -28,12 +30,21 @@ def add_parser(commands: Any) -> None:
         help="who is on call, and what holds pages back, as of this time (RFC 3339)",
     )
     command.add_argument("--json", action="store_true", help="as JSON")
-    command.add_argument("labels", nargs="+", metavar="label=value")
+    command.add_argument(
+        "--alert", metavar="FINGERPRINT", help="what became of an alert, asked of the daemon"
+    )
+    add_address(command)
+    command.add_argument("labels", nargs="*", metavar="label=value")
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the explanation; 2 for labels that are none."""
+    if (args.alert is None) is not bool(args.labels):
+        print("responder explain: expected label=value, or --alert FINGERPRINT", file=sys.stderr)
+        return _USAGE
+    if args.alert is not None:
+        return called(args, show_account)
     pairs = [one.partition("=") for one in args.labels]
     bad = [name for name, equals, _ in pairs if not equals or not name]
     if bad:

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from responder.alerts import Alert
+from responder.incident.account import Account
 from responder.incident.decision import Entry
 from responder.incident.facts import Fact
 from responder.incident.severity import Severity
@@ -22,6 +23,15 @@ class IncidentFilter(msgspec.Struct, frozen=True, kw_only=True):
     states: frozenset[StateName] = frozenset()
     services: frozenset[str] = frozenset()
     severities: frozenset[Severity] = frozenset()
+
+
+def matches(incident: Incident, wanted: IncidentFilter) -> bool:
+    """Whether an incident is one of those."""
+    return (
+        (not wanted.states or incident.state_name in wanted.states)
+        and (not wanted.services or incident.service in wanted.services)
+        and (not wanted.severities or incident.severity in wanted.severities)
+    )
 
 
 class IncidentPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +76,10 @@ class Desk(Protocol):
 
     async def incident(self, incident_id: str, *, alerts: int = 100) -> IncidentDetail | None:
         """One incident, ``None`` where there is none."""
+        ...
+
+    async def account(self, fingerprint: str) -> Account | None:
+        """What became of an alert, ``None`` where nothing is known of it."""
         ...
 
     async def record(

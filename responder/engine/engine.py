@@ -42,6 +42,8 @@ class EngineHooks(msgspec.Struct, frozen=True, kw_only=True):
     dropped: Callable[[Effect, str], None] = lambda _effect, _why: None
     store_up: Callable[[bool], None] = lambda _: None
     elsewhere: Elsewhere = Elsewhere()
+    held: Callable[[], bool] = lambda: False
+    """Whether all of it rests: the store cannot be seen, or is being told what was done meanwhile."""
 
 
 class Engine:
@@ -85,7 +87,8 @@ class Engine:
 
     def _pool(self, queue: str, seats: int) -> Pool:
         async def work(lane: str) -> None:
-            await self._outbox.perform(queue, lane)
+            if not self._hooks.held():
+                await self._outbox.perform(queue, lane)
 
         return Pool(f"queue {queue}", seats, _LANE_LINE, work, self._room.set)
 
@@ -168,6 +171,8 @@ class Engine:
 
     async def poll(self) -> float:
         """Offer what is due; how long to wait before the next look, in seconds."""
+        if self._hooks.held():
+            return POLL_EVERY
         rooms = {name: pool.room for name, pool in self._lanes.items()}
         try:
             due = await self._store.due(self._incidents.room, rooms, unknown_queues=_UNKNOWN_QUEUE_SEATS)
@@ -203,5 +208,5 @@ class Engine:
         self._offer_lane(effect.queue, effect.lane, effect.urgent)
 
     async def _decide(self, incident_id: str) -> None:
-        while await self.decider.decide(incident_id):
+        while not self._hooks.held() and await self.decider.decide(incident_id):
             pass

@@ -66,7 +66,7 @@ class Decider:
         return await self._decide(loaded)
 
     async def _decide(self, loaded: Loaded) -> bool:
-        decision, facts_taken = self._decision(loaded)
+        decision, facts_taken = self.decision(loaded)
         if not facts_taken:
             loaded = msgspec.structs.replace(loaded, facts=(), unread=0)
         try:
@@ -82,8 +82,8 @@ class Decider:
             self._on_effect(effect)
         return outcome == "again"
 
-    def _decision(self, loaded: Loaded) -> tuple[Decision, bool]:
-        """The decision, and whether its facts are taken out of the inbox."""
+    def decision(self, loaded: Loaded) -> tuple[Decision, bool]:
+        """The decision, and whether its facts are taken out of the inbox; nothing is written."""
         outside = Outside()
         try:
             incident = loaded.snapshot or self._opened(loaded)

@@ -14,10 +14,13 @@ from responder.engine.desk import (
     IncidentFilter,
     IncidentPage,
     Outcome,
+    matches,
 )
+from responder.incident.account import Account, account
 from responder.incident.facts import Fact
 from responder.incident.state import Incident, StateName
 from responder.store.errors import StoreBusyError
+from responder.store.histories import Histories
 from responder.store.reading import Quarantined, Reader
 from responder.store.store import Store
 
@@ -25,9 +28,10 @@ DECISION_PATIENCE = 3.0  # seconds; after that the answer is "recorded"
 #: How many incidents one page of a filtered list looks at; the cursor goes on from there.
 _SCAN_LIMIT = 2_000
 _SCAN_STEP = 200
-#: How often, and for how many, a look waits for the first decision of incidents that have just opened.
-_LOOKS = 4
+#: How many incidents that have just opened are decided for a look, and how long it waits, in seconds, where another
+#: replica is at it.
 _DECIDED_AT_ONCE = 50
+_LOOK_PATIENCE = 1.0
 
 
 class StoreDesk:
@@ -37,19 +41,21 @@ class StoreDesk:
         self._store = store
         self._reader = reader
         self._decide = decide
+        self._histories = Histories(store)
 
     async def incidents(self, wanted: IncidentFilter, *, limit: int, cursor: str | None) -> IncidentPage:
         """List, newest first. Raises ``ValueError`` for a cursor that is none of ours."""
         at = _read_cursor(cursor) if cursor else None
         index = "open" if wanted.states and StateName.RESOLVED not in wanted.states else "all"
         found: list[Incident] = []
+        deadline = _deadline()
         for _ in range(_SCAN_LIMIT // _SCAN_STEP):
             rows = await self._reader.ids(index, at[0] if at else "+inf", _SCAN_STEP)
             new = [row for row in rows if not (at and row[1] == at[0] and row[0] >= at[1])]
-            by_id = await self._snapshots([i for i, _ in new])
+            by_id = await self._snapshots([i for i, _ in new], deadline)
             for incident_id, score in new:
                 incident = by_id.get(incident_id)
-                if incident is not None and _matches(incident, wanted):
+                if incident is not None and matches(incident, wanted):
                     if len(found) == limit:
                         return IncidentPage(incidents=tuple(found), next_cursor=_write_cursor(at))
                     found.append(incident)
@@ -58,19 +64,23 @@ class StoreDesk:
                 return IncidentPage(incidents=tuple(found))
         return IncidentPage(incidents=tuple(found), next_cursor=_write_cursor(at))
 
-    async def _snapshots(self, ids: list[str]) -> dict[str, Incident]:
+    async def _snapshots(self, ids: list[str], deadline: float) -> dict[str, Incident]:
         """By id. What has only just opened is decided first, so that who posts an alert and looks finds its incident."""
-        for _ in range(_LOOKS):
+        pause = 0.005
+        while True:
             found = {one.id: one for one in await self._reader.snapshots(ids)}
-            undecided = [one for one in ids if one not in found][:_DECIDED_AT_ONCE]
-            if not undecided:
-                break
-            await asyncio.gather(*(self._decide(one) for one in undecided))
-        return found
+            undecided = [one for one in ids if one not in found]
+            if not undecided or _time() > deadline:
+                return found
+            await asyncio.gather(*(self._decide(one) for one in undecided[:_DECIDED_AT_ONCE]))
+            if await self._reader.opened(undecided) == 0:
+                return found  # there are no such incidents
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.1)
 
     async def incident(self, incident_id: str, *, alerts: int = 100) -> IncidentDetail | None:
         """One incident, ``None`` where there is none."""
-        await self._snapshots([incident_id])
+        await self._snapshots([incident_id], _deadline())
         incident = await self._reader.snapshot(incident_id)
         if incident is None or incident.canary:
             return None
@@ -80,6 +90,16 @@ class StoreDesk:
         return IncidentDetail(
             incident=incident, alerts=tuple(sample), alerts_total=total, timeline=tuple(timeline)
         )
+
+    async def account(self, fingerprint: str) -> Account | None:
+        """What became of an alert, ``None`` where nothing is known of it."""
+        history = await self._histories.of(fingerprint)
+        if history is None:
+            return None
+        detail = await self.incident(history.incident, alerts=0) if history.incident else None
+        if detail is None:
+            return account(history, None, ())
+        return account(history, detail.incident, detail.timeline)
 
     async def record(
         self, incident_id: str, fact: Fact, *, idempotency_key: str | None = None, request_digest: str = ""
@@ -130,12 +150,12 @@ class StoreDesk:
         return await self._reader.forget_quarantined(digest)
 
 
-def _matches(incident: Incident, wanted: IncidentFilter) -> bool:
-    return (
-        (not wanted.states or incident.state_name in wanted.states)
-        and (not wanted.services or incident.service in wanted.services)
-        and (not wanted.severities or incident.severity in wanted.severities)
-    )
+def _time() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _deadline() -> float:
+    return _time() + _LOOK_PATIENCE
 
 
 def _write_cursor(at: tuple[str, str] | None) -> str | None:

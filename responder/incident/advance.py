@@ -16,6 +16,7 @@ from responder.incident.stages import (
     actions,
     alerts,
     attached,
+    blind,
     clock,
     deliveries,
     escalate,
@@ -34,6 +35,7 @@ Stage = Callable[[Draft], None]
 
 PIPELINE: tuple[Stage, ...] = (
     alerts.take,  # what fired and resolved: reopen, rise, watch
+    blind.take,  # what was done from memory while the store was away
     people.take,  # acknowledge, escalate, resolve, note
     deliveries.take,  # what became of pages
     clock.take,  # the watch is over, nothing was heard for too long
@@ -66,6 +68,7 @@ def advance(
     the incident's own is taken. ``opened`` marks the first decision of an incident; ``outside`` is what is true
     elsewhere just now (by default each name of the matrix is itself a person, and nothing holds pages back).
     """
+    facts = blind.with_answers(facts)
     latest = max([now, incident.now, *(fact.at for fact in facts)])
     news = News(totals=totals, facts=facts, now=latest, opened=opened, outside=outside or Outside())
     draft = Draft(incident, news)

@@ -68,6 +68,7 @@ class Reason(StrEnum):
     DROPPED = "overtaken before it was sent"
     DOUBT = "a firing may be a late copy; asking Alertmanager"
     DOUBT_SETTLED = "a doubtful firing was settled"
+    PAGED_BLIND = "a replica paged from memory while the store was away"
     COMPARED = "found by comparing with Alertmanager"
     SILENCED = "silenced in Alertmanager by a person"
     UNSILENCED = "a person withdrew a silence"

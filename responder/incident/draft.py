@@ -60,6 +60,8 @@ class Draft:
         self.why: list[Reason] = []
         self.wake_ups: list[datetime] = []
         self.announcements: list[tuple[MessageKind, str]] = []
+        #: Pages whose people have heard this already, while the store was away.
+        self.noticed: set[tuple[str, MessageKind]] = set()
         self.asides: list[str] = []
 
     def change(self, **fields: Any) -> None:

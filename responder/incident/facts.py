@@ -14,7 +14,9 @@ from responder.incident.action import ActionRole, Gate, RunKind
 from responder.incident.finding import Finding, FindingStatus
 from responder.incident.hold import Hold
 from responder.incident.message import MessageKind, Receipt
+from responder.incident.reach import Reach
 from responder.incident.severity import Severity
+from responder.incident.state import Page
 
 #: The longest snooze.
 SNOOZE_LIMIT = timedelta(hours=24)
@@ -270,12 +272,39 @@ class DecisionFailed(_Fact, frozen=True, kw_only=True, tag="decision_failed"):
     error: str
 
 
+#: What people may say while the store is away: nothing that pages somebody, since it is taken a second time afterwards.
+Said = AcknowledgedBy | ResolvedBy | NoteAdded | AssignedTo | SnoozedBy
+
+
+class PagedBlind(_Fact, frozen=True, kw_only=True, tag="paged_blind"):
+    """A replica paged from memory while the store was away, and took what people said meanwhile (``answers``, in order).
+
+    ``reached`` and ``pages`` are how far it came in its ``episode``, which began at ``began_at``; pages that are still
+    to be tried are not among them. ``updates`` is how often something followed each page by now, and ``noticed`` who of
+    them have heard how it ended. ``born``: it did not know the incident, and opened it in memory at ``opened_at``.
+    """
+
+    id: str
+    replica: str
+    born: bool
+    opened_at: datetime
+    episode: int
+    began_at: datetime
+    round: int = 1
+    round_at: datetime | None = None
+    reached: tuple[Reach, ...] = ()
+    pages: tuple[Page, ...] = ()
+    updates: dict[str, int] = {}
+    noticed: tuple[tuple[str, MessageKind], ...] = ()
+    answers: tuple[Said, ...] = ()
+
+
 Fact = (
     AcknowledgedBy | EscalatedBy | ResolvedBy | ReopenedBy | NoteAdded | AssignedTo | SnoozedBy
     | SeveritySet | MessageDelivered | MessageFailed | MessageDelayed | MessageDropped | FindingArrived
     | TriageEnded | SilencedBy | UnsilencedBy | Compared | SilenceReturned | AlertsMuted | AlertsUnmuted
     | ServiceAttached | ServiceDetached | LateCopySettled | ActionRequested | ActionDenied | ActionRefused
-    | ActionRehearsed | ActionPerformed | ActionFailed | ActionUnknown | ActionSettled | DecisionFailed
+    | ActionRehearsed | ActionPerformed | ActionFailed | ActionUnknown | ActionSettled | DecisionFailed | PagedBlind
 )  # fmt: skip
 
 

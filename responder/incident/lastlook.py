@@ -16,19 +16,26 @@ _LOST = frozenset({PageStatus.FAILED, PageStatus.DROPPED})
 
 def overtaken(effect: SendMessage, incident: Incident) -> str:
     """Why a message is of no use any more; nothing where it is."""
+    page = _page(effect, incident)
     if effect.kind not in _PAGES:
-        page = _page(effect, incident)
         return "its page never arrived" if page is not None and page.status in _LOST else ""
-    if effect.wanted is Wanted.UNACKNOWLEDGED and incident.holds:
-        return f"held back ({incident.holds[0].kind}): {incident.holds[0].text}"
-    if effect.wanted is Wanted.UNACKNOWLEDGED and has_answered(incident, effect.contact):
-        return f"{effect.contact} has acknowledged"
+    if page is not None and page.id == effect.id and page.status is PageStatus.DELIVERED:
+        return "it was delivered already"  # from memory, while the store was away
+    if effect.wanted is Wanted.UNACKNOWLEDGED and (why := _is_spared(effect, incident)):
+        return why
     if effect.wanted is Wanted.ACKNOWLEDGED and _is_at_work(effect, incident):
         return "somebody is at work on it"
     # A first page is never skipped, however late: whoever counts pages finds one for each level.
     if effect.kind is MessageKind.REMINDER and any(_takes_its_place(p, effect) for p in incident.pages):
         return "a later one takes its place"
     return ""
+
+
+def _is_spared(effect: SendMessage, incident: Incident) -> str:
+    """Why a person is not to be paged just now."""
+    if incident.holds:
+        return f"held back ({incident.holds[0].kind}): {incident.holds[0].text}"
+    return f"{effect.contact} has acknowledged" if has_answered(incident, effect.contact) else ""
 
 
 def awaits_its_page(effect: SendMessage, incident: Incident) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -34,6 +34,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
 
 
+class IntakeHooks(msgspec.Struct, frozen=True, kw_only=True):
+    """Who hears of every body that was read (``met``), and of alerts that could not be written (``refused``)."""
+
+    met: Callable[[Decoded], None] = lambda _: None
+    refused: Callable[[Sequence[tuple[Alert, AlertWrite]]], object] = lambda _: None
+
+
 class Intake:
     """The road of an alert up to the disk."""
 
@@ -44,11 +51,9 @@ class Intake:
         rules: Callable[[], RuleSet],
         metrics: Metrics,
         heartbeats: Heartbeats,
-        *,
-        met: Callable[[Decoded], None] = lambda _: None,
+        hooks: IntakeHooks | None = None,
     ) -> None:
-        """``met`` hears of every body that was read."""
-        self._met = met
+        self._hooks = hooks or IntakeHooks()
         self._commits = commits
         self._beats_of = heartbeats.of if heartbeats.by_name else None
         self.notices = Notices(commits, rules)
@@ -64,14 +69,23 @@ class Intake:
         Raises:
             StoreError: where they could not be written; nothing is answered with 200 then.
         """
-        self._met(body)
+        self._hooks.met(body)
         rules = self._rules()
         beats: dict[str, AlertWrite] = {}
         writes = [self._write(alert, signed(raw, body.sender), rules, beats) for alert, raw in body.good]
-        resolved = sum(write[1] == "R" for write in writes)
-        self._received[AlertStatus.FIRING].inc(len(writes) - resolved)
+        try:
+            return await self._take(body, writes, beats)
+        except BaseException:  # whatever kept it from the disk, the time limit of the answer among it
+            self._hooks.refused([(alert, write) for (alert, _), write in zip(body.good, writes, strict=True)])
+            raise
+
+    async def _take(
+        self, body: Decoded, good: Sequence[AlertWrite], beats: Mapping[str, AlertWrite]
+    ) -> Summary:
+        resolved = sum(write[1] == "R" for write in good)
+        self._received[AlertStatus.FIRING].inc(len(good) - resolved)
         self._received[AlertStatus.RESOLVED].inc(resolved)
-        writes += beats.values()
+        writes = [*good, *beats.values()]
         quarantined = [await self.quarantine(bad.raw, bad.reason) for bad in body.bad]
         if body.truncated:
             self._metrics.alerts_truncated.inc(body.truncated)
@@ -93,7 +107,7 @@ class Intake:
     @property
     def open(self) -> bool:
         """Whether there is room for new alerts."""
-        return not self._commits.full
+        return not (self._commits.full or self._commits.closed)
 
     def found(self, alert: Alert, raw: str) -> AlertWrite | None:
         """How an alert is written that was found in Alertmanager's list; one that is a sign of life has to come."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,6 +14,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
 from responder.store.errors import StoreError, StoreFullError
@@ -102,6 +104,22 @@ def _heed_cancellation() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+class Gated:
+    """A client that tries nothing while the store is known to be away: who can do without it does so at once.
+
+    A message that waited for a store that hangs would never be sent.
+    """
+
+    def __init__(self, client: Client, away: Callable[[], bool]) -> None:
+        self._client = client
+        self._away = away
+
+    def __getattr__(self, name: str) -> Any:
+        if self._away():
+            raise RedisConnectionError("the store is known to be away")
+        return getattr(self._client, name)
 
 
 class Script:

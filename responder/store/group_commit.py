@@ -49,7 +49,10 @@ def cut(alerts: Sequence[AlertWrite]) -> list[tuple[Sequence[AlertWrite], int]]:
 
 
 class GroupCommit:
-    """The one writer of alerts in this process."""
+    """The one writer of alerts in this process.
+
+    It refuses while it is ``full`` (there is no room) or ``closed`` (the store cannot be seen).
+    """
 
     def __init__(self, write: Write, on_taken: Callable[[Taken], None]) -> None:
         self._write = write
@@ -60,6 +63,7 @@ class GroupCommit:
         self._arrived = asyncio.Event()
         self._started: float | None = None
         self.full = False
+        self.closed = False
 
     async def submit(self, alerts: Sequence[AlertWrite]) -> Taken:
         """Write the alerts; durable when it returns.
@@ -69,6 +73,8 @@ class GroupCommit:
             StoreFullError: where the store has no room.
             StoreError: where it is away.
         """
+        if self.closed:
+            raise StoreError("the store takes no alerts, or what was done meanwhile is being written down")
         if self.full:
             raise StoreFullError("the store is nearly full; alerts are refused so that pages still go out")
         if self._wait_expected() > WAIT_LIMIT:

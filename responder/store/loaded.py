@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from responder.alerts import Alert
 from responder.incident.effects import Effect
 from responder.incident.facts import Fact
 from responder.incident.opening import Opening
@@ -139,8 +138,12 @@ def _facts(raw: list[bytes]) -> tuple[list[Fact], int]:
 
 
 def record_body(record: bytes) -> bytes:
-    """The alert itself, from its record (``status|starts|ends|recorded|severity|incident|body``)."""
-    return record.split(b"|", 6)[6]
+    """The alert itself, from its record (``status|starts|ends|recorded|severity|incident|history|body``).
+
+    Records of an earlier version have no history.
+    """
+    rest = record.split(b"|", 6)[6]
+    return rest if rest[:1] in (b"{", b"") else rest.partition(b"|")[2]
 
 
 def record_incident(record: bytes) -> str:
@@ -151,15 +154,6 @@ def record_incident(record: bytes) -> str:
 def stored_effect_of(stored: bytes) -> Effect:
     """An effect as it lies in its lane: behind what the last look needs. Raises ``msgspec.DecodeError``."""
     return _EFFECT.decode(stored.split(b"|", 5)[5])
-
-
-class AlertRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The last state of a fingerprint. ``status``: F firing, R resolved, D doubtful."""
-
-    status: str
-    starts_ms: int
-    ends_ms: int
-    alert: Alert
 
 
 def attempt_of(lane: str, token: str, answer: list[Any]) -> Attempt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,7 +18,7 @@ from responder.incident.decision import Entry
 from responder.incident.state import Incident
 from responder.store.connection import CALL_LIMIT, ask
 from responder.store.errors import StoreError
-from responder.store.loaded import decode_incident, record_body, totals_of
+from responder.store.loaded import NewerSchemaError, decode_incident, record_body, totals_of
 from responder.store.store import Store, from_ms, ms
 
 _ALERT = msgspec.json.Decoder(Alert)
@@ -74,6 +75,20 @@ class Reader:
         raw = await self._pipeline([("HGET", f"{self._base}:i:{i}", "snap") for i in ids])
         return [decode_incident(one) for one in raw if one]
 
+    async def opened(self, ids: Sequence[str]) -> int:
+        """How many of these incidents there are, decided or not."""
+        return sum(map(int, await self._pipeline([("EXISTS", f"{self._base}:i:{i}") for i in ids])))
+
+    async def readable(self, ids: Sequence[str]) -> list[Incident]:
+        """The same without those that are damaged, or that a newer version wrote."""
+        raw = await self._pipeline([("HGET", f"{self._base}:i:{i}", "snap") for i in ids])
+        found = []
+        for one in raw:
+            with contextlib.suppress(NewerSchemaError, msgspec.DecodeError):
+                if one:
+                    found.append(decode_incident(one))
+        return found
+
     async def snapshot(self, incident_id: str) -> Incident | None:
         """One snapshot, with its counts as they are now."""
         raw = await ask(self._store.client, "HGETALL", f"{self._base}:i:{incident_id}")
@@ -98,8 +113,9 @@ class Reader:
         total, sample = await self._pipeline([("SCARD", members), ("SRANDMEMBER", members, limit)])
         if total <= limit:
             sample = await ask(self._store.client, "SMEMBERS", members)
-        records = await self._pipeline([("GET", f"{self._base}:a:{m.decode()}") for m in sorted(sample)])
-        return [_alert(record) for record in records if record], int(total)
+        names = sorted(member.decode() for member in sample)
+        records = await self._pipeline([("GET", f"{self._base}:a:{name}") for name in names])
+        return [_alert(n, record) for n, record in zip(names, records, strict=True) if record], int(total)
 
     async def timeline(self, incident_id: str) -> list[Entry]:
         """The time line, oldest first."""
@@ -177,9 +193,9 @@ def _info(raw: bytes) -> dict[str, Any]:
     return {name: value.strip() for name, value in lines}
 
 
-def _alert(record: bytes) -> Alert:
+def _alert(fingerprint: str, record: bytes) -> Alert:
     """The alert as it is now: the body that was kept, with the status of its record."""
-    alert = _ALERT.decode(record_body(record))
+    alert = msgspec.structs.replace(_ALERT.decode(record_body(record)), fingerprint=fingerprint)
     status, _, ends = record.split(b"|", 3)[:3]
     if status == b"F":
         return msgspec.structs.replace(alert, status=AlertStatus.FIRING, ends_at=None)

@@ -3,7 +3,7 @@
 Keys, all under ``{responder:NAME}``:
 
 ====================  =======  ==============================================================  ==================
-``:a:FINGERPRINT``    string   last state of an alert and its body                             expires
+``:a:FINGERPRINT``    string   last state of an alert, its latest outcomes and its body        expires
 ``:i:ID``             hash     an incident: snapshot, revision, lease, counts of its alerts    expires once closed
 ``:i:ID:in|t|m|d``    list/set its inbox, time line, member alerts, doubtful alerts            expires once closed
 ``:k:KEY``            string   the open incident of a key                                      gone once closed
@@ -28,6 +28,8 @@ Keys, all under ``{responder:NAME}``:
 ``:once:…``           string   what is done once for all replicas                              expires
 ``:talk:…``           hash     an incident's message in a conversation, and its lock           expires
 ``:verified:…``       string   when an address was last confirmed by its owner                 expires
+``:replicas``         hash     who works on this store, and since when it was not seen           expires
+``:also:ID``          string   the incident of an id that was made up in memory (``roll.py``)    expires
 ``:beats…``, ``:turns`` zset   signs of life that are waited for, turns (``signs.py``)         a short list
 ``:canary``           string   when the canary last came through                               one
 ``:drill:NAME``       string   the last run of a drill (``signs.py``)                          expires
@@ -46,7 +48,7 @@ import msgspec
 
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect, SendMessage
-from responder.incident.facts import AcknowledgedBy, Fact, ReopenedBy, SilencedBy, SnoozedBy
+from responder.incident.facts import AcknowledgedBy, Fact, PagedBlind, ReopenedBy, SilencedBy, SnoozedBy
 from responder.incident.message import Wanted
 from responder.incident.moves import TAKEN_IN
 from responder.incident.outline import outline_of
@@ -68,7 +70,7 @@ AlertWrite = tuple[str, str, int, int, int, str, str, str]
 _EFFECT = msgspec.json.Encoder()
 _PACK = msgspec.msgpack.Encoder()
 #: What holds pages back from the moment when it is on disk.
-_TAKES_IT = (AcknowledgedBy, SilencedBy, SnoozedBy)
+_TAKES_IT = (AcknowledgedBy, PagedBlind, SilencedBy, SnoozedBy)
 #: The letters by which ``start.lua`` knows until when an effect is wanted.
 _WANTED = {Wanted.UNACKNOWLEDGED: "P", Wanted.ACKNOWLEDGED: "A", Wanted.ALWAYS: "X"}
 
@@ -79,7 +81,7 @@ class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
     doubts: bool = False
     doubt_window: timedelta = timedelta(minutes=5)
     heard_every: timedelta = timedelta(minutes=1)
-    firing_ttl: timedelta = timedelta(days=14)
+    firing_ttl: timedelta = timedelta(days=30)
     retention: timedelta = timedelta(days=30)
 
 
@@ -151,19 +153,19 @@ class Store:
         self.base = f"{{responder:{name}}}"
         self.options = options or StoreOptions()
         self.shift = shift
-        self._worker = worker
+        self.worker = worker
         self._numbers = itertools.count()
         names = (
             "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
             "shelve", "surroundings", "announce",
-            "talk", "records", "opens",
+            "talk", "records", "opens", "roll",
             "attend", "turn", "forget", "vitals", "watch", "mend", "recount",
         )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}
 
     def token(self) -> str:
         """A lease's token: unique to this process and claim."""
-        return f"{self._worker}-{next(self._numbers)}"
+        return f"{self.worker}-{next(self._numbers)}"
 
     async def run(self, script: str, *args: Any) -> Any:
         """Run one of the scripts."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from aiohttp import web
 
-from responder.engine.desk import IncidentDetail
+from responder.engine.desk import IncidentDetail, Outcome
 from responder.incident.escalation.everybody import has_answered, waiting_for
 from responder.incident.facts import AcknowledgedBy
 from responder.incident.reach import is_by
 from responder.signing import AckClaim, BadTokenError, ExpiredTokenError
+from responder.store.errors import StoreError
 from responder.web.pages import page
 from responder.web.parts import PARTS
+
+log = structlog.get_logger(__name__)
 
 
 def routes() -> list[web.RouteDef]:
@@ -25,7 +29,14 @@ async def show(request: web.Request) -> web.Response:
     claim = _claim(request)
     if isinstance(claim, web.Response):
         return claim
-    return _page(request, claim, await request.app[PARTS].desk.incident(claim.incident, alerts=5))
+    parts = request.app[PARTS]
+    try:
+        detail = await parts.desk.incident(claim.incident, alerts=5)
+    except StoreError as error:
+        if not parts.blind():
+            return _not_now(error)
+        return private(page("ack_blind.html", contact=claim.contact, taken=False))
+    return _page(request, claim, detail)
 
 
 async def acknowledge(request: web.Request) -> web.Response:
@@ -35,8 +46,20 @@ async def acknowledge(request: web.Request) -> web.Response:
         return claim
     parts = request.app[PARTS]
     fact = AcknowledgedBy(at=parts.clock.now(), by=claim.contact, via="link")
-    await parts.desk.record(claim.incident, fact)
+    try:
+        answer = await parts.desk.record(claim.incident, fact)
+    except StoreError as error:
+        return _not_now(error)
+    if parts.blind() and answer.outcome is Outcome.RECORDED:
+        # Kept in memory: another replica may have paged, and what it knows is not known here.
+        return private(page("ack_blind.html", 202, contact=claim.contact, taken=True))
     return _page(request, claim, await parts.desk.incident(claim.incident, alerts=5))
+
+
+def _not_now(error: StoreError) -> web.Response:
+    log.warning("a link cannot be served", error=str(error))
+    text = "The store does not answer, and nothing was taken. Please try again in a moment."
+    return private(page("message.html", 503, title="Not now", text=text))
 
 
 def _claim(request: web.Request) -> AckClaim | web.Response:

@@ -12,6 +12,7 @@ from responder.store.errors import StoreError
 from responder.web import (
     ack,
     actions,
+    alerts,
     api,
     charts,
     console,
@@ -54,6 +55,7 @@ def application(
     app = web.Application(middlewares=[_framed])
     app[PARTS] = parts
     app.add_routes(api.routes())
+    app.add_routes(alerts.routes())
     app.add_routes(actions.routes())
     app.add_routes(silences.routes())
     app.add_routes(oncall.routes())
@@ -85,6 +87,8 @@ async def _framed(request: web.Request, handler: Handler) -> web.StreamResponse:
     response = await _safely(request, handler)
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    if request.app[PARTS].blind():
+        response.headers["Responder-Store"] = "away"
     resource = request.match_info.route.resource
     log.debug(
         "served",

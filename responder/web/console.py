@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import Any
+from typing import Any, get_args
 
 from aiohttp import web
 
+from responder.engine.blind.desk import AWAY
 from responder.engine.desk import IncidentFilter, Outcome
 from responder.incident import facts
 from responder.incident.facts import Fact
@@ -73,16 +74,18 @@ async def index(request: web.Request) -> web.Response:
     )
     order = {state: rank for rank, state in enumerate(StateName)}
     listed = sorted(found.incidents, key=lambda one: (one.severity.rank, order[one.state_name]))
-    role = caller_of(request)[1]
+    parts, role = request.app[PARTS], caller_of(request)[1]
+    blind = parts.blind()
     return page(
         "index.html",
+        blind=AWAY if blind else "",
         incidents=listed,
         more=found.next_cursor is not None,
         over=over.incidents,
-        now=request.app[PARTS].clock.now(),
+        now=parts.clock.now(),
         next_step=next_step,
-        switch=await request.app[PARTS].actions.kill_switch(),
-        may_switch_off=role >= Role.RESPONDER,
+        switch=None if blind else await parts.actions.kill_switch(),
+        may_switch_off=role >= Role.RESPONDER and not blind,
         may_switch_on=role >= Role.ADMIN,
         form_token=session.form_token(request),
     )
@@ -104,7 +107,9 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
     forms = [
         name
         for name, kind in _FORMS.items()
-        if incident.state_name in TAKEN_IN[kind] and name not in {"note", "snooze"}
+        if incident.state_name in TAKEN_IN[kind]
+        and name not in {"note", "snooze"}
+        and (kind in get_args(facts.Said) or not parts.blind())
     ]
     values: dict[str, Any] = {
         "detail": detail,
@@ -116,7 +121,7 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
         "step": next_step(incident),
         "may_silence": parts.silences.available and incident.state_name in TAKEN_IN[facts.SilencedBy],
         "may_snooze": incident.state_name in TAKEN_IN[facts.SnoozedBy],
-        "said": said,
+        "said": said or (AWAY if parts.blind() else ""),
         "offers": parts.actions.offers(incident),
         "runs": tuple(reversed(incident.actions)),
     }

@@ -10,6 +10,7 @@ from aiohttp import web
 from responder.intake.intake import Summary
 from responder.rules.explain import Explanation
 from responder.web.actions import ActionBody, AuditView, KillSwitchBody, KillSwitchView
+from responder.web.alerts import AccountView
 from responder.web.bodies import COMMANDS, ExplainBody
 from responder.web.contacts import ContactsView, VerifyBody, VerifyView
 from responder.web.heartbeats import BeatView
@@ -22,6 +23,12 @@ from responder.web.views import DetailView, IncidentView, ListView
 
 _ID = {
     "name": "id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+}
+_FINGERPRINT = {
+    "name": "fingerprint",
     "in": "path",
     "required": True,
     "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
@@ -56,6 +63,7 @@ def description() -> dict[str, Any]:
         DetailView,
         IncidentView,
         Explanation,
+        AccountView,
         ExplainBody,
         ActionBody,
         KillSwitchBody,
@@ -126,6 +134,11 @@ def _paths() -> dict[str, Any]:
             )
         },
         "/api/v1/explain": {"post": _call("What happens to an alert", "Explanation", body="ExplainBody")},
+        "/api/v1/alerts/{fingerprint}/explain": {
+            "get": _call(
+                "What became of an alert", "AccountView", parameters=[_FINGERPRINT], errors="401 404 503"
+            )
+        },
         "/api/v1/actions": {"get": _call("The actions of the rules in force")},
         "/api/v1/actions/kill-switch": {
             "get": _call("Whether actions are switched off", "KillSwitchView"),

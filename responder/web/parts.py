@@ -27,7 +27,8 @@ from responder.web.credentials import WebhookCredentials
 class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts behind the handlers.
 
-    ``reload`` answers the problems, and whether the rules were taken; ``chart`` a picture by its digest.
+    ``reload`` answers the problems, and whether the rules were taken; ``chart`` a picture by its digest; ``blind`` whether
+    the store cannot be seen, and what is shown comes from memory.
     ``beat`` takes a sign of life and answers when the next is due, ``None`` where the name is not configured.
     """
 
@@ -44,6 +45,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     explain: Callable[[Mapping[str, str]], Explanation]
     reload: Callable[[], Awaitable[tuple[bool, tuple[str, ...]]]]
     ready: Callable[[], Awaitable[bool]]
+    blind: Callable[[], bool]
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
     chat: ChatDesk
     chart: Callable[[str], Awaitable[bytes | None]]

@@ -272,11 +272,11 @@ async def test_what_is_not_urgent_waits_for_the_morning_and_comes_as_one_list(
             _, listed = await found.api("GET", "/incidents?service=database")
             return [(await found.api("GET", f"/incidents/{one['id']}"))[1] for one in listed["incidents"]]
 
-        await found.alerts(*(alert(number, severity="P3") for number in range(1, 4)))
-        await found.alerts(alert(9, service="api", severity="P1"))
+        assert await found.alerts(*(alert(number, severity="P3") for number in range(1, 4))) == 200
+        assert await found.alerts(alert(9, service="api", severity="P1")) == 200
         await until(lambda: pages(hook))
         assert [one["to"] for one in pages(hook)] == ["backend"]
-        await found.alerts(alert(9, service="api", severity="P1", status="resolved"))
+        assert await found.alerts(alert(9, service="api", severity="P1", status="resolved")) == 200
         assert [one["holds"][0]["kind"] for one in await waiting()] == ["quiet hours"] * 3
         turned.turn(hours=2, minutes=58)
         await until(lambda: hook.pages("resolved"))  # the other one's watch is over by now

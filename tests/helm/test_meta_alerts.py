@@ -18,6 +18,7 @@ WHO = 'job="responder", namespace="ops"'
 HEALTHY = {
     f"up{{{WHO}}}": "1x20",
     f"responder_store_up{{{WHO}}}": "1x20",
+    f"responder_blind_mode{{{WHO}}}": "0x20",
     f"responder_wake_lag_seconds{{{WHO}}}": "0x20",
     f'responder_pages_total{{{WHO}, channel="mail", outcome="failed"}}': "0x20",
     f"responder_config_last_reload_successful{{{WHO}}}": "1x20",
@@ -78,6 +79,7 @@ def metrics_in(text: str) -> set[str]:
             {f"responder_store_up{{{WHO}}}": "0x20"},
             {},
         ),
+        ("ResponderBlind", {f"responder_blind_mode{{{WHO}}}": "1x20"}, {}),
         ("ResponderEscalationsLate", {f"responder_wake_lag_seconds{{{WHO}}}": "11x20"}, {}),
         (
             "ResponderPagesFail",

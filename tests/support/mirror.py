@@ -25,7 +25,7 @@ from responder.incident.effects import RunTriage, SettleDoubts
 from responder.incident.message import MessageKind
 from responder.incident.state import Incident
 from responder.intake.heartbeats import Heartbeats
-from responder.intake.intake import Intake
+from responder.intake.intake import Intake, IntakeHooks
 from responder.intake.webhook import decode
 from responder.metrics import Metrics
 from responder.rules.compile import Compiled, Timing
@@ -100,7 +100,7 @@ class Mirror:
             lambda: self.rules,
             self.metrics,
             Heartbeats(config.heartbeats),
-            met=self.upstream.met,
+            IntakeHooks(met=self.upstream.met),
         )
         reconciler = self.upstream.reconciler(self.intake, self.engine)
         assert reconciler is not None

@@ -38,18 +38,17 @@ class Site:
     def __init__(self, session: aiohttp.ClientSession, daemon: Running, clock: SystemClock) -> None:
         self._session, self._clock = session, clock
         self._url = f"http://127.0.0.1:{daemon.port}"
-        self.engine, self.store = daemon.engine, daemon.store
+        self.engine, self.store, self.held = daemon.engine, daemon.store, daemon.held
 
-    async def alerts(self, *alerts: dict[str, Any]) -> None:
-        """A webhook with these."""
-        async with self._session.post(
-            f"{self._url}/webhooks/alertmanager", data=webhook_body(*alerts)
-        ) as answer:
-            assert answer.status == 200
+    async def alerts(self, *alerts: dict[str, Any]) -> int:
+        """A webhook with these; the status of its answer."""
+        url, raw = f"{self._url}/webhooks/alertmanager", webhook_body(*alerts)
+        async with self._session.post(url, data=raw) as answer:
+            return answer.status
 
     async def fire(self, number: int = 1) -> str:
         """An alert; its incident, once somebody was paged."""
-        await self.alerts(alert(number))
+        assert await self.alerts(alert(number)) == 200
         async with asyncio.timeout(10):
             while True:
                 _, listed = await self.api("GET", "/incidents")
@@ -98,11 +97,20 @@ class Site:
         key = await self.store.client.get(f"{self.store.base}:ack_key")
         return f"/ack/{AckTokens(key).issue(incident, contact, self._clock.now(), timedelta(hours=1))}"
 
-    async def press(self, link: str) -> str:
+    async def press(self, link: str, status: int = 200) -> str:
         """The button behind a link."""
         async with self._session.post(self._url + link) as answer:
-            assert answer.status == 200
+            assert answer.status == status
             return await answer.text()
+
+    async def metric(self, name: str) -> float:
+        text = await self.page("/metrics")
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+
+    async def until_metric(self, name: str, value: float, limit: float = 20) -> None:
+        async with asyncio.timeout(limit):
+            while await self.metric(name) != value:
+                await asyncio.sleep(0.05)
 
 
 @contextlib.asynccontextmanager

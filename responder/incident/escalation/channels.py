@@ -156,7 +156,7 @@ def _ask(draft: Draft, wish: Wish, person: Person, step: int) -> None:
         step=step,
         wanted=wish.wanted,
     )
-    draft.change(pages=_kept((*incident.pages, page), incident))
+    draft.change(pages=kept((*incident.pages, page), incident))
     draft.ask(
         SendMessage(
             id=page.id,
@@ -192,7 +192,7 @@ def _name(wish: Wish, person: Person, step: int) -> tuple[str | int, ...]:
     return (what, wish.reach.level, person.name, channel, wish.reach.round, *([again] if again else []))
 
 
-def _kept(pages: tuple[Page, ...], incident: Incident) -> tuple[Page, ...]:
+def kept(pages: tuple[Page, ...], incident: Incident) -> tuple[Page, ...]:
     """The newest pages; what is pending or of the present round stays as long as there is room for it.
 
     What a later page to the same person over the same channel has replaced goes first: the others still have to be

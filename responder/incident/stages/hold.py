@@ -79,7 +79,7 @@ def _wait(draft: Draft, before: tuple[Hold, ...], holds: tuple[Hold, ...]) -> No
     for one in holds:
         if not any(one.same(old) for old in before):
             until = f" until {one.until:%Y-%m-%d %H:%M} UTC" if one.until else ""
-            draft.note(Reason.HELD, f"paging is held back ({one.kind}): {one.text}{until}")
+            draft.note(Reason.HELD, f"paging is held back ({one.kind}): {one.text}{until}", by=one.by)
             draft.measure(PagesHeld(one.kind))
     draft.because(Reason.HELD)
     draft.wake(draft.now + LOOK_AGAIN)

@@ -159,6 +159,8 @@ def _tell(
     draft: Draft, kind: MessageKind, pages: list[Page], *, by: str = "", text: str = "", aside: bool = False
 ) -> None:
     for page in pages:
+        if (page.id, kind) in draft.noticed:
+            continue
         number = page.updates + 1
         draft.set_page(msgspec.structs.replace(page, updates=number))
         draft.ask(

@@ -20,7 +20,7 @@ local opt = cmsgpack.unpack(ARGV[1])
 local alerts = cmsgpack.unpack(ARGV[2])
 local shift, doubts, doubt_ms, heard_ms = opt[1], opt[2], opt[3], opt[4]
 local firing_ttl, resolved_ttl = string.format('%.0f', opt[5]), string.format('%.0f', opt[6])
-local call, fmt, find = redis.call, string.format, string.find
+local call, fmt, find, match, sub = redis.call, string.format, string.find, string.match, string.sub
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + shift
 local now_text = fmt('%.0f', now)
@@ -55,15 +55,17 @@ local function touch(id, severity)
   if before == nil or severity < before then worst[id] = severity end
 end
 
--- The open incident of this key; where there is none, one begins, named by its key and its opening time.
+-- The open incident of this key; where there is none, one begins, named by its key and by when its first alert began:
+-- a replica that cannot see the store comes to the same name (``engine/blind/item.py``). Where that has been used, by now.
 local function incident_of(alert)
   local key = alert[6]
   local id = key_of[key] or call('GET', base .. ':k:' .. key)
   -- A key that points nowhere would swallow the alert.
   if not id or not is_open(id) then
-    id = string.sub(redis.sha1hex(key .. now_text), 1, 16)
+    id = sub(redis.sha1hex(key .. fmt('|%.0f', alert[3])), 1, 16)
+    if call('EXISTS', base .. ':i:' .. id) == 1 then id = sub(redis.sha1hex(key .. now_text), 1, 16) end
     while call('EXISTS', base .. ':i:' .. id) == 1 do
-      id = string.sub(redis.sha1hex(id), 1, 16)
+      id = sub(redis.sha1hex(id), 1, 16)
     end
     call('SET', base .. ':k:' .. key, id)
     call('HSET', base .. ':i:' .. id, 'key', key, 'open', alert[7], 'at', now_text, 'st', 'new', 'rev', '0',
@@ -82,10 +84,36 @@ local function incident_of(alert)
   return id
 end
 
-local function save(alert, status, starts, ends, severity, id)
-  local ttl = status == 'F' and firing_ttl or resolved_ttl
-  call('SET', base .. ':a:' .. alert[1],
-    fmt('%s|%.0f|%.0f|%s|%d|%s|%s', status, starts, ends, now_text, severity, id, alert[8]), 'PX', ttl)
+-- What an alert is from now on; written once its outcome is known.
+local saved
+local function save(alert, status, starts, ends, severity, id, recorded)
+  saved = { status, starts, ends, recorded or now_text, severity, id }
+end
+
+-- The history of a record: when it was last heard, how often that changed nothing (counted once a minute), and its
+-- latest outcomes, the newest first, each a letter and a time; '@' and an id where that one and what is older was about
+-- another incident than the newer ones. At most KEPT of them, so at most 280 bytes.
+local KEPT = 8
+local HISTORY = '^%d+%+%d+;([%w,@]*)|'
+local function past(outcome, entries, before, id)
+  if entries == '' then return outcome .. now_text end
+  if before ~= '' and before ~= id then
+    local first, rest = match(entries, '^(%a%d+)(.*)$')
+    if sub(rest, 1, 1) ~= '@' then entries = first .. '@' .. before .. rest end
+  end
+  entries = outcome .. now_text .. ',' .. entries
+  local at = 0
+  for _ = 1, #entries > 14 * KEPT and KEPT or 0 do
+    at = find(entries, ',', at + 1, true)
+    if not at then return entries end
+  end
+  return at > 0 and sub(entries, 1, at - 1) or entries
+end
+
+local function write(alert, history)
+  local ttl = saved[1] == 'F' and firing_ttl or resolved_ttl
+  call('SET', base .. ':a:' .. alert[1], fmt('%s|%.0f|%.0f|%s|%d|%s|%s|%s', saved[1], saved[2], saved[3], saved[4],
+    saved[5], saved[6], history, alert[8]), 'PX', ttl)
 end
 
 local function fire(alert, ends, into)
@@ -163,7 +191,10 @@ function take.R(alert, status, starts, ends, recorded, severity, id)
   end
   if alert[4] <= ends then return 'd' end
   if status == 'F' then
-    if alert[4] < starts then return 'l' end
+    if alert[4] < starts then
+      save(alert, 'F', starts, ends, severity, id, fmt('%.0f', recorded))
+      return 'l'
+    end
     cease(id, severity)
     save(alert, 'R', starts, alert[4], severity, id)
     return 'r'
@@ -254,15 +285,35 @@ local outcomes = {}
 for i = 1, #alerts do
   local alert = alerts[i]
   local record = call('GET', base .. ':a:' .. alert[1])
-  local status, starts, ends, recorded, severity, id, body
+  local status, starts, ends, recorded, severity, id
+  local head, heard_at, repeats
   if record then
-    local _, last
-    _, last, status, starts, ends, recorded, severity, id =
+    local _
+    _, head, status, starts, ends, recorded, severity, id =
       find(record, '^(%a)|(%-?%d+)|(%-?%d+)|(%d+)|(%d)|(%x*)|')
     starts, ends, recorded, severity = tonumber(starts), tonumber(ends), tonumber(recorded), tonumber(severity)
-    if alert[8] == '' then alert[8] = string.sub(record, last + 1) end
+    heard_at, repeats = tonumber(sub(record, head + 1, head + 13)), tonumber(sub(record, head + 15, head + 20)) or 0
+    if alert[8] == '' then
+      local _, last = find(record, HISTORY, head + 1)
+      alert[8] = sub(record, (last or head) + 1)
+    end
   end
-  outcomes[i] = take[alert[2]](alert, status, starts, ends, recorded, severity, id)
+  saved = nil
+  local outcome = take[alert[2]](alert, status, starts, ends, recorded, severity, id)
+  outcomes[i] = outcome
+  local entries = ''
+  if saved and record then entries = match(record, HISTORY, head + 1) or '' end
+  local again = outcome == 'd'
+  if outcome == 'l' and saved and sub(entries, 1, 1) == 'l' then again, saved = true, nil end
+  -- A copy that changes nothing is counted once a minute, in place.
+  if again and heard_at and now - heard_at >= heard_ms then
+    heard_at, repeats = now, math.min(repeats + 1, 999999)
+    if not saved then call('SETRANGE', base .. ':a:' .. alert[1], head, fmt('%013.0f+%06d', heard_at, repeats)) end
+  end
+  if saved then
+    if not again then heard_at, entries = now, past(outcome, entries, id or '', saved[6]) end
+    write(alert, fmt('%013.0f+%06d;%s', heard_at or now, repeats or 0, entries))
+  end
 end
 
 for id, fields in pairs(sums) do

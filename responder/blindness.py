@@ -1,0 +1,90 @@
+"""Blind mode, put together: the pager from memory, what it asks of the rest, and what the rest asks of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from responder.engine.blind.desk import BlindDesk
+from responder.engine.blind.pager import BlindPager
+from responder.engine.blind.parts import BlindHooks, BlindParts
+from responder.engine.blind.sends import Perform
+from responder.engine.desk import Desk
+from responder.engine.engine import Engine
+from responder.incident.decision import Decision
+from responder.incident.state import Incident
+from responder.parts import Parts
+from responder.store.errors import StoreError
+from responder.store.group_commit import GroupCommit
+from responder.store.loaded import Loaded
+from responder.store.roll import Roll
+
+
+class Blindness:
+    """See the module. ``perform`` sends a message; the engine and the group commit are there later.
+
+    ``heard`` is told of what is decided from memory: others may stand on it.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        perform: Perform,
+        heard: Callable[[Incident], object],
+        *,
+        engine: Callable[[], Engine],
+        commits: Callable[[], GroupCommit],
+    ) -> None:
+        self._metrics = parts.metrics
+        self._heard = heard
+        self._engine = engine
+        self._commits = commits
+        self._roll = Roll(parts.store, parts.store.worker)
+        self.pager = BlindPager(
+            BlindParts(
+                roll=self._roll,
+                reader=parts.reader,
+                clock=parts.clock,
+                ingest=parts.store.ingest,
+                rules=lambda: parts.rulebook.rules,
+                full=lambda: commits().full,
+                decide=self._decide,
+                perform=perform,
+                patience=parts.config.blind_after,
+            ),
+            BlindHooks(closed=self._close, paged=parts.metrics.blind_pages.inc),
+        )
+        self.perform = self.pager.watching(perform)
+
+    def _decide(self, loaded: Loaded) -> tuple[Decision, bool]:
+        decision, more = self._engine().decider.decision(loaded)
+        self._heard(decision.incident)
+        return decision, more
+
+    def _close(self, closed: bool) -> None:  # noqa: FBT001 - a callback's form
+        self._commits().closed = closed
+        self._metrics.blind_mode.set(closed)
+
+    def decided(self, decision: Decision) -> None:
+        """Count a decision of the engine, and remember it."""
+        self._metrics.observe(decision)
+        self.pager.decided(decision)
+
+    @property
+    def closed(self) -> bool:
+        """Whether alerts are refused because the store does not take them."""
+        return self.pager.closed
+
+    def held(self) -> bool:
+        """Whether the engine rests because the store takes no decisions, or is being told what was done meanwhile."""
+        return self.pager.held
+
+    async def close(self) -> None:
+        """We are stopping: nobody need wait for us."""
+        if not self.closed:
+            with contextlib.suppress(StoreError):
+                await self._roll.leave()
+
+    def desk(self, desk: Desk) -> BlindDesk:
+        """People's way to incidents, whether the store can be seen or not."""
+        return BlindDesk(desk, self.pager, self._roll)

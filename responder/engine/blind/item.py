@@ -1,0 +1,272 @@
+"""One incident as a replica remembers it while the store is away: what was known, what came since, what was done. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from responder.incident.effects import SendMessage
+from responder.incident.facts import Fact, PagedBlind, Said
+from responder.incident.ids import derive
+from responder.incident.message import MessageKind, Wanted
+from responder.incident.opening import Opening
+from responder.incident.reach import Person, Reach
+from responder.incident.severity import Severity
+from responder.incident.state import Incident, Monitoring, Page, PageStatus, Totals, Triggered
+from responder.store.loaded import Loaded
+from responder.store.store import AlertWrite
+
+#: Alerts of one incident that are remembered; Alertmanager brings the others again.
+MEMBERS_KEPT = 50
+CEASED_KEPT = 1_000
+ANSWERS_KEPT = 50
+_OPENING = msgspec.json.Decoder(Opening)
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert of a webhook, and the incident key that the rules in force give it."""
+
+    fingerprint: str
+    firing: bool
+    severity: Severity
+    key: str
+    write: AlertWrite
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return len(self.write[6]) + len(self.write[7]) + 200
+
+
+class Item(msgspec.Struct, kw_only=True):
+    """See the module. ``known`` is the incident as the store last had it, ``incident`` as it is by now.
+
+    Both are ``None`` for a key that is new. ``members`` are alerts that the store's incident does not count, ``counted``
+    where the one in memory does; ``ceased`` those of which a resolve came. ``touched``: something was decided about it in memory; ``mine``: this replica has paged for it,
+    and goes on without waiting its turn.
+    """
+
+    id: str
+    key: str
+    severity: Severity
+    since: datetime
+    known: Incident | None = None
+    incident: Incident | None = None
+    members: dict[str, Heard] = {}
+    ceased: set[str] = set()
+    news: list[Fact] = []
+    answers: list[Said] = []
+    noticed: list[tuple[str, MessageKind]] = []
+    put_off_until: datetime | None = None
+    resend: bool = False
+    counted: bool = False
+    touched: bool = False
+    mine: bool = False
+
+    @property
+    def quiet(self) -> bool:
+        """Whether everything that fired has resolved meanwhile: nobody further is paged for it."""
+        if self.known is None or isinstance(self.known.state, Monitoring):
+            return bool(self.members) and not any(one.firing for one in self.members.values())
+        return len(self.ceased) >= self.known.totals.firing_now > 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is new, or fires again while it was watched, and nobody was paged for that yet."""
+        return not self.counted and any(one.firing for one in self.members.values())
+
+    def hear(self, one: Heard) -> bool:
+        """Take an alert; whether it is kept."""
+        if self.known is not None and not isinstance(self.known.state, Monitoring):
+            if one.firing:
+                self.ceased.discard(one.fingerprint)
+            elif len(self.ceased) < CEASED_KEPT:
+                self.ceased.add(one.fingerprint)
+            return False
+        before = self.members.get(one.fingerprint)
+        if before is None and (not one.firing or len(self.members) >= MEMBERS_KEPT):
+            return False
+        if before is not None and not one.firing:
+            one = msgspec.structs.replace(before, firing=False, write=_resolved(before, one))
+        elif self.mine and self.incident is not None and one.severity.worse_than(self.incident.severity):
+            # What is worse than its incident pages anew once the store is back.
+            one = msgspec.structs.replace(one, severity=self.incident.severity)
+        self.members[one.fingerprint] = one
+        return True
+
+    def load(self, now: datetime) -> Loaded:
+        """What a decision needs, as the store would hand it out; the news are taken."""
+        facts, self.news = tuple(self.news), []
+        return Loaded(
+            id=self.id,
+            token="",
+            revision=0,
+            sequence=0,
+            now=now,
+            due=None,
+            key=self.key,
+            opened_at=self.since,
+            snapshot=self.incident,
+            opening=self._opening(),
+            first_alert=self._first_alert(),
+            totals=self._totals(now),
+            facts=facts,
+            unread=0,
+        )
+
+    def _opening(self) -> Opening:
+        if self.members:
+            return _OPENING.decode(next(iter(self.members.values())).write[6])
+        incident = self.incident
+        if incident is None:
+            raise LookupError(f"{self.id}: neither an incident nor an alert")
+        return Opening(
+            rule=incident.rule,
+            service=incident.service,
+            service_label=incident.service_label,
+            severity=incident.severity,
+            runbook=incident.runbook,
+        )
+
+    def _first_alert(self) -> bytes:
+        return next(iter(self.members.values())).write[7].encode() if self.members else b""
+
+    def _totals(self, now: datetime) -> Totals:
+        """What was known and what has fired since. Resolves only hold back (``quiet``); the store will count them."""
+        base = self.known.totals if self.known is not None else Totals()
+        count = dict.fromkeys(Severity, 0)
+        for one in self.members.values():
+            count[one.severity] += 1
+        return Totals(
+            firing={severity: base.firing.get(severity, 0) + n for severity, n in count.items()},
+            fired={severity: base.fired.get(severity, 0) + n for severity, n in count.items()},
+            resolved=base.resolved,
+            doubts=base.doubts,
+            heard_at=now,
+        )
+
+    def pending(self) -> tuple[SendMessage, ...]:
+        """The pages that the store was to send and that nobody is known to have sent."""
+        incident = self.incident
+        if incident is None or not isinstance(incident.state, Triggered):
+            return ()
+        return tuple(
+            _page_effect(incident, page)
+            for page in incident.pages
+            if page.status is PageStatus.PENDING
+            and page.episode == incident.episode.number
+            and page.wanted is Wanted.UNACKNOWLEDGED
+        )
+
+    def report(self, replica: str, at: datetime) -> PagedBlind | None:
+        """What is to be told once the store is back; ``None`` where nothing was done."""
+        incident, known = self.incident, self.known
+        if incident is None:
+            return None
+        before = {page.id: page.status for page in known.pages} if known is not None else {}
+        pages = tuple(
+            page
+            for page in incident.pages
+            if page.status is not PageStatus.PENDING
+            and before.get(page.id, PageStatus.PENDING) is PageStatus.PENDING
+        )
+        if not pages and not self.answers:
+            return None
+        episode = incident.episode
+        return PagedBlind(
+            at=at,
+            id=derive("blind", replica, self.id, at.isoformat()),
+            replica=replica,
+            born=bool(self.members),
+            opened_at=incident.opened_at,
+            episode=episode.number,
+            began_at=episode.began_at,
+            round=episode.round,
+            round_at=episode.round_at,
+            reached=tuple(
+                _settled(incident, reach) for reach in episode.reached if _has_begun(incident, reach)
+            ),
+            pages=pages,
+            updates={page.id: page.updates for page in incident.pages if page.updates},
+            noticed=tuple(self.noticed),
+            answers=tuple(self.answers),
+        )
+
+
+def born_id(key: str, first: AlertWrite) -> str:
+    """The id of an incident that opens in memory: what ``ingest.lua`` would name it."""
+    return hashlib.sha1(f"{key}|{first[2]}".encode(), usedforsecurity=False).hexdigest()[:16]
+
+
+def _resolved(before: Heard, one: Heard) -> AlertWrite:
+    """The firing's alert with the resolve's times."""
+    return (*one.write[:4], *before.write[4:])
+
+
+def _page_effect(incident: Incident, page: Page) -> SendMessage:
+    first = page.round == 1
+    return SendMessage(
+        id=page.id,
+        lane=page.id,
+        incident=incident.id,
+        urgent=incident.severity.urgent,
+        episode=page.episode,
+        requested_at=page.requested_at,
+        kind=MessageKind.PAGE if first else MessageKind.REMINDER,
+        page=page.id,
+        level=page.level,
+        contact=page.contact,
+        channel=page.channel,
+        wanted=page.wanted,
+        round=page.round,
+    )
+
+
+def _has_begun(incident: Incident, reach: Reach) -> bool:
+    """Whether somebody of a level was tried; a level whose pages all wait is left to the store."""
+    if reach.exhausted:
+        return True
+    return any(_tried(incident, reach, person) for person in reach.people)
+
+
+def _settled(incident: Incident, reach: Reach) -> Reach:
+    """The level without the channels whose pages wait still: they are tried again, with the same ids."""
+    people = tuple(
+        msgspec.structs.replace(person, tried=_tried(incident, reach, person), acknowledged_at=None)
+        for person in reach.people
+    )
+    return msgspec.structs.replace(reach, people=people)
+
+
+def _tried(incident: Incident, reach: Reach, person: Person) -> tuple[int, ...]:
+    waiting = {
+        page.step
+        for page in incident.pages
+        if page.status is PageStatus.PENDING
+        and (page.episode, page.round, page.level, page.contact)
+        == (incident.episode.number, reach.round, reach.level, person.name)
+    }
+    return tuple(step for step in person.tried if step not in waiting)
+
+
+def writes_of(members: Iterable[Heard]) -> list[AlertWrite]:
+    """How they are written once the store is back: what has resolved meanwhile has fired before."""
+    found: list[AlertWrite] = []
+    for one in members:
+        fingerprint, _, starts, ends, rank, key, opening, body = one.write
+        found.append((fingerprint, "F", starts, 0, rank, key, opening, body))
+        if not one.firing:
+            found.append((fingerprint, "R", starts, ends, 4, "", "", ""))
+    return found
+
+
+#: How long each replica in a key's order leaves to the one before it.
+STAND_IN = timedelta(minutes=2)
+
+
+def at_turn(at: datetime, item: Item, place: int) -> datetime:
+    """When this replica acts on something that is due at a time."""
+    return at if item.mine else at + place * STAND_IN

@@ -1,0 +1,290 @@
+"""What a replica remembers of open P1 and P2 incidents, so that it can page while the store is away. Pure.
+
+Fed by its own decisions, by a look at the store every few seconds, and by the webhooks that it had to refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from responder.alerts import Alert
+from responder.engine.blind.item import ANSWERS_KEPT, Heard, Item, at_turn, born_id
+from responder.incident.decision import Decision
+from responder.incident.effects import RunTriage, SendMessage
+from responder.incident.facts import Fact, MessageDelivered, Said, TriageEnded
+from responder.incident.message import MessageKind
+from responder.incident.moves import TAKEN_IN
+from responder.incident.sight import turn
+from responder.incident.state import Acknowledged, Incident, Monitoring, Triggered
+from responder.store.loaded import Loaded
+
+_ALERT = msgspec.json.Decoder(Alert)
+
+#: What tells people how it ended.
+_ENDS = frozenset({MessageKind.ACKNOWLEDGED, MessageKind.RESOLVED})
+INCIDENTS_KEPT = 1_000
+BYTES_KEPT = 16 * 1024 * 1024
+#: Our own deliveries of late, and answers to incidents that this replica does not know.
+_DELIVERED_KEPT = 2_000
+STRAY_KEPT = 500
+
+
+class Stray(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer to an incident that this replica does not know: another one may have paged it."""
+
+    incident: str
+    fact: Said
+
+
+class Memory:
+    """See the module. ``me`` names this replica, ``others`` those that were last seen beside it."""
+
+    def __init__(self, me: str) -> None:
+        self.me = me
+        self.others: frozenset[str] = frozenset()
+        self.items: dict[str, Item] = {}
+        self.strays: list[Stray] = []
+        self.left_out = 0
+        self._by_key: dict[str, str] = {}
+        #: By how much they matter, 0 the most: what is forgotten first where there is no room is found at once.
+        self._classes: dict[int, dict[str, None]] = {}
+        self._bytes = 0
+        self._delivered: dict[str, MessageDelivered] = {}
+        self._begun: datetime | None = None
+
+    # What the store says.
+
+    def known(self, incident: Incident) -> None:
+        """The incident as it is now; what is over, or not urgent, is not remembered."""
+        before = self.items.get(incident.id)
+        if before is not None and (before.touched or _is_newer(before.known, incident)):
+            return  # what this replica did with it has to be told first
+        if not incident.open or not incident.severity.urgent or incident.canary:
+            self.forget(incident.id)
+            return
+        same = self._by_key.get(incident.key)
+        if same is not None and same != incident.id:
+            if self.items[same].touched:
+                return
+            self.forget(same)
+        item = Item(
+            id=incident.id, key=incident.key, severity=incident.severity, since=incident.opened_at,
+            known=incident, incident=incident, ceased=before.ceased if before is not None else set(),
+        )  # fmt: skip
+        self.forget(incident.id)
+        if self._room_for(item):
+            self._add(item)
+
+    def only(self, ids: Collection[str], at: datetime) -> None:
+        """At this time of the store these were open and no others; what it had not decided by then is kept."""
+        for item in list(self.items.values()):
+            if item.id not in ids and item.known is not None and item.known.now < at and not item.touched:
+                self.forget(item.id)
+
+    def forget(self, incident_id: str) -> None:
+        """Remember it no more."""
+        item = self.items.pop(incident_id, None)
+        if item is not None:
+            self._leave_class(incident_id)
+            self._bytes -= sum(one.size for one in item.members.values())
+            if self._by_key.get(item.key) == incident_id:
+                del self._by_key[item.key]
+
+    def delivered(self, facts: Iterable[Fact]) -> None:
+        """This replica has sent a page; the store may not come to know it any more."""
+        for one in facts:
+            if isinstance(one, MessageDelivered) and one.effect == one.page:
+                if len(self._delivered) >= _DELIVERED_KEPT:
+                    del self._delivered[next(iter(self._delivered))]
+                self._delivered[one.page] = one
+
+    # What webhooks bring.
+
+    def hear(self, alerts: Iterable[Heard], now: datetime) -> None:
+        """Alerts that could not be written, or were and have no decision yet."""
+        for one in alerts:
+            item = self.items.get(self._by_key.get(one.key, ""))
+            if item is None:
+                item = self._born(one, now)
+            if item is None:
+                continue
+            before = item.members.get(one.fingerprint)
+            room = self._bytes + one.size <= BYTES_KEPT or before is not None
+            if room and item.hear(one):
+                self._bytes += one.size - (before.size if before is not None else 0)
+
+    def _born(self, one: Heard, now: datetime) -> Item | None:
+        if not one.firing or not one.severity.urgent:
+            return None
+        item = Item(id=born_id(one.key, one.write), key=one.key, severity=one.severity, since=now)
+        if item.id in self.items or not self._room_for(item):
+            self.left_out += 1
+            return None
+        self._add(item)
+        return item
+
+    def drop_new(self, before: datetime) -> None:
+        """What the store has taken meanwhile, or Alertmanager brings again, need not be remembered as new."""
+        for item in list(self.items.values()):
+            if item.incident is None and item.since < before:
+                self.forget(item.id)
+
+    def _add(self, item: Item) -> None:
+        self.items[item.id] = item
+        self._by_key[item.key] = item.id
+        self._classes.setdefault(_class_of(item), {})[item.id] = None
+
+    def _leave_class(self, incident_id: str) -> None:
+        for ids in self._classes.values():
+            ids.pop(incident_id, None)
+
+    def _room_for(self, item: Item) -> bool:
+        """Whether it is remembered; where there is no room, something that matters less is forgotten for it."""
+        if len(self.items) < INCIDENTS_KEPT:
+            return True
+        least = max(number for number, ids in self._classes.items() if ids)
+        if least <= _class_of(item):
+            return False
+        self.forget(next(reversed(self._classes[least])))
+        return True
+
+    # While blind.
+
+    def begin(self, now: datetime) -> None:
+        """The store cannot be seen any more: from now on this is all that is known."""
+        self._begun = now
+        for item in self.items.values():
+            pending = item.pending()
+            item.news += [self._delivered[one.page] for one in pending if one.page in self._delivered]
+            item.resend = any(one.page not in self._delivered for one in pending)
+
+    def due(self, now: datetime, *, alone: bool) -> list[str]:
+        """What is to be decided now, what is worst first. ``alone``: nobody else works on what the store knows."""
+        found = [item for item in self.items.values() if self._is_due(item, now, alone=alone)]
+        return [item.id for item in sorted(found, key=lambda item: (item.severity.rank, item.since))]
+
+    def _is_due(self, item: Item, now: datetime, *, alone: bool) -> bool:
+        if self._begun is None or (item.known is not None and not alone and not item.members):
+            return False
+        if item.put_off_until is not None and now < item.put_off_until:
+            return False
+        at = self._due_at(item, self._begun) if not item.news else now
+        return at is not None and now >= at
+
+    def _due_at(self, item: Item, begun: datetime) -> datetime | None:
+        """When this replica acts on it; ``None`` where there is nothing to do."""
+        if item.quiet:
+            return None
+        place = turn(item.key, self.me, self.others)
+        if item.waits:
+            return at_turn(max(item.since, begun), item, place)
+        incident = item.incident
+        if incident is None or not isinstance(incident.state, Triggered):
+            return None
+        due = [at for at in (begun if item.resend else None, incident.wake_at) if at is not None]
+        return at_turn(min(due), item, place) if due else None
+
+    def load(self, incident_id: str, now: datetime) -> Loaded:
+        """What the decision needs."""
+        return self.items[incident_id].load(now)
+
+    def decided(self, incident_id: str, decision: Decision) -> list[SendMessage]:
+        """Take a decision; the messages to send for it. Diagnostics have to wait for the store, pages do not."""
+        item = self.items[incident_id]
+        before = {one.id for one in item.pending()} if item.resend else set()
+        item.incident, item.resend, item.touched = decision.incident, False, True
+        item.counted = bool(item.members)
+        item.news += [
+            TriageEnded(at=decision.incident.now, episode=one.episode)
+            for one in decision.effects
+            if isinstance(one, RunTriage)
+        ]
+        again = [one for one in item.pending() if one.id in before]
+        asked = [one for one in decision.effects if isinstance(one, SendMessage)]
+        item.mine = item.mine or bool(again or asked)
+        self._leave_class(incident_id)
+        self._classes.setdefault(_class_of(item), {})[incident_id] = None
+        return again + asked
+
+    def put_off(self, incident_id: str, until: datetime) -> None:
+        """It could not be decided: it is tried again at that time."""
+        self.items[incident_id].put_off_until = until
+
+    def told(self, incident_id: str, facts: Sequence[Fact]) -> None:
+        """What became of a message."""
+        item = self.items.get(incident_id)
+        if item is None:
+            return
+        item.news += facts
+        item.noticed += [
+            (one.page, one.kind) for one in facts if isinstance(one, MessageDelivered) and one.kind in _ENDS
+        ]
+
+    def say(self, incident_id: str, fact: Said) -> bool | None:
+        """Take what a person says; ``False`` where the present state does not, ``None`` for an incident that is not known."""
+        item = self.items.get(incident_id)
+        if item is None or item.incident is None:
+            return None
+        if item.incident.state_name not in TAKEN_IN[type(fact)] or len(item.answers) >= ANSWERS_KEPT:
+            return False
+        item.answers.append(fact)
+        item.news.append(fact)
+        return True
+
+    def stray(self, incident_id: str, fact: Said) -> bool:
+        """Keep what a person says to an incident that another replica may know; whether there was room."""
+        if len(self.strays) >= STRAY_KEPT:
+            return False
+        self.strays.append(Stray(incident=incident_id, fact=fact))
+        return True
+
+    # Afterwards.
+
+    def to_tell(self) -> list[Item]:
+        """What was decided in memory, and has to be written down."""
+        return [item for item in self.items.values() if item.touched]
+
+    def settled(self, item: Item, incident_id: str) -> None:
+        """It is written down as this incident of the store, or there was nothing to write down (an empty id)."""
+        self.forget(item.id)
+        incident = item.known
+        if incident_id and item.incident is not None:
+            incident = msgspec.structs.replace(item.incident, id=incident_id)
+        if incident is not None and incident.open and incident.id not in self.items:
+            self._add(
+                Item(
+                    id=incident.id, key=item.key, severity=item.severity, since=item.since,
+                    known=incident, incident=incident, ceased=item.ceased,
+                )
+            )  # fmt: skip
+
+    def end(self, now: datetime) -> None:
+        """The store is back, and knows all of it."""
+        self._begun = None
+        self.left_out = 0
+        self.drop_new(now)
+
+    def alerts(self, incident_id: str) -> list[Alert]:
+        """The alerts of an incident that are remembered."""
+        item = self.items.get(incident_id)
+        members = item.members.values() if item is not None else ()
+        return [_ALERT.decode(one.write[7]) for one in members]
+
+    def incidents(self) -> list[Incident]:
+        """As they are by now, newest first."""
+        found = [item.incident for item in self.items.values() if item.incident is not None]
+        return sorted(found, key=lambda one: one.opened_at, reverse=True)
+
+
+def _is_newer(known: Incident | None, incident: Incident) -> bool:
+    return known is not None and known.now > incident.now
+
+
+def _class_of(item: Item) -> int:
+    """Smaller for what matters more: what was acted on, then what waits for somebody, then the worse."""
+    state = item.incident.state if item.incident is not None else Triggered()
+    rests = isinstance(state, (Acknowledged, Monitoring))
+    return 8 * (not item.touched) + 4 * rests + item.severity.rank - 1

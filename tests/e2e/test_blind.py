@@ -1,0 +1,359 @@
+"""Blind mode on real processes: the store is gone, hangs, is full or read-only, and P1 and P2 are paged all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cuts import line
+from daemon import DaemonProcess, Receiver, alert, receiver, running, until, webhook_body
+from fake_slack import SECRET, TOKEN, fake_slack
+from prometheus import alertmanager
+from site_of import site
+from stores import StoreProcess, store_process
+
+RULES = """
+severities:
+  P1: {title: Critical, respond_within: 60s, escalate: {secondary: 25s, executive: 50s}}
+escalation:
+  database: {primary: dbteam, secondary: platform, executive: cto}
+  platform: {primary: platform}
+contacts:
+  dbteam: {email: db@example.com}
+rules:
+  - {name: database, match: ['service="database"'], severity: P1, service: database, group_by: [alertname]}
+default: {severity: P3, service: platform}
+"""
+SLOW_RULES = RULES.replace(
+    "respond_within: 60s, escalate: {secondary: 25s, executive: 50s}", "respond_within: 15m"
+)
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[Receiver]:
+    async with receiver() as found:
+        yield found
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[StoreProcess]:
+    async with store_process(tmp_path / "store") as found:
+        yield found
+
+
+def config(hook: Receiver, url: str, **more: Any) -> dict[str, Any]:
+    return {
+        "channels": {"hook": {"type": "webhook", "url": hook.url}}, "redis": {"url": url},
+        "blind_after": "1s", "triage_wait": "0s", **more,
+    }  # fmt: skip
+
+
+async def metric(daemon: DaemonProcess, name: str) -> float:
+    _, text = await daemon.get("/metrics")
+    return sum(float(one.rsplit(" ", 1)[1]) for one in text.splitlines() if one.startswith(name))
+
+
+async def until_metric(daemon: DaemonProcess, name: str, value: float, limit: float = 25) -> None:
+    async with asyncio.timeout(limit):
+        while await metric(daemon, name) != value:
+            await asyncio.sleep(0.05)
+
+
+async def until_taken(daemon: DaemonProcess, raw: bytes, limit: float = 25) -> None:
+    """As Alertmanager does: again until it is answered with 200."""
+    async with asyncio.timeout(limit):
+        while (await daemon.alerts(raw))[0] != 200:
+            await asyncio.sleep(0.1)
+
+
+def levels(hook: Receiver, incident: str | None = None) -> list[str]:
+    return [one["level"] for one in hook.pages() if incident in (None, one["incident"]["id"])]
+
+
+async def test_a_new_p1_is_paged_while_the_store_hangs_and_once_only_after_it_is_back(
+    hook: Receiver, store: StoreProcess, tmp_path: Path
+) -> None:
+    async with running(tmp_path / "d", config(hook, store.url), RULES) as daemon:
+        store.freeze()
+        raw = webhook_body(alert(1))
+        assert (await daemon.alerts(raw))[0] == 503
+        await until_metric(daemon, "responder_blind_mode", 1)
+        for _ in range(5):
+            assert (await daemon.alerts(raw))[0] == 503
+        page = (await until(hook.pages))[0]
+        assert page["incident"]["title"].startswith("Store away: Alert1")
+        assert "The store is away" in page["summary"]
+        assert (page["level"], page["to"], page["attempt"]) == ("primary", "dbteam", 1)
+        assert (await daemon.get("/-/ready"))[0] == 503
+        assert (await daemon.get("/-/healthy"))[0] == 200
+        assert await metric(daemon, "responder_blind_pages_total") == 1
+        store.thaw()
+        await until_metric(daemon, "responder_blind_mode", 0)
+        await until_taken(daemon, raw)
+        await daemon.until_ready()
+        await until(lambda: len(hook.pages()) >= 2, limit=40)  # the level after it, and not the same again
+        assert levels(hook) == ["primary", "secondary"]
+        (incident,) = await daemon.incidents()
+        _, shown = await daemon.get(f"/api/v1/incidents/{page['incident']['id']}")
+        assert shown["id"] == incident["id"]
+        assert shown["opened_at"] == page["incident"]["opened_at"]
+        assert any("the store was away" in entry["text"] for entry in shown["timeline"])
+
+
+async def test_the_embedded_store_hangs_and_what_was_known_is_escalated_and_acknowledged_from_memory(
+    hook: Receiver, tmp_path: Path, turned: Any
+) -> None:
+    channels = {"hook": {"type": "webhook", "url": hook.url}}
+    more = {"channels": channels, "blind_after": "1s"}
+    rules = SLOW_RULES.replace(
+        "respond_within: 15m", "respond_within: 15m, escalate: {secondary: 5m, executive: 15m}"
+    )
+    async with site(tmp_path, turned, rules, **more) as one:
+        had, waits = await one.fire(1), await one.fire(2)
+        await one.press(await one.ack_link(had, "dbteam"))
+        link = (await one.ack_link(waits, "platform"), await one.ack_link("0" * 16, "cto"))
+        await asyncio.sleep(5.5)  # a look at the store, which tells what is open
+        pid = int((tmp_path / "data" / "store" / "pid").read_text())
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert await one.alerts(alert(1), alert(2), alert(3, service="else")) == 503
+            await one.until_metric("responder_blind_mode", 1)
+            await until(one.held, limit=20)
+            turned.turn(minutes=5, seconds=1)
+            await until(lambda: levels(hook, waits) == ["primary", "secondary"])
+            console = await one.page("/")
+            assert "The store is away" in console
+            assert "Alert2" in console
+            shown = await one.page(f"/incidents/{waits}")
+            assert ">Acknowledge<" in shown
+            assert ">Escalate<" not in shown  # what pages somebody has to wait
+            assert (await one.api("POST", f"/incidents/{waits}/escalate", {"by": "ana"}))[0] == 503
+            _, shown = await one.api("GET", f"/incidents/{waits}")
+            assert shown["state"] == "triggered"
+            html = await one.press(link[0], 202)
+            assert "kept in memory" in html
+            await one.press(link[1], 202)  # another replica may have paged it
+            _, shown = await one.api("GET", f"/incidents/{waits}")
+            assert (shown["state"], shown["acknowledged_by"]) == ("acknowledged", "platform")
+            status, answer = await one.api(
+                "POST", f"/incidents/{waits}/notes", {"by": "ana", "note": "on it"}
+            )
+            assert (status, answer["state"]) == (202, "acknowledged")
+            turned.turn(minutes=30)
+            await one.until_metric("responder_blind_pages_total", 1)
+            assert {page["incident"]["severity"] for page in hook.pages()} == {"P1"}
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await one.until_metric("responder_blind_mode", 0)
+        written = await one.until_state(waits, "acknowledged")
+        assert written["acknowledged_by"] == "platform"
+        assert "on it" in [entry["text"] for entry in written["timeline"]]
+        turned.turn(minutes=60)
+        await until_polled(one)
+        assert levels(hook, waits) == ["primary", "secondary"]
+        assert levels(hook, had) == ["primary"]
+        told = [page["to"] for page in hook.pages("acknowledged") if page["incident"]["id"] == waits]
+        assert sorted(told) == ["dbteam", "platform"]  # while the store was away, and not again
+
+
+async def until_polled(one: Any) -> None:
+    """The engine has looked at all that is due."""
+    for _ in range(5):
+        await one.engine.poll()
+        await until(lambda: one.engine.idle)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "comfort"),
+    [
+        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+        (("CONFIG", "SET", "min-replicas-to-write", "3"), ("CONFIG", "SET", "min-replicas-to-write", "0")),
+    ],
+    ids=["full", "read-only", "without its replicas"],
+)
+async def test_a_store_that_answers_and_takes_nothing_is_no_store(
+    hook: Receiver, store: StoreProcess, tmp_path: Path, trouble: tuple[str, ...], comfort: tuple[str, ...]
+) -> None:
+    async with running(tmp_path / "d", config(hook, store.url), SLOW_RULES) as daemon:
+        await until_taken(daemon, webhook_body(alert(1)))
+        await until(hook.pages)
+        await store.ask(*trouble)
+        raw = webhook_body(alert(2))
+        assert (await daemon.alerts(raw))[0] == 503
+        await until_metric(daemon, "responder_blind_mode", 1)
+        await until(lambda: len(hook.pages()) == 2)
+        path = hook.pages()[1]["ack_url"].removeprefix(daemon.url)
+        status, html = await daemon.call("POST", path)
+        assert status in (200, 202)
+        assert b"dbteam" in html
+        await store.ask(*comfort)
+        await until_metric(daemon, "responder_blind_mode", 0)
+        await until_taken(daemon, raw)
+        _, shown = await daemon.get(f"/api/v1/incidents/{hook.pages()[1]['incident']['id']}")
+        assert (shown["state"], shown["acknowledged_by"]) == ("acknowledged", "dbteam")
+        assert len(hook.pages()) == 2
+        assert await daemon.stop() == 0
+        assert "Traceback" not in daemon.log()
+
+
+async def test_where_only_alerts_find_no_room_the_engine_goes_on_with_what_it_knows(
+    hook: Receiver, store: StoreProcess, tmp_path: Path
+) -> None:
+    rules = RULES.replace("secondary: 25s", "secondary: 12s")
+    async with running(tmp_path / "d", config(hook, store.url), rules) as daemon:
+        await until_taken(daemon, webhook_body(alert(1)))
+        await until(hook.pages)
+        await store.ask("CONFIG", "SET", "maxmemory", "1")
+        await until_metric(daemon, "responder_blind_mode", 1)
+        await until(lambda: levels(hook) == ["primary", "secondary"], limit=20)
+        assert not hook.pages()[1]["incident"]["title"].startswith("Store away")
+        assert await metric(daemon, "responder_blind_pages_total") == 0
+        known = hook.pages()[0]["incident"]["id"]
+        status, answer = await daemon.post(f"/api/v1/incidents/{known}/acknowledge", {"by": "ana"})
+        assert (status, answer["state"]) == (200, "acknowledged")
+
+
+async def test_two_replicas_page_each_key_once_between_them_and_not_again_when_the_store_is_back(
+    hook: Receiver, store: StoreProcess, tmp_path: Path
+) -> None:
+    both = config(hook, store.url)
+    async with (
+        running(tmp_path / "a", both, SLOW_RULES) as one,
+        running(tmp_path / "b", both, SLOW_RULES) as other,
+    ):
+        await asyncio.sleep(6)  # each has seen the other in the store
+        await store.kill()
+        raw = webhook_body(*(alert(number) for number in range(20)))
+        for daemon in (one, other):
+            assert (await daemon.alerts(raw))[0] == 503
+            await until_metric(daemon, "responder_blind_mode", 1)
+        await until(lambda: len(hook.pages()) >= 20)
+        counts = [await metric(daemon, "responder_blind_pages_total") for daemon in (one, other)]
+        assert sum(counts) == 20
+        assert all(counts)
+        await store.start()
+        for daemon in (one, other):
+            await until_metric(daemon, "responder_blind_mode", 0)
+        await asyncio.gather(until_taken(one, raw), until_taken(other, raw))
+        listed = await one.incidents("?limit=100")
+        assert {incident["id"] for incident in listed} == {page["incident"]["id"] for page in hook.pages()}
+        await asyncio.sleep(1)
+        assert len(hook.pages()) == 20
+
+
+async def test_a_store_that_comes_and_goes_does_not_end_blind_mode_and_repeats_nothing(
+    hook: Receiver, store: StoreProcess, tmp_path: Path
+) -> None:
+    async with line(store.port) as wire:
+        settings = config(hook, wire.url, blind_after="3s")
+        async with running(tmp_path / "d", settings, SLOW_RULES) as daemon:
+            raw = webhook_body(alert(1))
+            await wire.cut()
+            assert (await daemon.alerts(raw))[0] == 503
+            await until_metric(daemon, "responder_blind_mode", 1)
+            await until(hook.pages)
+            for _ in range(3):
+                await wire.mend()
+                end = time.monotonic() + 1.5
+                while time.monotonic() < end:  # up, but not for long enough to be believed
+                    assert (await daemon.alerts(raw))[0] == 503
+                    assert await metric(daemon, "responder_blind_mode") == 1
+                    await asyncio.sleep(0.1)
+                await wire.cut()
+                await asyncio.sleep(1.2)
+            await wire.mend()
+            await until_metric(daemon, "responder_blind_mode", 0)
+            await until_taken(daemon, raw)
+            await daemon.until_ready()
+            assert len(await daemon.incidents()) == 1
+            assert levels(hook) == ["primary"]
+
+
+async def test_a_short_trouble_is_not_blind_mode(hook: Receiver, store: StoreProcess, tmp_path: Path) -> None:
+    async with line(store.port) as wire:
+        settings = config(hook, wire.url, blind_after="15s")
+        async with running(tmp_path / "d", settings, SLOW_RULES) as daemon:
+            await wire.cut()
+            assert (await daemon.alerts(webhook_body(alert(1))))[0] == 503
+            await asyncio.sleep(3)
+            assert await metric(daemon, "responder_blind_mode") == 0
+            assert hook.pages() == []
+            await wire.mend()
+            await until_taken(daemon, webhook_body(alert(1)))
+            await until(hook.pages)
+            assert not hook.pages()[0]["incident"]["title"].startswith("Store away")
+
+
+async def test_a_blind_daemon_that_is_stopped_ends_in_order_and_says_what_it_could_not_write_down(
+    hook: Receiver, store: StoreProcess, tmp_path: Path
+) -> None:
+    daemon = DaemonProcess(tmp_path / "d", config(hook, store.url), SLOW_RULES)
+    await daemon.start()
+    await store.kill()
+    assert (await daemon.alerts(webhook_body(alert(1))))[0] == 503
+    await until(hook.pages)
+    begun = time.monotonic()
+    assert await daemon.stop() == 0
+    assert time.monotonic() - begun < 20
+    assert "what was done is not written down" in daemon.log()
+    assert "Traceback" not in daemon.log()
+    await store.start()  # nobody remembers: what Alertmanager brings again is paged again
+    await daemon.start()
+    await until_taken(daemon, webhook_body(alert(1)))
+    await until(lambda: len(hook.pages()) == 2)
+    assert hook.pages()[0]["id"] == hook.pages()[1]["id"]  # the same page, for who can tell
+    await daemon.stop()
+
+
+async def test_slack_is_paged_though_what_it_shows_cannot_be_looked_up_in_a_store_that_hangs(
+    store: StoreProcess, tmp_path: Path
+) -> None:
+    async with fake_slack() as slack:
+        chat = {
+            "type": "slack", "token": TOKEN, "signing_secret": SECRET, "channel": "C999", "api_url": slack.url,
+        }  # fmt: skip
+        settings = {
+            "channels": {"chat": chat}, "redis": {"url": store.url}, "blind_after": "1s", "triage_wait": "0s",
+        }  # fmt: skip
+        async with running(tmp_path / "d", settings, SLOW_RULES) as daemon:
+            store.freeze()
+            assert (await daemon.alerts(webhook_body(alert(1))))[0] == 503
+            await until(slack.tops, limit=30)
+            store.thaw()
+            await until_metric(daemon, "responder_blind_mode", 0)
+            (incident,) = await daemon.incidents()
+            path = f"/api/v1/incidents/{incident['id']}/acknowledge"
+            assert (await daemon.post(path, {"by": "ana"}))[0] == 200
+            await until(lambda: "Acknowledged by ana" in str(slack.tops()))
+            assert len(slack.tops()) == 1  # the same message, brought up to date
+
+
+@pytest.mark.debian("prometheus-alertmanager")
+async def test_the_real_alertmanager_keeps_trying_and_nothing_is_lost_or_told_twice(
+    hook: Receiver, store: StoreProcess, tmp_path: Path
+) -> None:
+    async with (
+        running(tmp_path / "d", config(hook, store.url), SLOW_RULES) as daemon,
+        alertmanager(tmp_path / "am", f"{daemon.url}/webhooks/alertmanager") as am,
+    ):
+        await store.kill()
+        await until_metric(daemon, "responder_blind_mode", 1)
+        await am.fire({"alertname": "Alert1", "service": "database"})
+        page = (await until(hook.pages, limit=30))[0]
+        await store.start()
+        await until_metric(daemon, "responder_blind_mode", 0)
+        async with asyncio.timeout(60):
+            while 'responder_webhooks_total{code="200"} 0.0' in (await daemon.get("/metrics"))[1]:
+                await asyncio.sleep(0.2)
+        (incident,) = await daemon.incidents()
+        assert incident["id"] == page["incident"]["id"]
+        assert re.search(r'responder_webhooks_total\{code="503"\} [1-9]', (await daemon.get("/metrics"))[1])
+        assert levels(hook) == ["primary"]
