@@ -240,6 +240,7 @@ async def test_l15_alerts_of_one_incident_that_race_through_two_replicas_and_a_s
                 trouble = asyncio.create_task(hiccup(store))
                 await asyncio.gather(*posts)
                 await trouble
+                await asyncio.gather(one.until_ready(), other.until_ready())
 
             await race([webhook_body(member(number)) for number in range(30)])
             (incident,) = await one.incidents()
