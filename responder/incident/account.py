@@ -143,8 +143,7 @@ def _suppressed(incident: Incident, timeline: Sequence[Entry]) -> Iterable[Suppr
         if entry.reason is Reason.HELD and (number < ended or not holding):
             yield Suppression(text=entry.text, by=entry.by, since=entry.at, over=True)
     for hold in incident.holds:
-        since = next((entry.at for entry in lines[ended + 1 :] if hold.text in entry.text), None)
-        yield Suppression(text=hold.text, by=hold.by, kind=hold.kind, since=since, until=hold.until)
+        yield Suppression(text=hold.text, by=hold.by, kind=hold.kind, since=hold.since, until=hold.until)
 
 
 def _spared(incident: Incident) -> Iterable[Spared]:

@@ -46,6 +46,11 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
         return (self.kind, self.by) == (other.kind, other.by)
 
 
+def until_words(at: datetime | None) -> str:
+    """When something ends by itself, as it follows on what is said of it; nothing where that is not known."""
+    return f" until {at:%Y-%m-%d %H:%M} UTC" if at is not None else ""
+
+
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
     """A silence of Alertmanager's that was made from an incident."""
 

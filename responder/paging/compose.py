@@ -11,6 +11,7 @@ from responder.durations import format_duration
 from responder.incident.around import Listed
 from responder.incident.effects import SendMessage
 from responder.incident.finding import FINDING_ORDER, Finding
+from responder.incident.hold import until_words
 from responder.incident.message import IncidentBrief, Message, MessageKind, OfferBrief, Wanted
 from responder.incident.outlook import next_step, paged_anew_at
 from responder.incident.severity import Severity
@@ -108,8 +109,7 @@ def _held(incident: Incident) -> str:
     if not incident.holds:
         return ""
     hold = incident.holds[0]
-    until = f" until {hold.until:%Y-%m-%d %H:%M} UTC" if hold.until is not None else ""
-    return one_line(f"{hold.kind} ({hold.text}){until}", HELD_LIMIT)
+    return one_line(f"{hold.kind} ({hold.text}){until_words(hold.until)}", HELD_LIMIT)
 
 
 def _paged(incident: Incident) -> tuple[str, ...]:

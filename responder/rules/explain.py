@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from responder.durations import format_duration
-from responder.incident.hold import Hold
+from responder.incident.hold import Hold, until_words
 from responder.incident.impact import reached
 from responder.incident.policy import Policy
 from responder.incident.severity import LEVELS, Level, Severity
@@ -199,8 +199,7 @@ def as_text(explanation: Explanation) -> str:
 
 
 def _until(held: HeldBack) -> str:
-    until = f" until {held.until:%Y-%m-%d %H:%M} UTC" if held.until else ""
-    return f"back by {held.kind}: {held.text}{until}"
+    return f"back by {held.kind}: {held.text}{until_words(held.until)}"
 
 
 def _reached(paged: Paged) -> str:

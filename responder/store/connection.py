@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -30,6 +30,11 @@ _OPTIONS: dict[str, Any] = {
     "socket_connect_timeout": 2.0,
     "health_check_interval": 15,
 }
+
+
+def pairs(flat: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """What a hash or a script answers as one list, two by two."""
+    return [(flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]
 
 
 def _no_retry() -> Retry:

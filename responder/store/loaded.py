@@ -12,6 +12,7 @@ from responder.incident.facts import Fact
 from responder.incident.opening import Opening
 from responder.incident.severity import Severity
 from responder.incident.state import SCHEMA_VERSION, Incident, Totals
+from responder.store.connection import pairs
 from responder.store.upgrade import schema_of, upgraded
 
 _INCIDENT = msgspec.json.Decoder(Incident)
@@ -83,7 +84,7 @@ def decode_incident(raw: bytes) -> Incident:
 
 def loaded_of(incident_id: str, token: str, answer: list[Any]) -> Loaded:
     """Read the answer of ``claim.lua``."""
-    fields = {answer[2][i]: answer[2][i + 1] for i in range(0, len(answer[2]), 2)}
+    fields = dict(pairs(answer[2]))
     facts, unread = _facts(answer[3])
     snapshot, damage = _snapshot(fields.get(b"snap"))
     return Loaded(

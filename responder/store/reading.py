@@ -16,7 +16,7 @@ from responder.alerts import Alert, AlertStatus
 from responder.incident.canary import NULL_CHANNEL
 from responder.incident.decision import Entry
 from responder.incident.state import Incident
-from responder.store.connection import CALL_LIMIT, ask
+from responder.store.connection import CALL_LIMIT, ask, pairs
 from responder.store.errors import StoreError
 from responder.store.loaded import NewerSchemaError, decode_incident, record_body, totals_of
 from responder.store.store import Store, from_ms, ms
@@ -177,15 +177,11 @@ def scored(answer: Any) -> list[tuple[bytes, bytes]]:
     """Members and scores, whichever form the client library gave them."""
     if answer and isinstance(answer[0], (tuple, list)):
         return [(item, str(score).encode()) for item, score in answer]
-    return _pairs(answer)
-
-
-def _pairs(flat: Any) -> list[tuple[bytes, bytes]]:
-    return [(flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]
+    return pairs(answer)
 
 
 def _fields(answer: Any) -> dict[bytes, bytes]:
-    return answer if isinstance(answer, dict) else dict(_pairs(answer))
+    return answer if isinstance(answer, dict) else dict(pairs(answer))
 
 
 def _info(raw: bytes) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 import structlog
 
 from responder.incident.facts import PagedBlind, Said
-from responder.store.connection import ask
+from responder.store.connection import ask, pairs
 from responder.store.store import AlertWrite, Store, from_ms, ms
 
 log = structlog.get_logger(__name__)
@@ -49,8 +48,8 @@ class Roll:
         answer = await self._store.run("roll", self._store.shift(), self.me, says, ms(REMEMBERED), limit)
         return RollCall(
             now=from_ms(answer[0]),
-            replicas={name.decode(): _word(word) for name, word in _pairs(answer[1])},
-            open={incident.decode(): int(revision) for incident, revision in _pairs(answer[2])},
+            replicas={name.decode(): _word(word) for name, word in pairs(answer[1])},
+            open={incident.decode(): int(revision) for incident, revision in pairs(answer[2])},
         )
 
     async def leave(self) -> None:
@@ -101,10 +100,6 @@ class Roll:
 
     def _also(self, incident_id: str) -> str:
         return f"{self._store.base}:also:{incident_id}"
-
-
-def _pairs(flat: Sequence[Any]) -> list[tuple[bytes, bytes]]:
-    return [(flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]
 
 
 def _word(raw: bytes) -> Word:

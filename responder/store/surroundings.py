@@ -14,6 +14,7 @@ import structlog
 
 from responder.incident.around import Outline
 from responder.incident.effects import SendNotice
+from responder.store.connection import pairs
 from responder.store.store import Store, from_ms, stored_effect, to_ms
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ class Surroundings:
         return Seen(
             now=from_ms(now),
             windows=tuple(windows),
-            told={name: note.partition(b"|")[2] for name, note in _pairs(told)},
+            told={name.decode(): note.partition(b"|")[2] for name, note in pairs(told)},
             version=found.decode(),
             outlines=_outlines(outlines) if isinstance(outlines, list) else None,
         )
@@ -63,13 +64,10 @@ class Surroundings:
         return bool(answer[0] == 1)
 
 
-def _pairs(flat: list[bytes]) -> list[tuple[str, bytes]]:
-    return [(flat[i].decode(), flat[i + 1]) for i in range(0, len(flat), 2)]
-
-
 def _outlines(flat: list[bytes]) -> dict[str, Outline]:
     found: dict[str, Outline] = {}
-    for name, raw in _pairs(flat):
+    for field, raw in pairs(flat):
+        name = field.decode()
         if name != "#":
             try:
                 found[name] = _OUTLINE.decode(raw)

@@ -17,7 +17,7 @@ from responder.incident.decision import PagesHeld, Reason
 from responder.incident.dependency import ARRIVAL, attached_to, dependency_holds
 from responder.incident.draft import Draft
 from responder.incident.effects import PassOn
-from responder.incident.hold import Hold, HoldKind
+from responder.incident.hold import Hold, HoldKind, until_words
 from responder.incident.ids import derive
 from responder.incident.night import night_holds, wait_over
 from responder.incident.stages.muting import joined
@@ -78,8 +78,8 @@ def _is_unheard_of(draft: Draft, old: Hold, given: list[Hold]) -> bool:
 def _wait(draft: Draft, before: tuple[Hold, ...], holds: tuple[Hold, ...]) -> None:
     for one in holds:
         if not any(one.same(old) for old in before):
-            until = f" until {one.until:%Y-%m-%d %H:%M} UTC" if one.until else ""
-            draft.note(Reason.HELD, f"paging is held back ({one.kind}): {one.text}{until}", by=one.by)
+            text = f"paging is held back ({one.kind}): {one.text}{until_words(one.until)}"
+            draft.note(Reason.HELD, text, by=one.by)
             draft.measure(PagesHeld(one.kind))
     draft.because(Reason.HELD)
     draft.wake(draft.now + LOOK_AGAIN)
