@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import pytest
 import structlog
+from daemon import Receiver, receiver
 from helm_chart import Helm
 from hypothesis import HealthCheck, settings
 
@@ -96,6 +97,13 @@ class TurnedClock:
 
     def turn(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
         self.ms += round((seconds + minutes * 60 + hours * 3600) * 1000)
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[Receiver]:
+    """Where the webhook channel posts to."""
+    async with receiver() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

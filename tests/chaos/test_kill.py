@@ -8,13 +8,12 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from daemon import DaemonProcess, Receiver, alert, receiver, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, until, webhook_body
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
@@ -30,12 +29,6 @@ rules:
 LONGER = 30.0  # seconds
 LOAD_FOR = 14.0
 LEVELS = {"primary", "secondary", "executive"}
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
 
 
 class Sender:

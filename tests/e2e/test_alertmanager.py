@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from conftest import eventually
-from daemon import DaemonProcess, Receiver, receiver, until
+from daemon import DaemonProcess, Receiver, until
 from real_alertmanager import RealAlertmanager, together
 
 pytestmark = [pytest.mark.debian("prometheus-alertmanager"), pytest.mark.timeout(150)]
@@ -125,12 +124,6 @@ class Scene:
             "DELETE", f"/api/v1/incidents/{incident}/silence", data=msgspec.json.encode({"by": "ana"})
         )
         return status, msgspec.json.decode(raw)
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
 
 
 def texts(incident: dict[str, Any]) -> str:

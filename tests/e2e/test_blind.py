@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from cuts import line
-from daemon import DaemonProcess, Receiver, alert, receiver, running, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, running, until, webhook_body
 from fake_slack import SECRET, TOKEN, fake_slack
 from prometheus import alertmanager
 from site_of import site
@@ -34,12 +34,6 @@ default: {severity: P3, service: platform}
 SLOW_RULES = RULES.replace(
     "respond_within: 60s, escalate: {secondary: 25s, executive: 50s}", "respond_within: 15m"
 )
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
 
 
 @pytest.fixture

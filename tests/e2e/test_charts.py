@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from aiohttp import web
-from daemon import DaemonProcess, Receiver, alert, free_port, receiver, running, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, free_port, running, until, webhook_body
 from fake_prometheus import fake_prometheus, matrix, times
 from mail import mail_server
 from PIL import Image
@@ -38,12 +37,6 @@ probes:
   impact: {type: impact}
 """
 TOKEN = {"Authorization": "Bearer viewer-token"}
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
 
 
 def climbing(_request: Any, form: dict[str, str]) -> dict[str, Any]:

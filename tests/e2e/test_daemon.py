@@ -24,19 +24,12 @@ from daemon import (
     Receiver,
     alert,
     free_port,
-    receiver,
     running,
     until,
     webhook_body,
 )
 
 from responder.store.embedded import server_program
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
 
 
 def hooked(hook: Receiver, **more: Any) -> dict[str, Any]:

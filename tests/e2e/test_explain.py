@@ -6,13 +6,11 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from conftest import body
-from daemon import DaemonProcess, Receiver, alert, receiver, running, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, running, until, webhook_body
 
 from responder.alerts import fingerprint
 
@@ -26,12 +24,6 @@ rules:
   - {name: database, match: ['service="database"', 'env="prod"'], severity: P1, service: database, group_by: [cluster]}
 default: {severity: P3, service: platform}
 """
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
 
 
 def hooked(hook: Receiver, **more: Any) -> dict[str, Any]:

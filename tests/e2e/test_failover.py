@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from daemon import DaemonProcess, Receiver, alert, free_port, receiver, running, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, free_port, running, until, webhook_body
 from stores import StoreProcess, store_process
 
 RULES = """
@@ -29,12 +29,6 @@ rules:
   - {name: cluster, match: ['service="cluster"'], severity: P1, service: database, group_by: [cluster]}
 default: {severity: P3, service: platform}
 """
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
 
 
 def config(hook: Receiver, url: str, **more: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import TurnedClock, eventually
-from daemon import DaemonProcess, Receiver, alert, receiver, running, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, running, until, webhook_body
 from site_of import site
 
 from responder.clock import SystemClock
@@ -37,12 +37,6 @@ rules:
     group_by: [alertname, service]
 default: {severity: P3, service: platform}
 """
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
 
 
 def hooked(hook: Receiver, **more: Any) -> dict[str, Any]:

@@ -7,23 +7,17 @@ import base64
 import itertools
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from daemon import FAST_RULES, DaemonProcess, Receiver, alert, receiver, running, until, webhook_body
+from daemon import FAST_RULES, DaemonProcess, Receiver, alert, running, until, webhook_body
 from prometheus import alertmanager, prometheus
 
 PING = {"name": "backup", "every": "3s", "severity": "P1", "service": "database"}
 WATCHDOG = {**PING, "name": "prometheus", "match": ['alertname="Watchdog"']}
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
 
 
 def config(hook: Receiver, *heartbeats: dict[str, Any], **more: Any) -> dict[str, Any]:

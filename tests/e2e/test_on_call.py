@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from conftest import eventually
-from daemon import DaemonProcess, Receiver, alert, receiver, running, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, running, until, webhook_body
 from feed import calendar, event, feed_server
 
 from responder.clock import SystemClock
@@ -33,12 +33,6 @@ rules:
   - {name: database, match: ['service="database"'], severity: P1, service: database, group_by: [alertname]}
 default: {severity: P3, service: platform}
 """
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
 
 
 def hooked(hook: Receiver, **more: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from daemon import DaemonProcess, Receiver, free_port, receiver, running, until
+from daemon import DaemonProcess, Receiver, free_port, running, until
 from mail import Mailbox, mail_server
 from postgres_fixtures import Clusters
 from prometheus import alertmanager, prometheus
@@ -66,12 +66,6 @@ PROMETHEUS_RULES = {
 @pytest.fixture
 def postgres_url(clusters: Clusters) -> str:
     return clusters["18"].url()
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from test_simulation import check_awake, snapshots
+from test_simulation import check_awake, check_counts_agree, snapshots
 from unsteady import Unsteady
 from world import OneRow, World, firing, resolving, settle
 
@@ -240,6 +240,15 @@ def check_levels_reached(incident: Incident, now: datetime) -> None:
         assert level in told or due + timedelta(minutes=2) > now, f"{level} of {incident.id}"
 
 
+async def awake_and_reached(store: Store) -> list[Incident]:
+    """Every incident, each of them awake and told of as it should be."""
+    incidents, now = await snapshots(store), await store.now()
+    for incident in incidents:
+        check_awake(incident, now)
+        check_levels_reached(incident, now)
+    return incidents
+
+
 async def finish(simulation: Outages) -> None:
     keys = [
         key async for key in simulation.store.client.scan_iter(match=f"{simulation.store.base}:*", count=1000)
@@ -278,15 +287,10 @@ async def test_one_replica_pages_everything_once_through_any_number_of_outages(
     await simulation.run(150)
     assert simulation.outages > 3
     assert simulation.replicas[0].blind_pages > 3
-    incidents = await snapshots(store)
-    now = await store.now()
-    for incident in incidents:
-        check_awake(incident, now)
-        check_levels_reached(incident, now)
+    incidents = await awake_and_reached(store)
     check_not_paged_after_acknowledgement(simulation)
     check_each_page_once(simulation)
-    counted = sum(incident.totals.firing_now for incident in incidents if incident.open)
-    assert counted == len(simulation.firing_since)
+    check_counts_agree(incidents, simulation.firing_since)
     await finish(simulation)
 
 
@@ -297,13 +301,8 @@ async def test_where_answers_of_the_store_get_lost_as_well_every_level_is_reache
     simulation = Outages(store, turned, seed, 1)
     simulation.replicas[0].wire.loses = 0.05
     await simulation.run(150)
-    incidents = await snapshots(store)
-    now = await store.now()
-    for incident in incidents:
-        check_awake(incident, now)
-        check_levels_reached(incident, now)
-    counted = sum(incident.totals.firing_now for incident in incidents if incident.open)
-    assert counted == len(simulation.firing_since)
+    incidents = await awake_and_reached(store)
+    check_counts_agree(incidents, simulation.firing_since)
     await finish(simulation)
 
 
@@ -313,9 +312,5 @@ async def test_two_replicas_that_lose_the_store_together_reach_every_level(
 ) -> None:
     simulation = Outages(store, turned, seed, 2)
     await simulation.run(120)
-    incidents = await snapshots(store)
-    now = await store.now()
-    for incident in incidents:
-        check_awake(incident, now)
-        check_levels_reached(incident, now)
+    await awake_and_reached(store)
     await finish(simulation)

@@ -35,14 +35,6 @@ async def pair(turned: Any, request: pytest.FixtureRequest) -> AsyncIterator[lis
         ]
 
 
-@pytest.fixture
-async def mirror(
-    store: Store, turned: Any, pair: list[FakeAlertmanager], tmp_path: Path
-) -> AsyncIterator[Mirror]:
-    async with mirrored(store, turned, compiled(tmp_path), pair) as one:
-        yield one
-
-
 def keep(pair: list[FakeAlertmanager], labels: Mapping[str, str] | None = None, **more: str) -> None:
     """It fires at both, for long."""
     labels = {**(labels or {}), **more}
