@@ -108,6 +108,17 @@ def test_for_the_order_of_arrival_a_page_waits_half_a_minute() -> None:
     assert passed(late) == [(0.3, BENEATH.id, "ServiceAttached")]
 
 
+def test_who_was_paged_while_it_waited_because_somebody_asked_is_not_paged_again_when_the_wait_is_over() -> (
+    None
+):
+    play = Play(Severity.P2, around=ALONE)
+    play.at(0.2, facts.EscalatedBy(at=START + 12 * SECOND, by="ana"))
+    asked = [(0.2, "page primary dbteam chat"), (0.2, "page secondary platform chat")]
+    assert pages(play) == asked
+    play.until(61)
+    assert pages(play) == [*asked, (60.2, "page executive cto chat")]
+
+
 def test_what_was_found_while_it_waited_is_in_the_first_page() -> None:
     play = Play(Severity.P2, probes=("connections",), around=ALONE)
     play.at(
