@@ -266,3 +266,22 @@ def test_the_outline_says_that_it_pages_while_it_only_waits_for_the_order_of_arr
     assert waiting is not None
     assert held is not None
     assert (waiting.pages, held.pages) == (True, False)
+
+
+def test_an_incident_of_which_nobody_could_be_reached_carries_nothing_until_somebody_is() -> None:
+    play = Play(Severity.P1)
+    for _ in range(3):
+        play.failed()
+    assert play.incident.episode.nobody
+    found = outline_of(play.incident)
+    assert found is not None
+    assert not found.pages
+    play.until(play.minute + 6)
+    tried = outline_of(play.incident)
+    assert tried is not None
+    assert tried.pages
+    play.failed()
+    play.at(play.minute + 1, facts.AcknowledgedBy(at=play.now, by="ana"))
+    taken = outline_of(play.incident)
+    assert taken is not None
+    assert taken.pages
