@@ -11,8 +11,8 @@ from responder.engine.blind.parts import BlindHooks, BlindParts
 from responder.engine.blind.sends import Perform
 from responder.engine.desk import Desk
 from responder.engine.engine import Engine
+from responder.holding.keeper import Keeper
 from responder.incident.decision import Decision
-from responder.incident.state import Incident
 from responder.parts import Parts
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
@@ -23,20 +23,19 @@ from responder.store.roll import Roll
 class Blindness:
     """See the module. ``perform`` sends a message; the engine and the group commit are there later.
 
-    ``heard`` is told of what is decided from memory: others may stand on it.
+    ``keeper`` is told of what is decided and heard in memory: others may stand on it.
     """
 
     def __init__(
         self,
         parts: Parts,
         perform: Perform,
-        heard: Callable[[Incident], object],
+        keeper: Keeper,
         *,
         engine: Callable[[], Engine],
         commits: Callable[[], GroupCommit],
     ) -> None:
         self._metrics = parts.metrics
-        self._heard = heard
         self._engine = engine
         self._commits = commits
         self._roll = Roll(parts.store, parts.store.worker)
@@ -52,14 +51,17 @@ class Blindness:
                 perform=perform,
                 patience=parts.config.blind_after,
             ),
-            BlindHooks(closed=self._close, paged=parts.metrics.blind_pages.inc),
+            BlindHooks(
+                closed=self._close,
+                paged=parts.metrics.blind_pages.inc,
+                seen=keeper.heard,
+                joined=keeper.joined,
+            ),
         )
         self.perform = self.pager.watching(perform)
 
     def _decide(self, loaded: Loaded) -> tuple[Decision, bool]:
-        decision, more = self._engine().decider.decision(loaded)
-        self._heard(decision.incident)
-        return decision, more
+        return self._engine().decider.decision(loaded)
 
     def _close(self, closed: bool) -> None:  # noqa: FBT001 - a callback's form
         self._commits().closed = closed

@@ -7,7 +7,7 @@ has the incidents decided that it concerns, in both directions, and is told to p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -88,6 +88,10 @@ class Keeper:
         self._wake(self._neighbours.heard(incident) - {incident.id})
         if not incident.open:
             self._members.forget(incident.id)
+
+    def joined(self, incident_id: str, labels: Mapping[str, str]) -> None:
+        """An alert fires in an incident, and the store could not be told."""
+        self._members.joined(incident_id, labels, self.known.all)
 
     def _wake(self, incidents: Iterable[str]) -> None:
         for one in sorted(incidents):

@@ -7,7 +7,7 @@ done, within a second, the first alert speaks for all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -22,6 +22,17 @@ from responder.store.reading import Reader
 ALERTS_LIMIT = 500
 _AT_ONCE = 50  # incidents in one look
 _KEPT = 2_000  # incidents
+_JOINED_LIMIT = 50  # sets of labels of one incident
+
+
+class _Joined(msgspec.Struct):
+    """What fires in an incident and may not be in the store: each set of labels that matters to a window, once.
+
+    It counts until the store's counts, as they were when it was last asked about, have moved on; too much is ``None``.
+    """
+
+    labels: dict[tuple[tuple[str, str], ...], None] | None
+    counts: tuple[int, int] | None = None
 
 
 class _Looked(msgspec.Struct, frozen=True):
@@ -40,11 +51,14 @@ class Members:
         self._common: tuple[Compiled, dict[str, frozenset[str]]] | None = None
         self._looked: dict[str, _Looked] = {}
         self._wanted: dict[str, tuple[int, int]] = {}
+        self._joined: dict[str, _Joined] = {}
 
     def covered(self, window: MaintenanceWindow, incident: Incident) -> bool:
         """Whether a window concerns all of an incident that fires, as far as that is known now."""
         first = window.concerns(incident.labels, incident.service)
         counts = (sum(incident.totals.fired.values()), incident.totals.resolved)
+        if self._has_joined(window, incident, counts):
+            return False
         if counts[0] <= 1 or not self._may_differ(window, incident):
             return first
         looked = self._looked.get(incident.id)
@@ -56,6 +70,32 @@ class Members:
             return first and (held or not incident.episode.reached)
         return looked.firing is not None and all(
             window.concerns(labels, incident.service) for labels in looked.firing or (incident.labels,)
+        )
+
+    def joined(
+        self, incident_id: str, labels: Mapping[str, str], windows: Iterable[MaintenanceWindow]
+    ) -> None:
+        """An alert fires in an incident, and the store could not be told: it cannot be looked at there."""
+        names = {one.name for window in windows for one in window.matchers}
+        known = self._joined.pop(incident_id, None)
+        found = known.labels if known is not None else {}
+        if found is not None:
+            found[tuple((name, value) for name, value in labels.items() if name in names)] = None
+        self._joined[incident_id] = _Joined(found if found and len(found) <= _JOINED_LIMIT else None)
+        if len(self._joined) > _KEPT:
+            del self._joined[next(iter(self._joined))]
+
+    def _has_joined(self, window: MaintenanceWindow, incident: Incident, counts: tuple[int, int]) -> bool:
+        """Whether something fires in it besides that a window does not concern."""
+        joined = self._joined.get(incident.id)
+        if joined is None:
+            return False
+        if joined.counts not in {None, counts}:  # the store has been told meanwhile
+            del self._joined[incident.id]
+            return False
+        joined.counts = counts
+        return joined.labels is None or not all(
+            window.concerns(dict(labels), incident.service) for labels in joined.labels
         )
 
     def _may_differ(self, window: MaintenanceWindow, incident: Incident) -> bool:
@@ -85,6 +125,7 @@ class Members:
     def forget(self, incident_id: str) -> None:
         """An incident is over."""
         self._looked.pop(incident_id, None)
+        self._joined.pop(incident_id, None)
         self._wanted.pop(incident_id, None)
 
 

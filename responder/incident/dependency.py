@@ -24,6 +24,8 @@ def dependency_holds(draft: Draft) -> tuple[Hold, ...]:
     known = next((hold for hold in incident.holds if hold.kind is HoldKind.DEPENDENCY), None)
     if known is None and incident.episode.reached:
         return ()  # its people were paged already: they are not left alone with it
+    if known is not None and known.by == ARRIVAL and (incident.episode.reached or incident.episode.hurried):
+        return ()  # a person will not wait, or it was paged from memory
     beneath = next(
         (one for one in draft.news.outside.around.beneath if _carries(one, incident.severity)), None
     )

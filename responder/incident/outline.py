@@ -14,7 +14,8 @@ _TITLE_LIMIT = 120
 def outline_of(incident: Incident) -> Outline | None:
     """What others need to know; ``None`` where nothing fires, it is over, or it is our own look at the road.
 
-    A drill carries nobody: what is broken in earnest is not attached to it.
+    A drill carries nobody: what is broken in earnest is not attached to it. Nor does one of whose row nobody could be
+    reached: then it is not true that people know of it.
     """
     if incident.canary or not isinstance(incident.state, (Triggered, Acknowledged)):
         return None
@@ -27,11 +28,15 @@ def outline_of(incident: Incident) -> Outline | None:
         severity=incident.severity,
         title=one_line(incident.title, _TITLE_LIMIT),
         opened_at=incident.opened_at,
-        pages=not holds and not incident.drill,
+        pages=not (holds or incident.drill or _reaches_nobody(incident)),
         morning=morning,
         only=morning is not None and all(one.kind is HoldKind.QUIET_HOURS for one in incident.holds),
         carrier=attached_to(holds) if len(holds) == 1 else "",
     )
+
+
+def _reaches_nobody(incident: Incident) -> bool:
+    return isinstance(incident.state, Triggered) and incident.episode.nobody
 
 
 def morning_of(holds: tuple[Hold, ...]) -> Morning | None:

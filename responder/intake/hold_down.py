@@ -32,18 +32,19 @@ class HoldDown:
         self._inhibited = inhibited
 
     def holds(self, incident: Incident, now: datetime) -> tuple[Hold, ...]:
-        """The reason to wait, where there is one."""
+        """The reason to wait, where there is one: from the first question on, should no comparison ever be made."""
         if incident.severity.urgent:
             return ()
-        until = self._until(incident, now)
+        self._started = self._started or now
+        until = self._until(incident, self._started)
         if until is None or now >= until:
             return ()
         return (Hold(kind=HoldKind.INHIBITION, by="last comparison", text=_UNCONFIRMED, until=until),)
 
-    def _until(self, incident: Incident, now: datetime) -> datetime | None:
+    def _until(self, incident: Incident, started: datetime) -> datetime | None:
         if incident.muted:
             inhibited = any(hold.kind is HoldKind.INHIBITION for hold in incident.muted)
-            return (self._started or now) + self._span if inhibited and not self._compared else None
+            return started + self._span if inhibited and not self._compared else None
         if self._inhibited and fingerprint(incident.labels) in self._inhibited:
             return incident.episode.began_at + self._span
         return None

@@ -13,6 +13,7 @@ from stage import MINUTE, START, Play
 from world import firing, settle
 
 from responder.engine.blind.item import writes_of
+from responder.incident.around import Around, Outline
 from responder.incident.decision import FirstPaged, Reason
 from responder.incident.facts import AcknowledgedBy, NoteAdded, PagedBlind
 from responder.incident.hold import Hold, HoldKind
@@ -144,6 +145,29 @@ def test_what_was_held_back_and_paged_blind_when_that_was_over_is_not_paged_agai
     assert play.dialogue == []
     play.until(9)
     assert play.dialogue == [(8, "page secondary platform chat")]
+
+
+def test_what_waited_for_the_order_of_arrival_and_was_paged_blind_is_not_paged_again() -> None:
+    play = Play(Severity.P2, around=Around(as_of=START, hold_down=30 * SECOND))
+    assert play.dialogue == []
+    report = blind(play.incident, [0.5])
+    assert [page.level for page in report.pages] == ["primary"]
+    play.at(4, report)
+    assert play.dialogue == []
+    play.until(21)
+    assert play.dialogue == [(20, "page secondary platform chat")]
+
+
+def test_what_it_was_attached_to_hears_that_it_was_paged_by_itself_meanwhile() -> None:
+    beneath = Outline(
+        id="b" * 16, service="storage", severity=Severity.P1, title="disk gone", opened_at=START, pages=True
+    )
+    play = Play(Severity.P2, around=Around(as_of=START, beneath=(beneath,)))
+    assert play.dialogue == [(0, "pass on attached")]
+    report = blind(play.incident, [3])
+    play.around = Around(as_of=START)
+    play.at(4, report)
+    assert play.dialogue[1:] == [(4, "pass on detached")]
 
 
 def test_a_page_that_is_still_being_tried_is_left_to_the_store() -> None:

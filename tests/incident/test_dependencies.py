@@ -108,6 +108,17 @@ def test_for_the_order_of_arrival_a_page_waits_half_a_minute() -> None:
     assert passed(late) == [(0.3, BENEATH.id, "ServiceAttached")]
 
 
+def test_who_was_paged_while_it_waited_because_somebody_asked_is_not_paged_again_when_the_wait_is_over() -> (
+    None
+):
+    play = Play(Severity.P2, around=ALONE)
+    play.at(0.2, facts.EscalatedBy(at=START + 12 * SECOND, by="ana"))
+    asked = [(0.2, "page primary dbteam chat"), (0.2, "page secondary platform chat")]
+    assert pages(play) == asked
+    play.until(61)
+    assert pages(play) == [*asked, (60.2, "page executive cto chat")]
+
+
 def test_what_was_found_while_it_waited_is_in_the_first_page() -> None:
     play = Play(Severity.P2, probes=("connections",), around=ALONE)
     play.at(
@@ -255,3 +266,22 @@ def test_the_outline_says_that_it_pages_while_it_only_waits_for_the_order_of_arr
     assert waiting is not None
     assert held is not None
     assert (waiting.pages, held.pages) == (True, False)
+
+
+def test_an_incident_of_which_nobody_could_be_reached_carries_nothing_until_somebody_is() -> None:
+    play = Play(Severity.P1)
+    for _ in range(3):
+        play.failed()
+    assert play.incident.episode.nobody
+    found = outline_of(play.incident)
+    assert found is not None
+    assert not found.pages
+    play.until(play.minute + 6)
+    tried = outline_of(play.incident)
+    assert tried is not None
+    assert tried.pages
+    play.failed()
+    play.at(play.minute + 1, facts.AcknowledgedBy(at=play.now, by="ana"))
+    taken = outline_of(play.incident)
+    assert taken is not None
+    assert taken.pages

@@ -91,8 +91,12 @@ class Held:
             lambda: self.rules,
             self._performers(),
             queues={"chat": 4, RunTriage.QUEUE: 4, SettleDoubts.QUEUE: 2, PassOn.QUEUE: 2},
-            hooks=EngineHooks(decision=self._decided, elsewhere=elsewhere),
+            hooks=EngineHooks(decision=self._decided, elsewhere=elsewhere, held=self.rests),
         )
+
+    def rests(self) -> bool:
+        """Whether the engine rests."""
+        return False
 
     def who(self, _names: Collection[str], _now: datetime) -> Mapping[str, Sequence[str]]:
         return self._who

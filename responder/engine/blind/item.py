@@ -78,11 +78,21 @@ class Item(msgspec.Struct, kw_only=True):
         """Whether it is new, or fires again while it was watched, and nobody was paged for that yet."""
         return not self.counted and any(one.firing for one in self.members.values())
 
+    @property
+    def as_seen(self) -> Incident | None:
+        """As others should see it: where all has resolved it carries nobody, though that is not decided yet."""
+        incident = self.incident
+        if incident is None or not self.quiet:
+            return incident
+        return msgspec.structs.replace(incident, state=Monitoring(since=incident.now, until=incident.now))
+
     def hear(self, one: Heard) -> bool:
         """Take an alert; whether it is kept."""
         if self.known is not None and not isinstance(self.known.state, Monitoring):
             if one.firing:
                 self.ceased.discard(one.fingerprint)
+                if self.incident is not None and self.incident.muted:  # what is sent is not muted
+                    self.incident = msgspec.structs.replace(self.incident, muted=())
             elif len(self.ceased) < CEASED_KEPT:
                 self.ceased.add(one.fingerprint)
             return False

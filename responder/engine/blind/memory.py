@@ -103,18 +103,26 @@ class Memory:
 
     # What webhooks bring.
 
-    def hear(self, alerts: Iterable[Heard], now: datetime) -> None:
-        """Alerts that could not be written, or were and have no decision yet."""
+    def hear(self, alerts: Iterable[Heard], now: datetime) -> list[Incident]:
+        """Alerts that could not be written, or were and have no decision yet; the incidents that others see otherwise now."""
+        turned: dict[str, bool] = {}
         for one in alerts:
             item = self.items.get(self._by_key.get(one.key, ""))
             if item is None:
                 item = self._born(one, now)
             if item is None:
                 continue
+            turned.setdefault(item.id, item.quiet)
             before = item.members.get(one.fingerprint)
             room = self._bytes + one.size <= BYTES_KEPT or before is not None
             if room and item.hear(one):
                 self._bytes += one.size - (before.size if before is not None else 0)
+        kept = [(self.items[name], was) for name, was in turned.items() if name in self.items]
+        return [seen for item, was in kept if item.quiet is not was and (seen := item.as_seen) is not None]
+
+    def of_key(self, key: str) -> str | None:
+        """The id of the incident that is remembered under a key."""
+        return self._by_key.get(key)
 
     def _born(self, one: Heard, now: datetime) -> Item | None:
         if not one.firing or not one.severity.urgent:

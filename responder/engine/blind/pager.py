@@ -87,8 +87,13 @@ class BlindPager:
     def refused(self, alerts: Sequence[tuple[Alert, AlertWrite]]) -> None:
         """Alerts of a webhook that could not be written; Alertmanager was told so."""
         if not self.telling:
-            heard = [self._heard(alert, write) for alert, write in alerts if write[1] in _OF_INCIDENTS]
-            self.memory.hear(heard, self.now())
+            told = [(alert, write) for alert, write in alerts if write[1] in _OF_INCIDENTS]
+            heard = [self._heard(alert, write) for alert, write in told]
+            for seen in self.memory.hear(heard, self.now()):
+                self._hooks.seen(seen)
+            for (alert, _), one in zip(told, heard, strict=True):
+                if one.firing and (name := self.memory.of_key(one.key)) is not None:
+                    self._hooks.joined(name, alert.labels)
             self._more.set()
 
     def decided(self, decision: Decision) -> None:
@@ -226,6 +231,7 @@ class BlindPager:
             self.memory.put_off(incident_id, now + _PUT_OFF)
             return []
         messages = self.memory.decided(incident_id, decision)
+        self._hooks.seen(self.memory.items[incident_id].as_seen or decision.incident)
         log.info(
             "decided from memory",
             incident=incident_id,

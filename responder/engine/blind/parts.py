@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import msgspec
@@ -11,6 +11,7 @@ from responder.clock import Clock
 from responder.engine.blind.lookout import Ingest
 from responder.engine.blind.sends import Perform
 from responder.incident.decision import Decision
+from responder.incident.state import Incident
 from responder.rules.model import RuleSet
 from responder.store.loaded import Loaded
 from responder.store.reading import Reader
@@ -38,7 +39,13 @@ class BlindParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlindHooks(msgspec.Struct, frozen=True, kw_only=True):
-    """Who hears that the doors are closed and open again, and of each page that was delivered from memory."""
+    """Who hears that the doors are closed and open again, and of each page that was delivered from memory.
+
+    ``seen`` hears of each incident as others should see it by now, since they may stand on it; ``joined``, of the labels of
+    an alert that fires in an incident and that the store does not know.
+    """
 
     closed: Callable[[bool], object] = lambda _: None
     paged: Callable[[], object] = lambda: None
+    seen: Callable[[Incident], object] = lambda _: None
+    joined: Callable[[str, Mapping[str, str]], object] = lambda _incident, _labels: None

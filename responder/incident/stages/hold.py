@@ -38,7 +38,7 @@ def take(draft: Draft) -> None:
     waits = isinstance(draft.incident.state, Triggered)
     holds = _holds(draft) if waits else ()
     draft.change(holds=holds)
-    _tell_beneath(draft, attached_to(before), attached_to(holds))
+    _tell_beneath(draft, attached_to(draft.before.holds), attached_to(holds))
     if holds:
         _wait(draft, before, holds)
     elif before and waits:
@@ -89,11 +89,14 @@ def _wait(draft: Draft, before: tuple[Hold, ...], holds: tuple[Hold, ...]) -> No
 
 
 def _go_on(draft: Draft, before: tuple[Hold, ...]) -> None:
+    only_arrival = all(one.by == ARRIVAL for one in before)
+    if only_arrival and draft.incident.episode.reached:
+        return  # paged from memory already
     what = ", ".join(dict.fromkeys(_named(one) for one in before))
     cause = f"{what} is over and it still fires"
     if draft.before.muted and joined(draft):
         cause = "an alert joined that Alertmanager does not mute"
-    if all(one.by == ARRIVAL for one in before) and not draft.incident.episode.reached:
+    if only_arrival:
         draft.change_episode(began_at=draft.now)  # it was a moment: what was found stays true
     elif draft.incident.episode.number == draft.before.episode.number:
         draft.begin_episode(cause, waited=wait_over(draft, before))
