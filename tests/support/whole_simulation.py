@@ -1,0 +1,422 @@
+"""Hours in which everything happens together, by one random source, to two daemons' parts on the real store.
+
+Storms, windows, silences, inhibition, dependencies, nights; lost, late and repeated webhooks; a store that goes away;
+crashes; channels and Alertmanagers in trouble. After each settled step two things hold: nothing that fires for longer than
+its escalation time is unpaged without a recorded reason, and no recorded reason outlives its cause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from causes import LOOK, QUIET, Truth, Watch, is_night
+from fake_alertmanager import FakeAlertmanager, rfc
+from held import BASE
+from mirror import MINUTE, SENDER
+from weather import CLEARED, Weather
+from whole import Phones, Whole, settled
+
+from responder.engine.blind.item import STAND_IN
+from responder.incident.facts import AcknowledgedBy
+from responder.incident.hold import Hold, HoldKind
+from responder.incident.severity import LEVELS, Level, Severity
+from responder.incident.state import Incident, PageStatus, Triggered
+from responder.rules.maintenance import WindowSpec
+from responder.store.comparison import Comparison
+from responder.store.errors import StoreError
+from responder.store.reading import Reader
+from responder.store.store import Store
+from responder.store.windows import id_of
+
+RULES = f"""
+services:
+  api: {{depends_on: [database]}}
+  dashboards: {{depends_on: [api]}}
+quiet_hours: {{P3: {QUIET}, P4: {QUIET}}}
+{BASE}
+"""
+CHANNELS = ("phone", "chat")
+SERVICES = ("database", "api", "dashboards", "platform")
+#: A few alerts that come and go, several of them in one incident; and the others, which come in a storm.
+FEW, MANY = 16, 160
+#: What is due is found by this time, whichever replica died with it in its hands.
+SLACK = timedelta(seconds=75)
+#: An Alertmanager that was restarted is not sure of what does not fire for so long.
+GRACE = timedelta(minutes=5)
+#: Alertmanagers are compared with each minute, and what is missing there is believed for a while.
+COMPARED = {HoldKind.SILENCE: timedelta(minutes=3), HoldKind.INHIBITION: timedelta(minutes=13)}
+
+
+def label_sets() -> list[dict[str, str]]:
+    few = [
+        {
+            "alertname": f"A{number % 2}", "service": SERVICES[number // 2 % 4], "cluster": "c0",
+            "severity": f"P{1 + number // 8 + number % 2}", "instance": "ab"[number // 8],
+        }
+        for number in range(FEW)
+    ]  # fmt: skip
+    many = [
+        {
+            "alertname": f"S{number % 3}", "service": SERVICES[number % 4], "cluster": f"c{number % 40}",
+            "severity": ("P3", "P2", "P4", "P3", "P1")[number // 12 % 5], "instance": f"i{number}",
+        }
+        for number in range(MANY)
+    ]  # fmt: skip
+    return few + many
+
+
+class WholeSimulation(Weather):
+    """Without ``faults`` nothing crashes, goes away or gets lost; all the rest happens as ever."""
+
+    def __init__(
+        self,
+        store: Store,
+        replicas: list[Whole],
+        peers: list[FakeAlertmanager],
+        phones: Phones,
+        *,
+        faults: bool = True,
+    ) -> None:
+        super().__init__(peers, replicas, replicas[0].turned, phones.chance, label_sets())
+        self.store, self.replicas, self.phones = store, replicas, phones
+        self.faults = faults
+        self.reader = Reader(store)
+        self.windows: dict[str, WindowSpec] = {}
+        self.reasons = Watch()
+        #: By alert, what Alertmanager has to say of it, in order.
+        self.owed: dict[int, deque[bytes]] = {}
+        self.happened: dict[str, int] = {}
+        self.sees_since = self.now
+        self.compares_since = self.now
+        self.restarted_at = self.now - GRACE
+        self.died = False
+
+    # What happens.
+
+    async def run(self, steps: int) -> None:
+        for one in self.replicas:
+            await one.start()
+        for _ in range(steps):
+            await self.step()
+            await self.settle()
+            await self.check()
+
+    async def step(self) -> None:
+        choices = {
+            self.flip: 22, self.storm: 3, self.person: 8, self.people: 4, self.troubles: 8, self.window: 9,
+            self.pass_time: 33,
+        } | ({self.outage: 5, self.crash: 5, self.bad_line: 3} if self.faults else {})  # fmt: skip
+        (happens,) = self.chance.choices(list(choices), list(choices.values()))
+        self.happened[happens.__name__] = self.happened.get(happens.__name__, 0) + 1
+        await happens()
+
+    async def flip(self) -> None:
+        for _ in range(self.chance.choice([1, 1, 3])):
+            self.tell(self.chance.randrange(FEW))
+
+    async def storm(self) -> None:
+        """Everything of some services at once; or it is over again."""
+        hit = self.chance.sample(SERVICES, self.chance.choice([2, 3, 4]))
+        many = [number for number in range(FEW, FEW + MANY) if self.labels[number]["service"] in hit]
+        over = [number for number in many if number in self.firing]
+        self.tell(*(over or many))
+
+    def tell(self, *numbers: int) -> None:
+        """Alerts turn over, and a webhook is to tell of each; now and then none ever does."""
+        for number, (resolved, since) in self.turn_over(*numbers).items():
+            self._owe(number, since, resolved=resolved)
+
+    def _owe(self, number: int, since: datetime, *, resolved: bool) -> None:
+        if self.muted(number) or (self.faults and self.chance.random() < 0.1):
+            return
+        alert = {
+            "status": "resolved" if resolved else "firing", "labels": self.labels[number], "annotations": {},
+            "startsAt": rfc(since), "endsAt": rfc(self.now) if resolved else "0001-01-01T00:00:00Z",
+            "generatorURL": "", "fingerprint": self.names[number],
+        }  # fmt: skip
+        self.owed.setdefault(number, deque()).append(_body([alert]))
+
+    async def person(self) -> None:
+        if not self.blind:
+            with contextlib.suppress(StoreError):
+                await super().person()
+            return
+        asked = [one for one in self.phones.pages()[-20:] if one.body["incident"]["state"] == "triggered"]
+        if asked and (alive := self.alive):
+            one, replica = self.chance.choice(asked), self.chance.choice(alive)
+            fact = AcknowledgedBy(at=replica.wiring.blind.pager.now(), by="ana", via="link")
+            with contextlib.suppress(StoreError):
+                await replica.desk.record(one.incident, fact)
+
+    async def people(self) -> None:
+        """Somebody goes through the list."""
+        if self.blind or not self.alive:
+            return
+        waiting = [one for one in await self.incidents() if isinstance(one.state, Triggered)]
+        for incident in self.chance.sample(waiting, len(waiting) // 2):
+            await self.acknowledge(self.chance.choice(self.alive), incident)
+
+    async def troubles(self) -> None:
+        peers = {peer.url: peer.up_since for peer in self.peers}
+        self.alertmanager()
+        if any(peer.up_since != peers[peer.url] for peer in self.peers):
+            self.restarted_at = self.now
+
+    async def window(self) -> None:
+        if not self.alive:
+            return
+        keeper = self.chance.choice(self.alive).wiring.circumstances.keeper
+        with contextlib.suppress(StoreError):
+            if self.windows and self.chance.random() < 0.45:
+                name = self.chance.choice(sorted(self.windows))
+                await keeper.end(name)
+                del self.windows[name]
+                return
+            made = self._window(await keeper._windows._shelf._store.now())
+            await keeper.make(made)
+            self.windows[made.id] = made
+
+    def _window(self, now: datetime) -> WindowSpec:
+        begins = now + timedelta(seconds=self.chance.choice([-60, 0, 90]))
+        match = self.chance.choice(['service="database"', 'service=~"api|dashboards"', 'severity=~"P3|P4"'])
+        ends = begins + timedelta(minutes=self.chance.choice([3, 20, 90]))
+        made = WindowSpec(name="w", match=(match,), start=begins, end=ends, made_at=now)
+        return msgspec.structs.replace(made, id=id_of(made))
+
+    async def outage(self) -> None:
+        away = not self.away
+        for one in self.replicas:
+            one.wire.away = away
+        if not away:
+            await self.all_start()
+
+    async def crash(self) -> None:
+        """In the middle of something, if possible."""
+        if not self.alive:
+            return
+        victim = self.chance.choice(self.alive)
+        delivering = asyncio.create_task(self.deliver())
+        polling = asyncio.create_task(victim.wiring.engine.poll())
+        for _ in range(self.chance.randrange(12)):
+            await asyncio.sleep(0)
+        await victim.die()
+        self.died = True
+        for task in (delivering, polling):
+            task.cancel()
+        await asyncio.gather(delivering, polling, return_exceptions=True)
+        if not self.away:
+            await victim.start()
+
+    async def bad_line(self) -> None:
+        self.phones.trouble = self.chance.choice([0.0, 0.05, 0.2])
+        self.phones.down = set(self.chance.sample(CHANNELS, self.chance.choice([0, 0, 1])))
+
+    async def pass_time(self) -> None:
+        if self.chance.random() < 0.4:
+            self.turned.turn(seconds=self.chance.choice([1, 10, 30]))
+        else:
+            await self.minutes(self.chance.choice([1, 1, 2, 5, 15]))
+
+    async def minutes(self, count: int) -> None:
+        for _ in range(count):
+            self.turned.turn(seconds=60)
+            if self.died:  # what expires by the server's own clock, which nobody turns
+                await self.store.client.delete(f"{self.store.base}:am:lease")
+                self.died = False
+            await self.settle(turns=1)
+
+    async def settle(self, *, turns: int = 2) -> None:
+        """Everybody says what they have to say and looks, and all that is due is done."""
+        self.windows = {name: one for name, one in self.windows.items() if one.end and one.end > self.now}
+        self.prometheus_sends()
+        await self.deliver()
+        for replica in self.alive:
+            await replica.compare()
+        await settled(self.alive, turns=turns)
+        if self.blind or len(self.alive) < len(self.replicas):
+            self.sees_since = self.now
+        certain = self.now - self.restarted_at > GRACE and len(self.there()) == len(self.peers)
+        if self.sees_since == self.now or not certain:
+            self.compares_since = self.now
+
+    async def deliver(self) -> None:
+        """As Alertmanager does: in order, again and again, to any replica, until it is taken; some of it twice."""
+        if not self.alive:
+            return
+        waiting = [queue for queue in self.owed.values() if queue]
+        self.chance.shuffle(waiting)
+        for queue in waiting:
+            while queue and await self.chance.choice(self.alive).post(queue[0]):
+                if self.chance.random() < 0.3:
+                    await self.chance.choice(self.alive).post(queue[0])
+                queue.popleft()
+
+    # What is known.
+
+    @property
+    def alive(self) -> list[Whole]:
+        return [one for one in self.replicas if one.alive]
+
+    @property
+    def away(self) -> bool:
+        return self.replicas[0].wire.away
+
+    @property
+    def blind(self) -> bool:
+        """Whether the store cannot be seen, or somebody has not told it everything yet."""
+        return self.away or any(one.blind for one in self.alive)
+
+    async def all_start(self) -> None:
+        for one in self.replicas:
+            if not one.alive:
+                await one.start()
+
+    async def incidents(self) -> list[Incident]:
+        return await self.reader.snapshots([one for one, _ in await self.reader.ids("open", "+inf", 2_000)])
+
+    def is_muted(self, incident: Incident) -> bool:
+        """Whether every alert of it that fires is muted in Alertmanager."""
+        return all(self.muted(number) for number in self.firing_of(incident))
+
+    def firing_of(self, incident: Incident) -> list[int]:
+        return [number for number in self.firing if _belongs(self.labels[number], incident)]
+
+    def is_answered(self, incident: Incident) -> bool:
+        """Whether who pages from memory knows why not: somebody has it, something holds it back, or nothing fires."""
+        items = [one.wiring.blind.pager.memory.items.get(incident.id) for one in self.alive]
+        known = [(one, one.incident) for one in items if one is not None and one.incident is not None]
+        return not self.firing_of(incident) or any(
+            item.quiet or one.holds or not isinstance(one.state, Triggered) for item, one in known
+        )
+
+    # What must be so.
+
+    async def check(self) -> None:
+        now, found = await self.store.now(), await self.incidents()
+        if not self.blind:
+            self.check_reasons(found, now)
+        for incident in found:
+            if late := self.unpaged(incident, now):
+                lines = [f"{one.at:%H:%M:%S} {one.text}" for one in await self.reader.timeline(incident.id)]
+                raise AssertionError("\n".join([f"{incident.severity} {incident.id}: {late}", *lines]))
+
+    def check_reasons(self, found: list[Incident], now: datetime) -> None:
+        """No recorded reason outlives its cause."""
+        if self.sees_since >= now - SLACK:
+            self.reasons.forget(*HoldKind)
+        if self.compares_since >= now - SLACK:
+            self.reasons.forget(*COMPARED)
+        truth = Truth(
+            now=now, windows=self.windows, incidents={one.id: one for one in found},
+            sleepers=frozenset({Severity.P3, Severity.P4}), muted=self.is_muted,
+        )  # fmt: skip
+        self.reasons.look(truth, _limit)
+
+    def unpaged(self, incident: Incident, now: datetime) -> str:
+        """What fires for longer than its escalation time and is unpaged without a recorded reason; nothing is."""
+        if not isinstance(incident.state, Triggered) or incident.holds:
+            return ""
+        without = self.blind or self.sees_since > now - SLACK
+        if without and not (incident.severity.urgent and self.alive):
+            return ""  # the store away, P3 and P4 wait for it
+        if without and self.is_answered(incident):
+            return ""
+        slack = SLACK + without * self.stand_ins()
+        for level in LEVELS:
+            due = incident.due_at(level)
+            if due is None or due + slack > now or self.is_told(incident, level, now):
+                continue
+            tried = self.phones.tried.get((incident.id, str(level)))
+            return f"{level} was due at {due}, now {now}, last tried at {tried}, since {incident.episode.began_at}"
+        return ""
+
+    def stand_ins(self) -> timedelta:
+        """How long those who page from memory leave to others, who may have died since."""
+        return STAND_IN * max(len(one.wiring.blind.pager.memory.others) for one in self.alive)
+
+    def is_told(self, incident: Incident, level: Level, now: datetime) -> bool:
+        """Whether somebody was tried to be reached, is told by another incident's page, or sleeps."""
+        tried = self.phones.tried.get((incident.id, str(level)))
+        if tried is not None and tried >= incident.episode.began_at:
+            return True
+        pages = [
+            one for one in incident.pages if one.level is level and one.episode == incident.episode.number
+        ]
+        if any(page.status is PageStatus.DELIVERED and page.id in self.phones.pages_seen for page in pages):
+            return True  # from memory, under whatever name the incident had there
+        if not incident.severity.urgent and (is_night(now) or is_night(now - SLACK)):
+            return True
+        waited = incident.episode.waited
+        return waited is not None and any(page.status is PageStatus.DELIVERED for page in pages)
+
+    async def clear_up(self) -> None:
+        """Everything works, and nothing changes any more, for a little longer than anything takes."""
+        for peer in self.peers:
+            peer.instead = {}
+        for one in self.replicas:
+            one.wire.away = False
+        await self.all_start()
+        self.phones.trouble, self.phones.down = 0.0, set()
+        await self.minutes(CLEARED // MINUTE)
+        await self.check()
+        assert not any(self.owed.values())
+
+    async def check_alerts(self) -> None:
+        """What was answered with 200, and what Alertmanager has, is here: in one open incident, and nothing else is."""
+        records = await Comparison(self.store).records(self.names)
+        numbers = {name: number for number, name in enumerate(self.names)}
+        firing = {
+            numbers[n] for n, record in records.items() if record.status == "F" and record.incident_open
+        }
+        self.check_firing(firing)
+        assert sum(one.totals.firing_now for one in await self.incidents()) == len(firing)
+
+    async def check_nobody_paged_after_acknowledgement(self) -> None:
+        everything = [one for one, _ in await self.reader.ids("all", "+inf", 5_000)]
+        episodes = {
+            page.id: page.episode for one in await self.reader.snapshots(everything) for page in one.pages
+        }
+        for one in self.phones.pages():
+            at = self.acknowledged.get((one.incident, episodes.get(one.body["page_id"], 0)))
+            assert at is None or one.at <= at + timedelta(seconds=1), "paged after the acknowledgement"
+
+    async def close_all(self) -> None:
+        """All of it resolves, and no webhook says so: the comparison closes every incident."""
+        self.firing.clear()
+        await self.minutes(45)
+        assert await self.incidents() == []
+        for one in self.replicas:
+            await one.die()
+
+
+def _limit(hold: Hold) -> timedelta:
+    return COMPARED.get(hold.kind, LOOK)
+
+
+def _belongs(labels: Any, incident: Incident) -> bool:
+    return all(labels[name] == incident.labels.get(name) for name in ("alertname", "service", "cluster"))
+
+
+def _body(alerts: list[dict[str, Any]]) -> bytes:
+    return json.dumps(
+        {
+            "version": "4", "groupKey": "{}:{}", "receiver": "responder", "externalURL": SENDER,
+            "truncatedAlerts": 0, "alerts": alerts,
+        }
+    ).encode()  # fmt: skip
+
+
+def settings(peers: list[FakeAlertmanager], phones: Phones) -> dict[str, Any]:
+    """Two channels to the same receiver, two Alertmanagers, and no patience with a store that is away."""
+    return {
+        "external_url": "https://responder.example",
+        "channels": {name: {"type": "webhook", "url": f"{phones.url}/{name}"} for name in CHANNELS},
+        "alertmanager": {"urls": [peer.url for peer in peers], "timeout": "2s"},
+        "blind_after": "1ms",
+    }
