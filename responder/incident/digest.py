@@ -58,14 +58,17 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def text(self) -> str:
-        """How many there are, and the newest of them."""
+    def counted(self) -> str:
+        """How many there are."""
         services = f"{len(self.services)} service{'s' if len(self.services) != 1 else ''}"
         gone = f", {self.over} of them over" if self.over else ""
+        return f"{self.count} more incident{'s' if self.count != 1 else ''} of {services}{gone}"
+
+    @property
+    def news(self) -> str:
+        """What is told of it while it grows."""
         newest = f"; newest: {self.newest[0].line}" if self.newest else ""
-        return (
-            f"Digest: {self.count} more incident{'s' if self.count != 1 else ''} of {services}{gone}{newest}"
-        )
+        return f"Digest: {self.counted}{newest}"
 
 
 def kind_of(rule: str, alert: str, severity: Severity) -> str:

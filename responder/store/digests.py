@@ -17,10 +17,12 @@ from responder.incident.digest import kind_of
 from responder.incident.ids import derive
 from responder.incident.state import Incident
 from responder.store.connection import ask
+from responder.store.reading import Reader
 from responder.store.store import Store, from_ms, ms
 
 #: Incidents that one digest takes; beyond it there is another one.
 FOLDED_LIMIT = 10_000
+_CHUNK = 500
 _PACK = msgspec.msgpack.Encoder()
 
 
@@ -64,6 +66,14 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     carries_for: timedelta | None
     at: datetime
+
+
+class FoldedIncident(msgspec.Struct, frozen=True, kw_only=True):
+    """One that is told with another's page: its line there, and its present state (empty where it is no longer kept)."""
+
+    id: str
+    line: str
+    state: str
 
 
 Answer = Ring | Carry | Wait | Fold
@@ -143,9 +153,29 @@ class Digests:
         count = int(await self._store.run("leave", incident_id, carrier))
         return count if count >= 0 else None
 
-    async def listed(self, incident_id: str, cursor: int, count: int) -> tuple[int, dict[str, str]]:
-        """A part of what is told with an incident, by id, and the cursor to go on from (0 at the end)."""
-        key = f"{self._store.base}:folded:{incident_id}"
-        following, found = await ask(self._store.client, "HSCAN", key, cursor, "COUNT", count)
-        pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
-        return int(following), {name.decode(): line.decode().partition("|")[2] for name, line in pairs}
+
+class FoldedLists:
+    """What is told with an incident, as people look at it. Raises ``StoreError`` where the store is away."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._reader = store, Reader(store)
+
+    async def all(self, incident_id: str) -> list[FoldedIncident]:
+        """All of it (at most :data:`FOLDED_LIMIT`), by id."""
+        key, cursor = f"{self._store.base}:folded:{incident_id}", 0
+        lines: dict[str, str] = {}
+        while True:
+            following, found = await ask(self._store.client, "HSCAN", key, cursor, "COUNT", _CHUNK)
+            pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
+            lines |= {name.decode(): line.decode().partition("|")[2] for name, line in pairs}
+            cursor = int(following)
+            if cursor == 0:
+                break
+        names = sorted(lines)
+        states: list[str] = []
+        for at in range(0, len(names), _CHUNK):
+            states += await self._reader.states(names[at : at + _CHUNK])
+        return [
+            FoldedIncident(id=name, line=lines[name], state=state)
+            for name, state in zip(names, states, strict=True)
+        ]

@@ -18,7 +18,7 @@ from responder.incident.draft import Draft
 from responder.incident.effects import LeaveDigest, Spread
 from responder.incident.ids import derive
 from responder.incident.message import Wanted
-from responder.incident.state import Acknowledged, Incident, Page, PageStatus, Triggered
+from responder.incident.state import Acknowledged, Incident, Monitoring, Page, PageStatus, Triggered
 
 #: Those who were paged hear of what was folded at most this often.
 _PACE = timedelta(minutes=1)
@@ -50,6 +50,7 @@ def take(draft: Draft) -> None:
 def pass_on(draft: Draft) -> None:
     """What was folded into this one, and what this one was folded into, hears what this decision changed."""
     if draft.incident.digest is not None and not carries(draft.incident) and _is_news_to_folded(draft):
+        taken = _taken(draft.incident)
         draft.ask(
             Spread(
                 id=derive(draft.incident.id, "spread", draft.now.isoformat()),
@@ -58,6 +59,8 @@ def pass_on(draft: Draft) -> None:
                 urgent=draft.incident.severity.urgent,
                 episode=draft.incident.episode.number,
                 requested_at=draft.now,
+                by=taken.by if taken is not None else "",
+                at=taken.at if taken is not None else None,
             )
         )
     for carrier in _left(draft):
@@ -129,7 +132,7 @@ def _tell(draft: Draft) -> None:
     if draft.now < due:
         draft.wake(due)
         return
-    draft.announce(f"{digest.text}.")
+    draft.announce(digest.news)
     draft.change(digest=msgspec.structs.replace(digest, untold=False, told_at=draft.now))
 
 
@@ -152,6 +155,14 @@ def _is_over(incident: Incident, page: Page) -> bool:
     """Whether what told of it was over when it was told, or after; a digest may begin again."""
     gone = incident.carriers_gone.get(page.told_in)
     return gone is not None and (page.settled_at or page.requested_at) <= gone
+
+
+def _taken(incident: Incident) -> Acknowledged | None:
+    """Who has it, or had it when its last alert resolved: that answers for all that was told with it."""
+    state = incident.state
+    return (
+        state.taken if isinstance(state, Monitoring) else state if isinstance(state, Acknowledged) else None
+    )
 
 
 def _is_news_to_folded(draft: Draft) -> bool:
