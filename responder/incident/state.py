@@ -261,6 +261,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
         return not isinstance(self.state, Resolved)
 
     @property
+    def is_paged(self) -> bool:
+        """Whether people are paged for it just now: only then can its page tell of others."""
+        return isinstance(self.state, Triggered) and not self.holds
+
+    @property
     def promise(self) -> SeverityPolicy:
         """What the present severity promises."""
         return self.policy.severities[self.severity]

@@ -27,29 +27,26 @@ _GONE_KEPT = 20
 
 def take(draft: Draft) -> None:
     """Take down what was folded, tell of it, and page anew what no digest tells of any more."""
-    folded = 0
     for one in draft.news.facts:
         match one:
             case fact.DigestBegan():
                 _begin(draft, one)
             case fact.IncidentFolded():
-                folded += _fold(draft, one)
+                _fold(draft, one)
             case fact.FoldedEnded() if draft.incident.digest is not None:
                 draft.change(digest=msgspec.structs.replace(draft.incident.digest, over=one.over))
             case fact.CarrierGone():
                 _gone(draft, one)
             case _:
                 pass
-    if folded and draft.incident.digest is not None:
-        text = f"{folded} more told with this one's page and not paged; {draft.incident.digest.count} in all"
-        draft.note(Reason.FOLDED, text)
+    _note_folded(draft)
     _tell(draft)
     _page_anew(draft)
 
 
 def pass_on(draft: Draft) -> None:
     """What was folded into this one, and what this one was folded into, hears what this decision changed."""
-    if draft.incident.digest is not None and not carries(draft.incident) and _is_news_to_folded(draft):
+    if draft.incident.digest is not None and not draft.incident.is_paged and _is_news_to_folded(draft):
         taken = _taken(draft.incident)
         draft.ask(
             Spread(
@@ -67,7 +64,7 @@ def pass_on(draft: Draft) -> None:
         draft.ask(
             LeaveDigest(
                 id=derive(draft.incident.id, "leave", carrier, draft.now.isoformat()),
-                lane=derive(draft.incident.id, "leave"),
+                lane=derive(carrier, "leave"),  # one after the other: each says how many there are by then
                 incident=draft.incident.id,
                 urgent=False,
                 episode=draft.incident.episode.number,
@@ -75,11 +72,6 @@ def pass_on(draft: Draft) -> None:
                 carrier=carrier,
             )
         )
-
-
-def carries(incident: Incident) -> bool:
-    """Whether people are paged for an incident, so that its page can tell of others."""
-    return isinstance(incident.state, Triggered) and not incident.holds
 
 
 def told_in(incident: Incident) -> tuple[str, ...]:
@@ -108,14 +100,20 @@ def _begin(draft: Draft, one: fact.DigestBegan) -> None:
     )
 
 
-def _fold(draft: Draft, one: fact.IncidentFolded) -> bool:
+def _note_folded(draft: Draft) -> None:
+    """One line for all of them: the list of them is kept beside the incident."""
+    before = draft.before.digest.count if draft.before.digest is not None else 0
+    count = draft.incident.digest.count if draft.incident.digest is not None else 0
+    if count > before:
+        draft.note(Reason.FOLDED, f"{count - before} more are told with this one's page; {count} in all")
+
+
+def _fold(draft: Draft, one: fact.IncidentFolded) -> None:
     digest = draft.incident.digest or Digest(began_at=one.at)
-    new = one.count > digest.count
     changed = digest.with_contact(one.contact).with_one(
         Listed(one.incident, one.line), one.service, one.severity, one.count
     )
     draft.change(digest=changed)
-    return new
 
 
 def _gone(draft: Draft, one: fact.CarrierGone) -> None:
@@ -126,7 +124,7 @@ def _gone(draft: Draft, one: fact.CarrierGone) -> None:
 
 def _tell(draft: Draft) -> None:
     digest = draft.incident.digest
-    if digest is None or not digest.untold or not carries(draft.incident):
+    if digest is None or not digest.untold or not draft.incident.is_paged:
         return
     due = _due(digest, draft.now)
     if draft.now < due:
@@ -143,7 +141,7 @@ def _due(digest: Digest, now: datetime) -> datetime:
 
 def _page_anew(draft: Draft) -> None:
     """Where the digest that told of it is over, and nobody took it: as if it had begun now."""
-    if not carries(draft.incident):
+    if not draft.incident.is_paged:
         return
     over = [page.told_in for page in _present(draft.incident) if _is_over(draft.incident, page)]
     if over:
@@ -168,7 +166,7 @@ def _taken(incident: Incident) -> Acknowledged | None:
 def _is_news_to_folded(draft: Draft) -> bool:
     """Whether it has carried until now; or was folded into just before it ended, which is said once more."""
     late = any(isinstance(one, (fact.DigestBegan, fact.IncidentFolded)) for one in draft.news.facts)
-    return late or carries(draft.before)
+    return late or draft.before.is_paged
 
 
 def _left(draft: Draft) -> tuple[str, ...]:
