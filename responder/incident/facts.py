@@ -33,7 +33,10 @@ class _Human(_Fact, frozen=True, kw_only=True):
 
 
 class AcknowledgedBy(_Human, frozen=True, kw_only=True, tag="acknowledged"):
-    """A person took the incident."""
+    """A person took the incident; or the ``digest`` (an incident) into which this one's ``episode`` was folded."""
+
+    digest: str = ""
+    episode: int = 0
 
 
 class EscalatedBy(_Human, frozen=True, kw_only=True, tag="escalated"):
@@ -71,13 +74,14 @@ class SeveritySet(_Human, frozen=True, kw_only=True, tag="severity"):
 
 
 class MessageDelivered(_Fact, frozen=True, kw_only=True, tag="delivered"):
-    """A channel accepted a message."""
+    """A channel accepted a message; or the person was told by the digest of incident ``told_in``."""
 
     effect: str
     page: str
     kind: MessageKind
     attempt: int
     receipt: Receipt = Receipt()
+    told_in: str = ""
 
 
 class MessageFailed(_Fact, frozen=True, kw_only=True, tag="failed"):
@@ -103,6 +107,15 @@ class MessageDelayed(_Fact, frozen=True, kw_only=True, tag="delayed"):
     kind: MessageKind
     reason: str
     failover: bool = False
+
+
+class MessageWaits(_Fact, frozen=True, kw_only=True, tag="waits"):
+    """A page waits for the next digest, or for the page of incident ``carrier`` to arrive; until then at the latest."""
+
+    page: str
+    kind: MessageKind
+    until: datetime
+    carrier: str = ""
 
 
 class MessageDropped(_Fact, frozen=True, kw_only=True, tag="dropped"):
@@ -184,6 +197,37 @@ class ServiceDetached(_Fact, frozen=True, kw_only=True, tag="detached"):
 
     incident: str
     service: str
+
+
+class DigestBegan(_Fact, frozen=True, kw_only=True, tag="digest"):
+    """The incident's page to a contact became a digest; ``why`` is for people."""
+
+    contact: str
+    why: str
+
+
+class IncidentFolded(_Fact, frozen=True, kw_only=True, tag="folded"):
+    """An incident was told to a contact with the digest of this one; ``count`` is how many were by then."""
+
+    incident: str
+    contact: str
+    line: str
+    service: str
+    severity: Severity
+    count: int
+
+
+class FoldedEnded(_Fact, frozen=True, kw_only=True, tag="folded_ended"):
+    """A folded incident has ended, was taken by itself, or is paged by itself; ``over`` is how many of them by then."""
+
+    incident: str
+    over: int
+
+
+class CarrierGone(_Fact, frozen=True, kw_only=True, tag="carrier_gone"):
+    """The incident into whose digest this one was folded tells nobody any more, and nobody took it."""
+
+    carrier: str
 
 
 class LateCopySettled(_Fact, frozen=True, kw_only=True, tag="late_copy"):
@@ -303,7 +347,8 @@ Fact = (
     AcknowledgedBy | EscalatedBy | ResolvedBy | ReopenedBy | NoteAdded | AssignedTo | SnoozedBy
     | SeveritySet | MessageDelivered | MessageFailed | MessageDelayed | MessageDropped | FindingArrived
     | TriageEnded | SilencedBy | UnsilencedBy | Compared | SilenceReturned | AlertsMuted | AlertsUnmuted
-    | ServiceAttached | ServiceDetached | LateCopySettled | ActionRequested | ActionDenied | ActionRefused
+    | ServiceAttached | ServiceDetached | MessageWaits | DigestBegan | IncidentFolded | FoldedEnded | CarrierGone
+    | LateCopySettled | ActionRequested | ActionDenied | ActionRefused
     | ActionRehearsed | ActionPerformed | ActionFailed | ActionUnknown | ActionSettled | DecisionFailed | PagedBlind
 )  # fmt: skip
 

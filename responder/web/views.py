@@ -95,7 +95,7 @@ class FindingView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PageView(msgspec.Struct, frozen=True, kw_only=True):
-    """A page and what became of it."""
+    """A page and what became of it; ``told_in`` is the incident whose digest told the person instead."""
 
     id: str
     level: Level
@@ -105,6 +105,7 @@ class PageView(msgspec.Struct, frozen=True, kw_only=True):
     status: PageStatus
     requested_at: str
     delivered_at: str | None
+    told_in: str | None
     error: str | None
 
 
@@ -286,6 +287,7 @@ def _page(page: Page) -> PageView:
         status=page.status,
         requested_at=rfc3339(page.requested_at),
         delivered_at=rfc3339_or_none(page.settled_at) if page.status is PageStatus.DELIVERED else None,
+        told_in=page.told_in or None,
         error=page.error or None,
     )
 

@@ -70,6 +70,8 @@ def _judge_response(draft: Draft, at: datetime) -> None:
 
 def _acknowledge(draft: Draft, one: fact.AcknowledgedBy) -> None:
     state = draft.incident.state
+    if one.digest and (isinstance(state, Acknowledged) or one.episode != draft.incident.episode.number):
+        return  # it was taken, or goes its own way: it was not in what the person saw
     if isinstance(state, Acknowledged):
         draft.note(
             Reason.ALREADY_ACKNOWLEDGED, f"already acknowledged by {state.by}. {one.note}".strip(), by=one.by
@@ -77,7 +79,7 @@ def _acknowledge(draft: Draft, one: fact.AcknowledgedBy) -> None:
         return
     first = not everybody.begun(draft.incident)
     if who := everybody.answer(draft, one.by):
-        draft.move(Acknowledged(by=who, at=one.at))
+        draft.move(Acknowledged(by=who, at=one.at, digest=one.digest))
         draft.change(acknowledged_at=one.at, acknowledged_by=who)
         draft.note(
             Reason.ACKNOWLEDGED, f"acknowledged via {one.via}. {one.note}".strip(), by=one.by, at=one.at
