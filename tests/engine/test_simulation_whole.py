@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from fake_alertmanager import FakeAlertmanager
 from mirror import moment
-from test_simulation import check_awake
 from whole import Whole, configured, phones
+from whole_promises import Promises
 from whole_simulation import RULES, WholeSimulation, settings
 
 from responder.engine.blind import pager
@@ -53,13 +53,10 @@ async def test_whatever_happens_together_nothing_is_unpaged_without_a_reason_and
 ) -> None:
     monkeypatch.setattr(pager, "OTHERS_LIMIT", 0.05)  # seconds of a real clock, for a replica that died
     async with world(store, turned, tmp_path, seed) as simulation:
-        await simulation.run(60)
+        promises = Promises(simulation)
+        await simulation.run(60, promises.check)
         await simulation.clear_up()
-        now = await store.now()
-        for incident in await simulation.incidents():
-            check_awake(incident, now)
-        await simulation.check_alerts()
-        await simulation.check_nobody_paged_after_acknowledgement()
+        await promises.check_in_the_end()
         await simulation.close_all()
 
 
@@ -68,10 +65,10 @@ async def test_where_nothing_fails_nobody_is_told_the_same_twice(
     store: Store, turned: Any, tmp_path: Path, seed: int
 ) -> None:
     async with world(store, turned, tmp_path, seed, faults=False) as simulation:
-        await simulation.run(40)
+        promises = Promises(simulation)
+        await simulation.run(40, promises.check)
         ids = [one.body["id"] for one in simulation.phones.arrived]
         assert len(ids) == len(set(ids))
         await simulation.clear_up()
-        await simulation.check_alerts()
-        await simulation.check_nobody_paged_after_acknowledgement()
+        await promises.check_in_the_end()
         await simulation.close_all()

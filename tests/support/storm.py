@@ -7,6 +7,7 @@ import contextlib
 import math
 import random
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -186,11 +187,11 @@ class StormSimulation(Storm):
         for _ in range(steps):
             await self.step()
             await self.settled()
-            await self.check_nothing_is_left()
+            await self.check_nothingleft_to_nobody()
         self.world._trouble = 0.0
         for _ in range(10):
             await self.after(seconds=30)
-            await self.check_nothing_is_left()
+            await self.check_nothingleft_to_nobody()
         await self.check_all_told()
         await self.check_bound()
 
@@ -235,10 +236,14 @@ class StormSimulation(Storm):
         else:
             await self.store.record(one.id, ReopenedBy(at=now, by="ana"))
 
-    async def check_nothing_is_left(self) -> None:
+    async def check_nothingleft_to_nobody(self) -> None:
         """No incident that people ought to be paged for is told of only by a digest for which nobody is paged."""
         now, found = await self.store.now(), {one.id: one for one in await self.incidents("all")}
-        left = {one.id for one in found.values() if isinstance(one.state, Triggered) and _is_left(one, found)}
+        left = {
+            one.id
+            for one in found.values()
+            if isinstance(one.state, Triggered) and left_to_nobody(one, found)
+        }
         self.left = {one: self.left.get(one, now) for one in left}
         for one, since in self.left.items():
             assert now - since < TAKEN_OVER, f"{one} is told by nothing since {since}, now {now}"
@@ -272,7 +277,8 @@ class StormSimulation(Storm):
                 assert inside <= most, f"{contact}: {inside} incidents within {bounds.within} of {at}"
 
 
-def _is_left(incident: Incident, others: dict[str, Incident]) -> bool:
+def left_to_nobody(incident: Incident, others: Mapping[str, Incident]) -> bool:
+    """Whether an incident is told of only by digests for which nobody is paged."""
     if not incident.is_paged:
         return False
     pages = [

@@ -11,24 +11,21 @@ import asyncio
 import contextlib
 import json
 from collections import deque
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from causes import LOOK, QUIET, Truth, Watch, is_night
+from causes import QUIET
 from fake_alertmanager import FakeAlertmanager, rfc
 from held import BASE
 from mirror import MINUTE, SENDER
 from weather import CLEARED, Weather
 from whole import Phones, Whole, settled
 
-from responder.engine.blind.item import STAND_IN
 from responder.incident.facts import AcknowledgedBy
-from responder.incident.hold import Hold, HoldKind
-from responder.incident.severity import LEVELS, Level, Severity
-from responder.incident.state import Incident, PageStatus, Triggered
+from responder.incident.state import Incident, Triggered
 from responder.rules.maintenance import WindowSpec
-from responder.store.comparison import Comparison
 from responder.store.errors import StoreError
 from responder.store.reading import Reader
 from responder.store.store import Store
@@ -49,8 +46,6 @@ FEW, MANY = 16, 160
 SLACK = timedelta(seconds=75)
 #: An Alertmanager that was restarted is not sure of what does not fire for so long.
 GRACE = timedelta(minutes=5)
-#: Alertmanagers are compared with each minute, and what is missing there is believed for a while.
-COMPARED = {HoldKind.SILENCE: timedelta(minutes=3), HoldKind.INHIBITION: timedelta(minutes=13)}
 
 
 def label_sets() -> list[dict[str, str]]:
@@ -88,9 +83,10 @@ class WholeSimulation(Weather):
         self.faults = faults
         self.reader = Reader(store)
         self.windows: dict[str, WindowSpec] = {}
-        self.reasons = Watch()
-        #: By alert, what Alertmanager has to say of it, in order.
-        self.owed: dict[int, deque[bytes]] = {}
+        #: Alerts whose last webhook was answered with 200, and said that they fire.
+        self.taken: set[int] = set()
+        #: By alert, what Alertmanager has to say of it, in order: whether it fires, and the webhook.
+        self.owed: dict[int, deque[tuple[bool, bytes]]] = {}
         self.happened: dict[str, int] = {}
         self.sees_since = self.now
         self.compares_since = self.now
@@ -99,13 +95,13 @@ class WholeSimulation(Weather):
 
     # What happens.
 
-    async def run(self, steps: int) -> None:
+    async def run(self, steps: int, check: Callable[[], Awaitable[None]]) -> None:
         for one in self.replicas:
             await one.start()
         for _ in range(steps):
             await self.step()
             await self.settle()
-            await self.check()
+            await check()
 
     async def step(self) -> None:
         choices = {
@@ -134,13 +130,14 @@ class WholeSimulation(Weather):
 
     def _owe(self, number: int, since: datetime, *, resolved: bool) -> None:
         if self.muted(number) or (self.faults and self.chance.random() < 0.1):
+            self.taken.discard(number)
             return
         alert = {
             "status": "resolved" if resolved else "firing", "labels": self.labels[number], "annotations": {},
             "startsAt": rfc(since), "endsAt": rfc(self.now) if resolved else "0001-01-01T00:00:00Z",
             "generatorURL": "", "fingerprint": self.names[number],
         }  # fmt: skip
-        self.owed.setdefault(number, deque()).append(_body([alert]))
+        self.owed.setdefault(number, deque()).append((not resolved, _body([alert])))
 
     async def person(self) -> None:
         if not self.blind:
@@ -249,13 +246,14 @@ class WholeSimulation(Weather):
         """As Alertmanager does: in order, again and again, to any replica, until it is taken; some of it twice."""
         if not self.alive:
             return
-        waiting = [queue for queue in self.owed.values() if queue]
+        waiting = [(number, queue) for number, queue in self.owed.items() if queue]
         self.chance.shuffle(waiting)
-        for queue in waiting:
-            while queue and await self.chance.choice(self.alive).post(queue[0]):
+        for number, queue in waiting:
+            while queue and await self.chance.choice(self.alive).post(queue[0][1]):
+                fires, body = queue.popleft()
+                (self.taken.add if fires else self.taken.discard)(number)
                 if self.chance.random() < 0.3:
-                    await self.chance.choice(self.alive).post(queue[0])
-                queue.popleft()
+                    await self.chance.choice(self.alive).post(body)
 
     # What is known.
 
@@ -295,66 +293,6 @@ class WholeSimulation(Weather):
             item.quiet or one.holds or not isinstance(one.state, Triggered) for item, one in known
         )
 
-    # What must be so.
-
-    async def check(self) -> None:
-        now, found = await self.store.now(), await self.incidents()
-        if not self.blind:
-            self.check_reasons(found, now)
-        for incident in found:
-            if late := self.unpaged(incident, now):
-                lines = [f"{one.at:%H:%M:%S} {one.text}" for one in await self.reader.timeline(incident.id)]
-                raise AssertionError("\n".join([f"{incident.severity} {incident.id}: {late}", *lines]))
-
-    def check_reasons(self, found: list[Incident], now: datetime) -> None:
-        """No recorded reason outlives its cause."""
-        if self.sees_since >= now - SLACK:
-            self.reasons.forget(*HoldKind)
-        if self.compares_since >= now - SLACK:
-            self.reasons.forget(*COMPARED)
-        truth = Truth(
-            now=now, windows=self.windows, incidents={one.id: one for one in found},
-            sleepers=frozenset({Severity.P3, Severity.P4}), muted=self.is_muted,
-        )  # fmt: skip
-        self.reasons.look(truth, _limit)
-
-    def unpaged(self, incident: Incident, now: datetime) -> str:
-        """What fires for longer than its escalation time and is unpaged without a recorded reason; nothing is."""
-        if not isinstance(incident.state, Triggered) or incident.holds:
-            return ""
-        without = self.blind or self.sees_since > now - SLACK
-        if without and not (incident.severity.urgent and self.alive):
-            return ""  # the store away, P3 and P4 wait for it
-        if without and self.is_answered(incident):
-            return ""
-        slack = SLACK + without * self.stand_ins()
-        for level in LEVELS:
-            due = incident.due_at(level)
-            if due is None or due + slack > now or self.is_told(incident, level, now):
-                continue
-            tried = self.phones.tried.get((incident.id, str(level)))
-            return f"{level} was due at {due}, now {now}, last tried at {tried}, since {incident.episode.began_at}"
-        return ""
-
-    def stand_ins(self) -> timedelta:
-        """How long those who page from memory leave to others, who may have died since."""
-        return STAND_IN * max(len(one.wiring.blind.pager.memory.others) for one in self.alive)
-
-    def is_told(self, incident: Incident, level: Level, now: datetime) -> bool:
-        """Whether somebody was tried to be reached, is told by another incident's page, or sleeps."""
-        tried = self.phones.tried.get((incident.id, str(level)))
-        if tried is not None and tried >= incident.episode.began_at:
-            return True
-        pages = [
-            one for one in incident.pages if one.level is level and one.episode == incident.episode.number
-        ]
-        if any(page.status is PageStatus.DELIVERED and page.id in self.phones.pages_seen for page in pages):
-            return True  # from memory, under whatever name the incident had there
-        if not incident.severity.urgent and (is_night(now) or is_night(now - SLACK)):
-            return True
-        waited = incident.episode.waited
-        return waited is not None and any(page.status is PageStatus.DELIVERED for page in pages)
-
     async def clear_up(self) -> None:
         """Everything works, and nothing changes any more, for a little longer than anything takes."""
         for peer in self.peers:
@@ -364,27 +302,7 @@ class WholeSimulation(Weather):
         await self.all_start()
         self.phones.trouble, self.phones.down = 0.0, set()
         await self.minutes(CLEARED // MINUTE)
-        await self.check()
         assert not any(self.owed.values())
-
-    async def check_alerts(self) -> None:
-        """What was answered with 200, and what Alertmanager has, is here: in one open incident, and nothing else is."""
-        records = await Comparison(self.store).records(self.names)
-        numbers = {name: number for number, name in enumerate(self.names)}
-        firing = {
-            numbers[n] for n, record in records.items() if record.status == "F" and record.incident_open
-        }
-        self.check_firing(firing)
-        assert sum(one.totals.firing_now for one in await self.incidents()) == len(firing)
-
-    async def check_nobody_paged_after_acknowledgement(self) -> None:
-        everything = [one for one, _ in await self.reader.ids("all", "+inf", 5_000)]
-        episodes = {
-            page.id: page.episode for one in await self.reader.snapshots(everything) for page in one.pages
-        }
-        for one in self.phones.pages():
-            at = self.acknowledged.get((one.incident, episodes.get(one.body["page_id"], 0)))
-            assert at is None or one.at <= at + timedelta(seconds=1), "paged after the acknowledgement"
 
     async def close_all(self) -> None:
         """All of it resolves, and no webhook says so: the comparison closes every incident."""
@@ -393,10 +311,6 @@ class WholeSimulation(Weather):
         assert await self.incidents() == []
         for one in self.replicas:
             await one.die()
-
-
-def _limit(hold: Hold) -> timedelta:
-    return COMPARED.get(hold.kind, LOOK)
 
 
 def _belongs(labels: Any, incident: Incident) -> bool:
@@ -419,4 +333,5 @@ def settings(peers: list[FakeAlertmanager], phones: Phones) -> dict[str, Any]:
         "channels": {name: {"type": "webhook", "url": f"{phones.url}/{name}"} for name in CHANNELS},
         "alertmanager": {"urls": [peer.url for peer in peers], "timeout": "2s"},
         "blind_after": "1ms",
+        "bundling": {"after": 3, "within": "5m", "new_kinds": 2, "digest_every": "1m"},
     }
