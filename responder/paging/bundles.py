@@ -91,6 +91,7 @@ class Bundles:
             and incident.severity is not Severity.P1
             and not incident.drill
             and not incident.canary
+            and not _is_asked_for(effect, incident)
         )
 
     async def _asked(self, effect: SendMessage, incident: Incident, attempt: Attempt) -> Done | Carry | None:
@@ -135,6 +136,7 @@ class Bundles:
             service=incident.service,
             severity=incident.severity,
             count=answer.count,
+            over=answer.over,
         )
         recorded = await self._book.record(answer.into, folded)
         if recorded.outcome != "ok":
@@ -156,6 +158,11 @@ class Bundles:
             return done
         began = DigestBegan(at=now, contact=effect.contact, why=why)
         return msgspec.structs.replace(done, facts=(began, *done.facts))
+
+
+def _is_asked_for(effect: SendMessage, incident: Incident) -> bool:
+    """Whether a person wanted the level to be paged now: that is not told with something else."""
+    return any(reach.asked and reach.level is effect.level for reach in incident.episode.reached)
 
 
 def _is_patient(answer: Fold, effect: SendMessage, attempt: Attempt) -> bool:

@@ -37,6 +37,15 @@ def page(severity: Severity = Severity.P3) -> tuple[SendMessage, Incident]:
     return found, play.incident
 
 
+def asked_for() -> Incident:
+    """A person asked for the level."""
+    _, incident = page()
+    reached = tuple(msgspec.structs.replace(one, asked=True) for one in incident.episode.reached)
+    return msgspec.structs.replace(
+        incident, episode=msgspec.structs.replace(incident.episode, reached=reached)
+    )
+
+
 def fold(age: float | None = 1.0) -> Fold:
     carries_for = timedelta(seconds=age) if age is not None else None
     return Fold(into=CARRIER, line="P3 database: t", count=7, carries_for=carries_for, at=START)
@@ -124,6 +133,7 @@ class Room:
         {"wanted": Wanted.ALWAYS, "kind": MessageKind.RESOLVED},
         {"incident": msgspec.structs.replace(page()[1], drill=True)},
         {"incident": msgspec.structs.replace(page()[1], canary=True)},
+        {"incident": asked_for()},
     ],
 )
 async def test_what_is_urgent_is_no_page_or_is_nobodys_never_asks(more: dict[str, Any]) -> None:
