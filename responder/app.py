@@ -112,8 +112,8 @@ class Daemon:
         worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         store = Store(client, config.name, options, worker=worker, shift=self._shift)
         charts = Charts(store)
-        client_or_none = Gated(client, self._cannot_see)
-        gated = Store(client_or_none, config.name, options, worker=worker, shift=self._shift)
+        seen = Gated(client, self._cannot_see)
+        gated = Store(seen, config.name, options, worker=worker, shift=self._shift)
         channels = await self._channels(gated, session, stack)
         self.metrics.begin(self.rulebook.rules.services, channels, self.rulebook.rules.actions)
         return Parts(

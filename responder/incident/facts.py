@@ -207,7 +207,10 @@ class DigestBegan(_Fact, frozen=True, kw_only=True, tag="digest"):
 
 
 class IncidentFolded(_Fact, frozen=True, kw_only=True, tag="folded"):
-    """An incident was told to a contact with the digest of this one; ``count`` is how many were by then."""
+    """An incident was told to a contact with the digest of this one; ``count`` is how many were by then.
+
+    ``over`` is how many had left, where this one had and is back.
+    """
 
     incident: str
     contact: str
@@ -215,6 +218,7 @@ class IncidentFolded(_Fact, frozen=True, kw_only=True, tag="folded"):
     service: str
     severity: Severity
     count: int
+    over: int | None = None
 
 
 class FoldedEnded(_Fact, frozen=True, kw_only=True, tag="folded_ended"):

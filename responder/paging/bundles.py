@@ -91,6 +91,7 @@ class Bundles:
             and incident.severity is not Severity.P1
             and not incident.drill
             and not incident.canary
+            and not _is_asked_for(effect, incident)
         )
 
     async def _asked(self, effect: SendMessage, incident: Incident, attempt: Attempt) -> Done | Carry | None:
@@ -101,13 +102,13 @@ class Bundles:
             answer = await self._digests.ask(incident, effect.contact, deaf=deaf, never_rang=never_rang)
             if not isinstance(answer, Fold):
                 return self._not_folded(answer, effect, attempt)
-            told = await self._told(answer, effect, attempt)
+            told = await self._told(answer, effect)
             if told is Told.YES:
                 return await self._folded(answer, effect, incident, attempt)
-            if told is Told.NOT_YET:
+            if told is Told.NOT_YET and _is_patient(answer, effect, attempt):
                 return _not_yet(answer, effect, attempt)
             deaf.append(answer.into)
-            never_rang = answer.carries_for is not None and answer.carries_for < PATIENCE
+            never_rang = told is Told.NO and answer.carries_for is not None
         return Done(retry_in=_LOOK_AGAIN, begun=False)
 
     def _not_folded(self, answer: Answer, effect: SendMessage, attempt: Attempt) -> Done | Carry | None:
@@ -120,16 +121,10 @@ class Bundles:
                 log.info("a new kind breaks through a digest", incident=effect.incident, to=effect.contact)
         return None
 
-    async def _told(self, answer: Fold, effect: SendMessage, attempt: Attempt) -> Told:
-        """Whether the digest's own page has reached the person; in doubt it is waited for, but not for long."""
+    async def _told(self, answer: Fold, effect: SendMessage) -> Told:
+        """Whether the digest's own page has reached the person."""
         other = await self._book.snapshot(answer.into)
-        told = Told.NO if other is None else told_by_page(other, effect.contact)
-        if told is not Told.NOT_YET:
-            return told
-        now = _now(effect, attempt)
-        if answer.carries_for is not None:
-            return told if answer.carries_for < PATIENCE else Told.NO
-        return told if now - (attempt.first_at or now) < SHARED_PATIENCE else Told.NO
+        return Told.NO if other is None else told_by_page(other, effect.contact)
 
     async def _folded(self, answer: Fold, effect: SendMessage, incident: Incident, attempt: Attempt) -> Done:
         """It counts as delivered once the incident that carries it knows of it: nothing is left out of the digest."""
@@ -141,6 +136,7 @@ class Bundles:
             service=incident.service,
             severity=incident.severity,
             count=answer.count,
+            over=answer.over,
         )
         recorded = await self._book.record(answer.into, folded)
         if recorded.outcome != "ok":
@@ -162,6 +158,19 @@ class Bundles:
             return done
         began = DigestBegan(at=now, contact=effect.contact, why=why)
         return msgspec.structs.replace(done, facts=(began, *done.facts))
+
+
+def _is_asked_for(effect: SendMessage, incident: Incident) -> bool:
+    """Whether a person wanted the level to be paged now: that is not told with something else."""
+    return any(reach.asked and reach.level is effect.level for reach in incident.episode.reached)
+
+
+def _is_patient(answer: Fold, effect: SendMessage, attempt: Attempt) -> bool:
+    """In doubt the digest's page is waited for, but not for long; somebody else's for a moment only."""
+    if answer.carries_for is not None:
+        return answer.carries_for < PATIENCE
+    now = _now(effect, attempt)
+    return now - (attempt.first_at or now) < SHARED_PATIENCE
 
 
 def _not_yet(answer: Fold, effect: SendMessage, attempt: Attempt) -> Done:

@@ -58,7 +58,8 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
     """It is told with the page of ``into``.
 
     ``count`` is of all by now, ``line`` its own there; ``carries_for`` is how long that one has been this person's digest,
-    ``None`` where it is somebody else's. ``at`` is when it was folded.
+    ``None`` where it is somebody else's. ``at`` is when it was folded. ``over`` is how many have left by now, where it had and
+    is back.
     """
 
     into: str
@@ -66,6 +67,7 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     carries_for: timedelta | None
     at: datetime
+    over: int | None = None
 
 
 class FoldedIncident(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +129,7 @@ class Digests:
                     count=int(answer[2]),
                     carries_for=timedelta(milliseconds=age) if age >= 0 else None,
                     at=from_ms(answer[4]),
+                    over=int(answer[5]) if int(answer[5]) >= 0 else None,
                 )
             case _:
                 return Ring(answer[1] == b"new")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,15 @@ def rung(hook: Receiver, to: str = "dbteam") -> list[dict[str, Any]]:
         if body["to"] == to and body["kind"] in ("page", "reminder")
     }
     return list(found.values())
+
+
+async def typed(daemon: DaemonProcess, *arguments: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "responder", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "RESPONDER_URL": daemon.url},
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    return process.returncode or 0, out.decode()
 
 
 async def pages_of(daemon: DaemonProcess) -> dict[str, list[dict[str, Any]]]:
@@ -208,6 +219,50 @@ async def test_nothing_is_lost_when_the_daemon_is_killed_in_a_storm(hook: Receiv
 
     await eventually(taken, limit=30)
     await daemon.stop()
+
+
+async def test_people_see_what_a_digest_holds_and_that_it_is_acknowledged_as_one(
+    hook: Receiver, daemon: DaemonProcess
+) -> None:
+    await daemon.alerts(webhook_body(*(one(n) for n in range(10))))
+    pages = await all_told(daemon, 10)
+    folded = [incident for incident, found in pages.items() if found[0]["told_in"]]
+    carrier = pages[folded[0]][0]["told_in"]
+    (page,) = [body for body in rung(hook) if body["incident"]["id"] == carrier]
+
+    async def counted() -> Any:
+        _, whole = await daemon.get(f"/api/v1/incidents/{carrier}")
+        return whole["digest"]["count"] == 6 and whole
+
+    whole = await eventually(counted)
+    assert whole["digest"]["text"] == "6 more incidents of 1 service"
+    assert len(whole["digest"]["newest"]) == 6
+    _, console = await daemon.get(f"/incidents/{carrier}")
+    assert "Digest (6)" in console
+    assert all(f"/incidents/{incident}" in console for incident in folded)
+    _, shown = await daemon.get(f"/incidents/{folded[0]}")
+    assert f'told in the digest of <a href="/incidents/{carrier}">' in shown
+    _, link = await daemon.get(page["ack_url"].removeprefix(daemon.url))
+    assert "acknowledging takes this incident and the 6 more incidents of 1 service" in link
+
+    code, out = await typed(daemon, "incidents", "show", carrier)
+    assert (code, "digest: 6 more incidents of 1 service, told with its page" in out) == (0, True)
+    _, other = await daemon.get(f"/api/v1/incidents/{folded[0]}")
+    fingerprint = other["alerts"][0]["fingerprint"]
+    code, out = await typed(daemon, "explain", "--alert", fingerprint)
+    assert code == 0, out
+    assert (
+        f"dbteam was told in the digest of incident {carrier}, and not paged by itself (by bundling)" in out
+    )
+    assert f"dbteam over hook: told in the digest of incident {carrier}" in out
+    assert (await daemon.get(f"/api/v1/incidents/{folded[0]}/digest"))[0] == 404
+
+    await daemon.call("POST", page["ack_url"].removeprefix(daemon.url))
+
+    async def taken() -> Any:
+        return len(await daemon.incidents("?limit=500&state=acknowledged")) == 7
+
+    await eventually(taken, limit=20)
 
 
 async def test_without_bundling_everything_rings(hook: Receiver, tmp_path: Path) -> None:

@@ -113,6 +113,8 @@ def _fold(draft: Draft, one: fact.IncidentFolded) -> None:
     changed = digest.with_contact(one.contact).with_one(
         Listed(one.incident, one.line), one.service, one.severity, one.count
     )
+    if one.over is not None:
+        changed = msgspec.structs.replace(changed, over=one.over)
     draft.change(digest=changed)
 
 

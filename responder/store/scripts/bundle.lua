@@ -9,7 +9,7 @@
 --         limit (how many are folded into one), {incidents whose page does not tell this person}, whether the page of the
 --         person's own digest among these never arrived, so that the next one need not wait}
 -- answers {'ring', why} | {'carry'} | {'wait', ms} | {'fold', into, how many are by now, ms since it carries for this person
---         (-1: it carries for somebody else), now ms}
+--         (-1: it carries for somebody else), now ms, how many have left where it had and is back, else -1}
 local base = KEYS[1]
 local o = cmsgpack.unpack(ARGV[1])
 local shift, id, episode, contact, kind, line = o[1], o[2], o[3], o[4], o[5], o[6]
@@ -78,12 +78,13 @@ local function fold(into)
   if before and string.sub(before, 1, 16) ~= into then unfold(string.sub(before, 1, 16)) end
   call('HSET', list, id, fmt('%.0f', episode) .. '|' .. line)
   call('SADD', list .. ':due', id)
-  call('SREM', list .. ':over', id)
+  local back = call('SREM', list .. ':over', id)
   for _, key in ipairs({ list, list .. ':due', list .. ':over', mine }) do call('PEXPIRE', key, fmt('%.0f', retention)) end
   call('ZADD', kinds, now_text, kind)
   if into == carrier then call('HSET', storm, 'active', now_text) end
   kept()
-  return { 'fold', into, call('HLEN', list), into == carrier and fmt('%.0f', now - since) or '-1', now_text }
+  return { 'fold', into, call('HLEN', list), into == carrier and fmt('%.0f', now - since) or '-1', now_text,
+    back == 1 and call('SCARD', list .. ':over') or -1 }
 end
 
 -- 1. What rings already goes on to.

@@ -172,6 +172,9 @@ async def test_who_was_told_is_named_until_they_know_and_who_has_left_is_counted
     assert [one[0] for one in (await gate.digests.due(carrier, 100)).folded] == [f"{7:016x}"]
     assert [await gate.digests.leave(f"{n:016x}", carrier) for n in (5, 5, 6)] == [1, 1, 2]
     assert await gate.digests.leave(f"{9:016x}", carrier) is None
+    back = await gate.ask(5)
+    assert isinstance(back, Fold)
+    assert (back.count, back.over) == (3, 1)
 
 
 async def test_five_hundred_at_once_over_two_replicas_ring_no_more_than_the_bound(
