@@ -43,10 +43,11 @@ _PAGES = frozenset({"page", "reminder"})
 
 @dataclass(frozen=True)
 class Arrived:
-    """Something that somebody was told."""
+    """Something that somebody was told; ``tick`` is how far the clock was turned then, in milliseconds."""
 
     at: datetime
     body: dict[str, Any]
+    tick: int = 0
 
     @property
     def is_page(self) -> bool:
@@ -74,7 +75,7 @@ class Phones:
 
     async def answer(self, request: web.Request) -> web.Response:
         body, now = json.loads(await request.read()), moment(self.turned)
-        one = Arrived(now, body)
+        one = Arrived(now, body, self.turned.ms)
         if one.is_page:
             self.tried[one.incident, body["level"]] = now
             self.pages_seen.add(body["page_id"])
