@@ -11,16 +11,13 @@ from stage import MINUTE, START, Play, after, kinds, policy
 
 from responder.incident.advance import advance
 from responder.incident.decision import Reason
+from responder.incident.digest_facts import CarrierGone, DigestBegan, FoldedEnded, IncidentFolded
 from responder.incident.draft import Outside
 from responder.incident.effects import LeaveDigest, SendMessage, Spread
 from responder.incident.facts import (
     AcknowledgedBy,
-    CarrierGone,
-    DigestBegan,
     EscalatedBy,
     Fact,
-    FoldedEnded,
-    IncidentFolded,
     MessageDelivered,
     MessageWaits,
     ResolvedBy,
