@@ -37,12 +37,18 @@ def take(draft: Draft) -> None:
             case FoldedEnded() if draft.incident.digest is not None:
                 draft.change(digest=msgspec.structs.replace(draft.incident.digest, over=one.over))
             case CarrierGone():
-                _gone(draft, one)
+                note_gone(draft, one.carrier, one.at)
             case _:
                 pass
     _note_folded(draft)
     _tell(draft)
     _page_anew(draft)
+
+
+def note_gone(draft: Draft, carrier: str, at: datetime) -> None:
+    """A digest tells of this one no longer; what it told until then counts for nothing."""
+    known = {name: when for name, when in draft.incident.carriers_gone.items() if name != carrier}
+    draft.change(carriers_gone=dict([*known.items(), (carrier, at)][-_GONE_KEPT:]))
 
 
 def pass_on(draft: Draft) -> None:
@@ -117,12 +123,6 @@ def _fold(draft: Draft, one: IncidentFolded) -> None:
     if one.over is not None:
         changed = msgspec.structs.replace(changed, over=one.over)
     draft.change(digest=changed)
-
-
-def _gone(draft: Draft, one: CarrierGone) -> None:
-    known = {name: at for name, at in draft.incident.carriers_gone.items() if name != one.carrier}
-    kept = dict([*known.items(), (one.carrier, one.at)][-_GONE_KEPT:])
-    draft.change(carriers_gone=kept)
 
 
 def _tell(draft: Draft) -> None:
