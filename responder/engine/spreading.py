@@ -12,8 +12,9 @@ from datetime import timedelta
 import structlog
 
 from responder.engine.outbox import Done
+from responder.incident.digest_facts import CarrierGone, FoldedEnded
 from responder.incident.effects import LeaveDigest, Spread
-from responder.incident.facts import AcknowledgedBy, CarrierGone, Fact, FoldedEnded
+from responder.incident.facts import AcknowledgedBy, Fact
 from responder.incident.state import StateName
 from responder.store.digests import Digests, Due
 from responder.store.errors import StoreError

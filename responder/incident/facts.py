@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 import msgspec
 
 from responder.incident.action import ActionRole, Gate, RunKind
+from responder.incident.digest_facts import CarrierGone, DigestBegan, FoldedEnded, IncidentFolded
+from responder.incident.fact_base import FactBase as _Fact
+from responder.incident.fact_base import HumanFact as _Human
 from responder.incident.finding import Finding, FindingStatus
 from responder.incident.hold import Hold
 from responder.incident.message import MessageKind, Receipt
@@ -20,16 +23,6 @@ from responder.incident.state import Page
 
 #: The longest snooze.
 SNOOZE_LIMIT = timedelta(hours=24)
-
-
-class _Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact"):
-    at: datetime
-
-
-class _Human(_Fact, frozen=True, kw_only=True):
-    by: str
-    note: str = ""
-    via: str = "api"
 
 
 class AcknowledgedBy(_Human, frozen=True, kw_only=True, tag="acknowledged"):
@@ -199,41 +192,6 @@ class ServiceDetached(_Fact, frozen=True, kw_only=True, tag="detached"):
     service: str
 
 
-class DigestBegan(_Fact, frozen=True, kw_only=True, tag="digest"):
-    """The incident's page to a contact became a digest; ``why`` is for people."""
-
-    contact: str
-    why: str
-
-
-class IncidentFolded(_Fact, frozen=True, kw_only=True, tag="folded"):
-    """An incident was told to a contact with the digest of this one; ``count`` is how many were by then.
-
-    ``over`` is how many had left, where this one had and is back.
-    """
-
-    incident: str
-    contact: str
-    line: str
-    service: str
-    severity: Severity
-    count: int
-    over: int | None = None
-
-
-class FoldedEnded(_Fact, frozen=True, kw_only=True, tag="folded_ended"):
-    """A folded incident has ended, was taken by itself, or is paged by itself; ``over`` is how many of them by then."""
-
-    incident: str
-    over: int
-
-
-class CarrierGone(_Fact, frozen=True, kw_only=True, tag="carrier_gone"):
-    """The incident into whose digest this one was folded tells nobody any more, and nobody took it."""
-
-    carrier: str
-
-
 class LateCopySettled(_Fact, frozen=True, kw_only=True, tag="late_copy"):
     """Alertmanager was asked about doubtful firings: ``late`` of them were late copies, ``refired`` were real."""
 
@@ -285,7 +243,7 @@ class ActionPerformed(_Fact, frozen=True, kw_only=True, tag="action_performed"):
     before: str = ""
     before_status: FindingStatus | None = None
     undo: dict[str, str] | None = None
-    mark: dict[str, str] = {}
+    mark: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class ActionFailed(_Fact, frozen=True, kw_only=True, tag="action_failed"):
@@ -342,7 +300,7 @@ class PagedBlind(_Fact, frozen=True, kw_only=True, tag="paged_blind"):
     round_at: datetime | None = None
     reached: tuple[Reach, ...] = ()
     pages: tuple[Page, ...] = ()
-    updates: dict[str, int] = {}
+    updates: dict[str, int] = msgspec.field(default_factory=dict)
     noticed: tuple[tuple[str, MessageKind], ...] = ()
     answers: tuple[Said, ...] = ()
 

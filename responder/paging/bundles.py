@@ -17,8 +17,9 @@ import structlog
 from responder.durations import format_duration
 from responder.engine.outbox import Done
 from responder.incident.digest import Digest
+from responder.incident.digest_facts import DigestBegan, IncidentFolded
 from responder.incident.effects import SendMessage
-from responder.incident.facts import DigestBegan, IncidentFolded, MessageWaits
+from responder.incident.facts import MessageWaits
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.severity import Severity
 from responder.incident.state import Incident, Page

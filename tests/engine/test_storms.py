@@ -119,7 +119,7 @@ async def test_two_people_of_a_level_each_get_a_digest(store: Store, turned: Tur
 
 
 async def test_the_next_level_gets_one_page_of_the_digest(storm: Storm) -> None:
-    await storm.fire(*range(30))
+    await storm.fire(*range(6))
     await storm.soon()
     await storm.after(minutes=81)  # a third of the response time of a P3
     for _ in range(4):

@@ -7,20 +7,17 @@ from datetime import timedelta
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stage import MINUTE, START, Play, after, kinds, policy
+from stage import MINUTE, START, Play, after, kinds, plan, policy
 
 from responder.incident.advance import advance
 from responder.incident.decision import Reason
+from responder.incident.digest_facts import CarrierGone, DigestBegan, FoldedEnded, IncidentFolded
 from responder.incident.draft import Outside
 from responder.incident.effects import LeaveDigest, SendMessage, Spread
 from responder.incident.facts import (
     AcknowledgedBy,
-    CarrierGone,
-    DigestBegan,
     EscalatedBy,
     Fact,
-    FoldedEnded,
-    IncidentFolded,
     MessageDelivered,
     MessageWaits,
     ResolvedBy,
@@ -29,10 +26,12 @@ from responder.incident.hold import Hold, HoldKind
 from responder.incident.lastlook import overtaken
 from responder.incident.message import MessageKind
 from responder.incident.policy import AcknowledgementPolicy
-from responder.incident.severity import Severity
+from responder.incident.reach import OnCall
+from responder.incident.severity import Level, Severity
 from responder.incident.state import Acknowledged, Incident, Triggered
 
 CARRIER = "c" * 16
+PLANS = dict.fromkeys(Severity, plan("chat"))
 
 
 def told(play: Play, carrier: str = CARRIER) -> None:
@@ -160,6 +159,18 @@ def test_it_is_acknowledged_with_the_digest_but_only_in_the_episode_that_was_tol
     play.fire(Severity.P1).at(1)
     play.at(1, fact)
     assert isinstance(play.incident.state, Triggered)
+
+
+def test_where_each_of_a_level_has_to_answer_a_digest_is_not_enough() -> None:
+    play = Play(
+        Severity.P3,
+        rules=policy(everybody=(Level.PRIMARY,)),
+        on_call=OnCall(people={"dbteam": ("ana", "ben")}, plans=dict.fromkeys(("ana", "ben"), PLANS)),
+    )
+    told(play)
+    decision = play.at(1, AcknowledgedBy(at=START + MINUTE, by="ana", digest=CARRIER, episode=1))
+    assert isinstance(play.incident.state, Triggered)
+    assert kinds(decision.effects) == ["page primary ana chat", "page primary ben chat"]
 
 
 def test_who_took_a_digest_is_reminded_of_it_once_and_not_of_each() -> None:

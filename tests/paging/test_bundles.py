@@ -13,8 +13,9 @@ from stage import START, Play
 from responder.engine.outbox import Done
 from responder.incident.around import Listed
 from responder.incident.digest import Digest
+from responder.incident.digest_facts import DigestBegan, IncidentFolded
 from responder.incident.effects import SendMessage
-from responder.incident.facts import DigestBegan, IncidentFolded, MessageDelivered, MessageWaits
+from responder.incident.facts import MessageDelivered, MessageWaits
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.severity import Severity
 from responder.incident.state import Incident, PageStatus

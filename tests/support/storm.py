@@ -18,7 +18,8 @@ from responder.engine.engine import Engine
 from responder.engine.outbox import Performer
 from responder.engine.spreading import Spreader
 from responder.incident.effects import Effect, LeaveDigest, SendMessage, Spread
-from responder.incident.facts import AcknowledgedBy, ReopenedBy, ResolvedBy
+from responder.incident.facts import AcknowledgedBy, AlertsMuted, AlertsUnmuted, ReopenedBy, ResolvedBy
+from responder.incident.hold import Hold, HoldKind
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.opening import Opening
 from responder.incident.severity import Severity
@@ -187,11 +188,11 @@ class StormSimulation(Storm):
         for _ in range(steps):
             await self.step()
             await self.settled()
-            await self.check_nothingleft_to_nobody()
+            await self.check_nothing_is_left()
         self.world._trouble = 0.0
         for _ in range(10):
             await self.after(seconds=30)
-            await self.check_nothingleft_to_nobody()
+            await self.check_nothing_is_left()
         await self.check_all_told()
         await self.check_bound()
 
@@ -204,9 +205,11 @@ class StormSimulation(Storm):
             await self.resolve(*gone)
         elif dice < 0.6:
             await self.person()
-        elif dice < 0.65 and self.firing:
+        elif dice < 0.68:
+            await self.mute()
+        elif dice < 0.73 and self.firing:
             await self.rise(self.chance.choice(self.firing), Severity.P1)
-        elif dice < 0.75:
+        elif dice < 0.82:
             await self.crash(self.chance.randrange(2), self.chance.randrange(8))
         else:
             self.turned.turn(seconds=self.chance.choice([1, 1, 5, 20, 70, 200]))
@@ -236,7 +239,18 @@ class StormSimulation(Storm):
         else:
             await self.store.record(one.id, ReopenedBy(at=now, by="ana"))
 
-    async def check_nothingleft_to_nobody(self) -> None:
+    async def mute(self) -> None:
+        """A silence begins or ends, by preference over what carries a digest."""
+        found = await self.incidents()
+        carriers = [one for one in found if one.digest is not None and self.chance.random() < 0.7]
+        if not found:
+            return
+        one, now = self.chance.choice(carriers or found), await self.store.now()
+        silence = Hold(kind=HoldKind.SILENCE, by="s", text="a silence")
+        fact = AlertsUnmuted(at=now) if one.muted else AlertsMuted(at=now, by=(silence,))
+        await self.store.record(one.id, fact)
+
+    async def check_nothing_is_left(self) -> None:
         """No incident that people ought to be paged for is told of only by a digest for which nobody is paged."""
         now, found = await self.store.now(), {one.id: one for one in await self.incidents("all")}
         left = {

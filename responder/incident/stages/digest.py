@@ -10,18 +10,19 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from responder.incident import facts as fact
 from responder.incident.around import Listed
 from responder.incident.decision import Reason
 from responder.incident.digest import Digest
+from responder.incident.digest_facts import CarrierGone, DigestBegan, FoldedEnded, IncidentFolded
 from responder.incident.draft import Draft
 from responder.incident.effects import LeaveDigest, Spread
 from responder.incident.ids import derive
 from responder.incident.message import Wanted
 from responder.incident.state import Acknowledged, Incident, Monitoring, Page, PageStatus, Triggered
 
-#: Those who were paged hear of what was folded at most this often.
+#: Those who were paged hear of what was folded at most this often, the longer it lasts the less.
 _PACE = timedelta(minutes=1)
+_SLOWEST = timedelta(minutes=15)
 _GONE_KEPT = 20
 
 
@@ -29,19 +30,25 @@ def take(draft: Draft) -> None:
     """Take down what was folded, tell of it, and page anew what no digest tells of any more."""
     for one in draft.news.facts:
         match one:
-            case fact.DigestBegan():
+            case DigestBegan():
                 _begin(draft, one)
-            case fact.IncidentFolded():
+            case IncidentFolded():
                 _fold(draft, one)
-            case fact.FoldedEnded() if draft.incident.digest is not None:
+            case FoldedEnded() if draft.incident.digest is not None:
                 draft.change(digest=msgspec.structs.replace(draft.incident.digest, over=one.over))
-            case fact.CarrierGone():
-                _gone(draft, one)
+            case CarrierGone():
+                note_gone(draft, one.carrier, one.at)
             case _:
                 pass
     _note_folded(draft)
     _tell(draft)
     _page_anew(draft)
+
+
+def note_gone(draft: Draft, carrier: str, at: datetime) -> None:
+    """A digest tells of this one no longer; what it told until then counts for nothing."""
+    known = {name: when for name, when in draft.incident.carriers_gone.items() if name != carrier}
+    draft.change(carriers_gone=dict([*known.items(), (carrier, at)][-_GONE_KEPT:]))
 
 
 def pass_on(draft: Draft) -> None:
@@ -89,7 +96,7 @@ def _present(incident: Incident) -> list[Page]:
     ]
 
 
-def _begin(draft: Draft, one: fact.DigestBegan) -> None:
+def _begin(draft: Draft, one: DigestBegan) -> None:
     known = draft.incident.digest
     digest = known or Digest(began_at=one.at, why=one.why)
     if one.contact in digest.contacts:
@@ -108,7 +115,7 @@ def _note_folded(draft: Draft) -> None:
         draft.note(Reason.FOLDED, f"{count - before} more are told with this one's page; {count} in all")
 
 
-def _fold(draft: Draft, one: fact.IncidentFolded) -> None:
+def _fold(draft: Draft, one: IncidentFolded) -> None:
     digest = draft.incident.digest or Digest(began_at=one.at)
     changed = digest.with_contact(one.contact).with_one(
         Listed(one.incident, one.line), one.service, one.severity, one.count
@@ -116,12 +123,6 @@ def _fold(draft: Draft, one: fact.IncidentFolded) -> None:
     if one.over is not None:
         changed = msgspec.structs.replace(changed, over=one.over)
     draft.change(digest=changed)
-
-
-def _gone(draft: Draft, one: fact.CarrierGone) -> None:
-    known = {name: at for name, at in draft.incident.carriers_gone.items() if name != one.carrier}
-    kept = dict([*known.items(), (one.carrier, one.at)][-_GONE_KEPT:])
-    draft.change(carriers_gone=kept)
 
 
 def _tell(draft: Draft) -> None:
@@ -137,8 +138,10 @@ def _tell(draft: Draft) -> None:
 
 
 def _due(digest: Digest, now: datetime) -> datetime:
-    """A minute after it began or was told of last: its page has told of itself."""
-    return min((digest.told_at or digest.began_at) + _PACE, now + _PACE)
+    """A minute after it began, since its page has told of itself; then after half of the time that it has lasted."""
+    last = digest.told_at or digest.began_at
+    pause = min(max(_PACE, (last - digest.began_at) / 2), _SLOWEST)
+    return min(last + pause, now + _SLOWEST)
 
 
 def _page_anew(draft: Draft) -> None:
@@ -167,7 +170,7 @@ def _taken(incident: Incident) -> Acknowledged | None:
 
 def _is_news_to_folded(draft: Draft) -> bool:
     """Whether it has carried until now; or was folded into just before it ended, which is said once more."""
-    late = any(isinstance(one, (fact.DigestBegan, fact.IncidentFolded)) for one in draft.news.facts)
+    late = any(isinstance(one, (DigestBegan, IncidentFolded)) for one in draft.news.facts)
     return late or draft.before.is_paged
 
 

@@ -12,6 +12,7 @@ from responder.incident.draft import Draft
 from responder.incident.escalation import everybody
 from responder.incident.moves import TAKEN_IN
 from responder.incident.reach import Reach
+from responder.incident.stages.digest import note_gone
 from responder.incident.state import Acknowledged, Monitoring, Resolved, Triggered
 
 
@@ -88,6 +89,8 @@ def _acknowledge(draft: Draft, one: fact.AcknowledgedBy) -> None:
         others = ", ".join(everybody.waiting_for(draft.incident))
         text = f"acknowledged via {one.via}; still to come: {others or 'others'}. {one.note}".strip()
         draft.note(Reason.ACKNOWLEDGED_IN_PART, text, by=one.by, at=one.at)
+        if one.digest:
+            note_gone(draft, one.digest, draft.now)  # those who have to answer as well hear of it by itself
     if first:
         _measure_answer(draft, one)
 
