@@ -22,8 +22,13 @@ from responder.store.store import Store
 
 def seeds() -> list[int]:
     """Three; or those that ``RESPONDER_TEST_SEEDS`` names, such as ``100-160``."""
-    first, _, last = os.environ.get("RESPONDER_TEST_SEEDS", "0-2").partition("-")
+    first, _, last = os.environ.get(NAMED, "0-2").partition("-")
     return list(range(int(first), int(last or first) + 1))
+
+
+NAMED = "RESPONDER_TEST_SEEDS"
+#: Who names seeds has time.
+STEPS = 110 if NAMED in os.environ else 60
 
 
 @asynccontextmanager
@@ -54,7 +59,7 @@ async def test_whatever_happens_together_nothing_is_unpaged_without_a_reason_and
     monkeypatch.setattr(pager, "OTHERS_LIMIT", 0.05)  # seconds of a real clock, for a replica that died
     async with world(store, turned, tmp_path, seed) as simulation:
         promises = Promises(simulation)
-        await simulation.run(60, promises.check)
+        await simulation.run(STEPS, promises.check)
         await simulation.clear_up()
         await promises.check_in_the_end()
         await simulation.close_all()

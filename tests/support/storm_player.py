@@ -83,9 +83,10 @@ class Played:
                 return "in a digest"
         if incident.holds:
             return f"held: {incident.holds[0].kind}"
-        if any("held back" in line.text for line in await reader.timeline(incident.id)):
-            return "over while it was held"
-        return "lost"
+        lines = " ".join(line.text for line in await reader.timeline(incident.id))
+        if incident.state_name != "triggered" and "waits for the next digest" in lines:
+            return "over while it waited for a digest"
+        return "over while it was held" if "held back" in lines else "lost"
 
     async def _is_listed(self, incident: Incident, carrier: Incident) -> bool:
         """Whether it stands in the list of an incident whose own page was seen."""
