@@ -14,7 +14,8 @@ from fake_alertmanager import FakeAlertmanager
 from mirror import moment
 from whole import Whole, configured, phones
 from whole_promises import Promises
-from whole_simulation import RULES, WholeSimulation, settings
+from whole_settings import RULES, settings
+from whole_simulation import WholeSimulation
 
 from responder.engine.blind import pager
 from responder.store.store import Store

@@ -7,7 +7,6 @@ import contextlib
 import math
 import random
 from collections import defaultdict
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -253,11 +252,7 @@ class StormSimulation(Storm):
     async def check_nothing_is_left(self) -> None:
         """No incident that people ought to be paged for is told of only by a digest for which nobody is paged."""
         now, found = await self.store.now(), {one.id: one for one in await self.incidents("all")}
-        left = {
-            one.id
-            for one in found.values()
-            if isinstance(one.state, Triggered) and left_to_nobody(one, found)
-        }
+        left = {one.id for one in found.values() if isinstance(one.state, Triggered) and _is_left(one, found)}
         self.left = {one: self.left.get(one, now) for one in left}
         for one, since in self.left.items():
             assert now - since < TAKEN_OVER, f"{one} is told by nothing since {since}, now {now}"
@@ -291,8 +286,7 @@ class StormSimulation(Storm):
                 assert inside <= most, f"{contact}: {inside} incidents within {bounds.within} of {at}"
 
 
-def left_to_nobody(incident: Incident, others: Mapping[str, Incident]) -> bool:
-    """Whether an incident is told of only by digests for which nobody is paged."""
+def _is_left(incident: Incident, others: dict[str, Incident]) -> bool:
     if not incident.is_paged:
         return False
     pages = [

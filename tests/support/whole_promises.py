@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from causes import LOOK, Truth, Watch, is_night
-from storm import left_to_nobody
 from whole_simulation import SLACK, WholeSimulation
 
 from responder.engine.blind.item import STAND_IN
@@ -25,8 +24,8 @@ class Promises:
     def __init__(self, simulation: WholeSimulation) -> None:
         self.of = simulation
         self.reasons = Watch()
-        #: By incident, since when it is told of only by a digest for which nobody is paged.
-        self.left: dict[str, datetime] = {}
+        #: By incident and digest, since when it is told of by one for which nobody is paged.
+        self.left: dict[tuple[str, str], datetime] = {}
         self.lost: dict[str, datetime] = {}
         #: The episodes that somebody has acknowledged, and when that was seen at the latest.
         self.acknowledged = simulation.acknowledged
@@ -44,15 +43,16 @@ class Promises:
             await self._check_taken(now)
         for incident in found:
             if late := self._unpaged(incident, by_id, now):
-                lines = await self.of.reader.timeline(incident.id)
-                told = "\n".join(f"{one.at:%H:%M:%S} {one.text}" for one in lines)
-                raise AssertionError(f"{incident.severity} {incident.id}: {late}\n{told}")
+                raise AssertionError(
+                    f"{incident.severity} {incident.id}: {late}\n{await self._lines(incident.id)}"
+                )
 
     def _remember(self, found: list[Incident], now: datetime) -> None:
         for incident in found:
             self.episodes |= {page.id: page.episode for page in incident.pages}
             self.kinds_of_page |= {"told in a digest" for page in incident.pages if page.told_in}
-            if isinstance(incident.state, Acknowledged):
+            # A look later every replica knows of it, even if the store is away from then on.
+            if isinstance(incident.state, Acknowledged) and self.of.sees_since < now - LOOK:
                 self.acknowledged.setdefault((incident.id, incident.episode.number), now)
 
     def _check_reasons(self, found: Mapping[str, Incident], now: datetime) -> None:
@@ -71,10 +71,11 @@ class Promises:
         """Told in another one's digest counts while that one is paged: taken, it takes all of them; over, they are paged."""
         if self.of.sees_since >= now - SLACK:
             self.left.clear()
-        left = [one.id for one in found.values() if left_to_nobody(one, found)]
-        self.left = {one: self.left.get(one, now) for one in left}
-        for one, since in self.left.items():
-            assert now - since < SLACK, f"{one} is told by nothing since {since}, now {now}"
+        told = [(one, page.told_in) for one in found.values() if one.is_paged for page in present_pages(one)]
+        left = [(one.id, into) for one, into in told if into and not _is_paged(found.get(into))]
+        self.left = {pair: self.left.get(pair, now) for pair in left}
+        for pair, since in self.left.items():
+            assert now - since < SLACK, f"{pair} is told by nothing since {since}, now {now}"
 
     async def _check_taken(self, now: datetime) -> None:
         """What was answered with 200 is here while it fires; a doubt about it is settled soon."""
@@ -96,7 +97,11 @@ class Promises:
             slack += self._stand_ins()
         for level in LEVELS:
             due = incident.due_at(level)
-            if due is not None and due + slack < now and not self._is_told(incident, level, found, now):
+            if (
+                due is not None
+                and max(due, self.of.nobody_at) + slack < now
+                and not self._is_told(incident, level, found, now)
+            ):
                 return f"{level} was due at {due}, now {now}"
         return ""
 
@@ -123,7 +128,7 @@ class Promises:
         if page.status is not PageStatus.DELIVERED:
             return False
         if page.told_in:
-            return incident.id in self.left or (page.told_in in found and found[page.told_in].is_paged)
+            return (incident.id, page.told_in) in self.left or _is_paged(found.get(page.told_in))
         # In the list of a morning; or from memory, under whatever name the incident had there.
         return incident.episode.waited is not None or page.id in self.of.phones.pages_seen
 
@@ -135,7 +140,7 @@ class Promises:
             assert incident.wake_at is not None
             assert incident.wake_at > now - timedelta(seconds=2)
         await self._check_alerts()
-        self._check_nobody_paged_after_acknowledgement()
+        await self._check_nobody_paged_after_acknowledgement()
 
     async def _check_alerts(self) -> None:
         """What Alertmanager has is here: in one open incident; and nothing else is."""
@@ -145,10 +150,29 @@ class Promises:
         self.of.check_firing(firing)
         assert sum(one.totals.firing_now for one in await self.of.incidents()) == len(firing)
 
-    def _check_nobody_paged_after_acknowledgement(self) -> None:
+    async def _check_nobody_paged_after_acknowledgement(self) -> None:
         for one in self.of.phones.pages():
             at = self.acknowledged.get((one.incident, self.episodes.get(one.body["page_id"], 0)))
-            assert at is None or one.at <= at + timedelta(seconds=1), "paged after the acknowledgement"
+            if at is not None and one.at > at + timedelta(seconds=1):
+                lines = await self._lines(one.incident)
+                raise AssertionError(f"{one.incident} paged at {one.at}, acknowledged at {at}\n{lines}")
+
+    async def _lines(self, incident: str) -> str:
+        lines = await self.of.reader.timeline(incident)
+        return "\n".join(f"{one.at:%H:%M:%S} {one.text}" for one in lines)
+
+
+def present_pages(incident: Incident) -> list[Page]:
+    """Those of its present episode that have reached somebody."""
+    return [
+        page
+        for page in incident.pages
+        if page.episode == incident.episode.number and page.status is PageStatus.DELIVERED
+    ]
+
+
+def _is_paged(incident: Incident | None) -> bool:
+    return incident is not None and incident.is_paged
 
 
 def _limit(hold: Hold) -> timedelta:

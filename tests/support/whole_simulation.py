@@ -16,12 +16,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from causes import QUIET
 from fake_alertmanager import FakeAlertmanager, rfc
-from held import BASE
 from mirror import MINUTE, SENDER
 from weather import CLEARED, Weather
 from whole import Phones, Whole, settled
+from whole_settings import CHANNELS, FEW, MANY, SERVICES, label_sets
 
 from responder.incident.facts import AcknowledgedBy
 from responder.incident.state import Incident, Triggered
@@ -31,39 +30,10 @@ from responder.store.reading import Reader
 from responder.store.store import Store
 from responder.store.windows import id_of
 
-RULES = f"""
-services:
-  api: {{depends_on: [database]}}
-  dashboards: {{depends_on: [api]}}
-quiet_hours: {{P3: {QUIET}, P4: {QUIET}}}
-{BASE}
-"""
-CHANNELS = ("phone", "chat")
-SERVICES = ("database", "api", "dashboards", "platform")
-#: A few alerts that come and go, several of them in one incident; and the others, which come in a storm.
-FEW, MANY = 16, 160
 #: What is due is found by this time, whichever replica died with it in its hands.
 SLACK = timedelta(seconds=75)
 #: An Alertmanager that was restarted is not sure of what does not fire for so long.
 GRACE = timedelta(minutes=5)
-
-
-def label_sets() -> list[dict[str, str]]:
-    few = [
-        {
-            "alertname": f"A{number % 2}", "service": SERVICES[number // 2 % 4], "cluster": "c0",
-            "severity": f"P{1 + number // 8 + number % 2}", "instance": "ab"[number // 8],
-        }
-        for number in range(FEW)
-    ]  # fmt: skip
-    many = [
-        {
-            "alertname": f"S{number % 3}", "service": SERVICES[number % 4], "cluster": f"c{number % 40}",
-            "severity": ("P3", "P2", "P4", "P3", "P1")[number // 12 % 5], "instance": f"i{number}",
-        }
-        for number in range(MANY)
-    ]  # fmt: skip
-    return few + many
 
 
 class WholeSimulation(Weather):
@@ -88,7 +58,7 @@ class WholeSimulation(Weather):
         #: By alert, what Alertmanager has to say of it, in order: whether it fires, and the webhook.
         self.owed: dict[int, deque[tuple[bool, bytes]]] = {}
         self.happened: dict[str, int] = {}
-        self.sees_since = self.now
+        self.nobody_at = self.sees_since = self.now
         self.compares_since = self.now
         self.restarted_at = self.now - GRACE
         self.died = False
@@ -236,6 +206,8 @@ class WholeSimulation(Weather):
         for replica in self.alive:
             await replica.compare()
         await settled(self.alive, turns=turns)
+        if not self.alive:
+            self.nobody_at = self.now
         if self.blind or len(self.alive) < len(self.replicas):
             self.sees_since = self.now
         certain = self.now - self.restarted_at > GRACE and len(self.there()) == len(self.peers)
@@ -307,8 +279,9 @@ class WholeSimulation(Weather):
     async def close_all(self) -> None:
         """All of it resolves, and no webhook says so: the comparison closes every incident."""
         self.firing.clear()
-        await self.minutes(45)
-        assert await self.incidents() == []
+        await self.minutes(65)  # what flaps is watched for an hour
+        left = [(one.id, one.state, one.wake_at, one.now) for one in await self.incidents()]
+        assert not left, f"still open at {self.now}: {left}"
         for one in self.replicas:
             await one.die()
 
@@ -324,14 +297,3 @@ def _body(alerts: list[dict[str, Any]]) -> bytes:
             "truncatedAlerts": 0, "alerts": alerts,
         }
     ).encode()  # fmt: skip
-
-
-def settings(peers: list[FakeAlertmanager], phones: Phones) -> dict[str, Any]:
-    """Two channels to the same receiver, two Alertmanagers, and no patience with a store that is away."""
-    return {
-        "external_url": "https://responder.example",
-        "channels": {name: {"type": "webhook", "url": f"{phones.url}/{name}"} for name in CHANNELS},
-        "alertmanager": {"urls": [peer.url for peer in peers], "timeout": "2s"},
-        "blind_after": "1ms",
-        "bundling": {"after": 3, "within": "5m", "new_kinds": 2, "digest_every": "1m"},
-    }
