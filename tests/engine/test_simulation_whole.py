@@ -61,7 +61,7 @@ async def test_whatever_happens_together_nothing_is_unpaged_without_a_reason_and
     async with world(store, turned, tmp_path, seed) as simulation:
         promises = Promises(simulation)
         await simulation.run(STEPS, promises.check)
-        await simulation.clear_up()
+        await simulation.clear_up(promises.check)
         await promises.check_in_the_end()
         await simulation.close_all()
 
@@ -75,6 +75,6 @@ async def test_where_nothing_fails_nobody_is_told_the_same_twice(
         await simulation.run(40, promises.check)
         ids = [one.body["id"] for one in simulation.phones.arrived]
         assert len(ids) == len(set(ids))
-        await simulation.clear_up()
+        await simulation.clear_up(promises.check)
         await promises.check_in_the_end()
         await simulation.close_all()

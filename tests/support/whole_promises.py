@@ -14,8 +14,10 @@ from responder.incident.severity import LEVELS, Level, Severity
 from responder.incident.state import Acknowledged, Incident, Page, PageStatus, Triggered
 from responder.store.comparison import Comparison
 
-#: Alertmanagers are compared with each minute, and what is missing there is believed for a while.
-COMPARED = {HoldKind.SILENCE: timedelta(minutes=3), HoldKind.INHIBITION: timedelta(minutes=13)}
+#: A page waits so long for its turn to be a digest, and for the page of the one that tells of it.
+DIGEST = timedelta(minutes=2)
+#: Alertmanagers are compared with each minute, and some of what is found has to be found twice.
+COMPARED = dict.fromkeys((HoldKind.SILENCE, HoldKind.INHIBITION), timedelta(minutes=3))
 
 
 class Promises:
@@ -123,8 +125,8 @@ class Promises:
         return any(self._tells(page, incident, found, now) for page in pages)
 
     def _tells(self, page: Page, incident: Incident, found: Mapping[str, Incident], now: datetime) -> bool:
-        if page.waits_until is not None and page.status is PageStatus.PENDING:
-            return now < page.waits_until + SLACK
+        if page.status is PageStatus.PENDING and incident.severity is not Severity.P1:
+            return now < max(page.waits_until or page.requested_at, page.requested_at + DIGEST) + SLACK
         if page.status is not PageStatus.DELIVERED:
             return False
         if page.told_in:

@@ -130,10 +130,27 @@ class WholeSimulation(Weather):
             await self.acknowledge(self.chance.choice(self.alive), incident)
 
     async def troubles(self) -> None:
+        if self.firing and self.chance.random() < 0.5:
+            self.inhibit()
+            return
         peers = {peer.url: peer.up_since for peer in self.peers}
         self.alertmanager()
         if any(peer.up_since != peers[peer.url] for peer in self.peers):
             self.restarted_at = self.now
+
+    def inhibit(self) -> None:
+        """All that fires of one incident is inhibited; or nothing is any more."""
+        one = self.labels[self.chance.choice(sorted(self.firing))]
+        same = ("alertname", "service", "cluster")
+        names = [
+            self.names[number]
+            for number in self.firing
+            if all(self.labels[number][n] == one[n] for n in same)
+        ]
+        inhibited = {} if self.peers[0].inhibited else dict.fromkeys(names, "f" * 16)
+        for peer in self.peers:
+            peer.inhibited = dict(inhibited)
+        self.prometheus_sends()
 
     async def window(self) -> None:
         if not self.alive:
@@ -265,15 +282,17 @@ class WholeSimulation(Weather):
             item.quiet or one.holds or not isinstance(one.state, Triggered) for item, one in known
         )
 
-    async def clear_up(self) -> None:
+    async def clear_up(self, check: Callable[[], Awaitable[None]]) -> None:
         """Everything works, and nothing changes any more, for a little longer than anything takes."""
         for peer in self.peers:
-            peer.instead = {}
+            peer.instead, peer.inhibited = {}, {}
         for one in self.replicas:
             one.wire.away = False
         await self.all_start()
         self.phones.trouble, self.phones.down = 0.0, set()
-        await self.minutes(CLEARED // MINUTE)
+        for _ in range(CLEARED // MINUTE + 3):
+            await self.minutes(1)
+            await check()
         assert not any(self.owed.values())
 
     async def close_all(self) -> None:
