@@ -32,7 +32,6 @@ class Promises:
         #: The episodes that somebody has acknowledged, and when that was seen at the latest.
         self.acknowledged = simulation.acknowledged
         self.episodes: dict[str, int] = {}
-        self.kinds_of_page: set[str] = set()
 
     async def check(self) -> None:
         """After each settled step."""
@@ -52,7 +51,6 @@ class Promises:
     def _remember(self, found: list[Incident], now: datetime) -> None:
         for incident in found:
             self.episodes |= {page.id: page.episode for page in incident.pages}
-            self.kinds_of_page |= {"told in a digest" for page in incident.pages if page.told_in}
             # A look later every replica knows of it, even if the store is away from then on.
             if isinstance(incident.state, Acknowledged) and self.of.sees_since < now - LOOK:
                 self.acknowledged.setdefault((incident.id, incident.episode.number), now)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from causes import QUIET
 from fake_alertmanager import FakeAlertmanager
 from held import BASE
+from mirror import SENDER
 from whole import Phones
+
+from responder.alerts import fingerprint
 
 RULES = f"""
 services:
@@ -49,3 +54,17 @@ def settings(peers: list[FakeAlertmanager], phones: Phones) -> dict[str, Any]:
         "blind_after": "1ms",
         "bundling": {"after": 3, "within": "5m", "new_kinds": 2, "digest_every": "1m"},
     }
+
+
+def webhook(labels: Mapping[str, str], since: str, until: str = "") -> bytes:
+    """What Alertmanager posts of one alert; with an end where it has resolved."""
+    alert = {
+        "status": "resolved" if until else "firing", "labels": labels, "annotations": {}, "startsAt": since,
+        "endsAt": until or "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": fingerprint(dict(labels)),
+    }  # fmt: skip
+    return json.dumps(
+        {
+            "version": "4", "groupKey": "{}:{}", "receiver": "responder", "externalURL": SENDER,
+            "truncatedAlerts": 0, "alerts": [alert],
+        }
+    ).encode()  # fmt: skip

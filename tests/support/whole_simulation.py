@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -17,10 +16,10 @@ from typing import Any
 
 import msgspec
 from fake_alertmanager import FakeAlertmanager, rfc
-from mirror import MINUTE, SENDER
+from mirror import MINUTE
 from weather import CLEARED, Weather
 from whole import Phones, Whole, settled
-from whole_settings import CHANNELS, FEW, MANY, SERVICES, label_sets
+from whole_settings import CHANNELS, FEW, MANY, SERVICES, label_sets, webhook
 
 from responder.incident.facts import AcknowledgedBy
 from responder.incident.state import Incident, Triggered
@@ -57,7 +56,6 @@ class WholeSimulation(Weather):
         self.taken: set[int] = set()
         #: By alert, what Alertmanager has to say of it, in order: whether it fires, and the webhook.
         self.owed: dict[int, deque[tuple[bool, bytes]]] = {}
-        self.happened: dict[str, int] = {}
         self.nobody_at = self.sees_since = self.now
         self.compares_since = self.now
         self.restarted_at = self.now - GRACE
@@ -79,7 +77,6 @@ class WholeSimulation(Weather):
             self.pass_time: 33,
         } | ({self.outage: 5, self.crash: 5, self.bad_line: 3} if self.faults else {})  # fmt: skip
         (happens,) = self.chance.choices(list(choices), list(choices.values()))
-        self.happened[happens.__name__] = self.happened.get(happens.__name__, 0) + 1
         await happens()
 
     async def flip(self) -> None:
@@ -102,12 +99,8 @@ class WholeSimulation(Weather):
         if self.muted(number) or (self.faults and self.chance.random() < 0.1):
             self.taken.discard(number)
             return
-        alert = {
-            "status": "resolved" if resolved else "firing", "labels": self.labels[number], "annotations": {},
-            "startsAt": rfc(since), "endsAt": rfc(self.now) if resolved else "0001-01-01T00:00:00Z",
-            "generatorURL": "", "fingerprint": self.names[number],
-        }  # fmt: skip
-        self.owed.setdefault(number, deque()).append((not resolved, _body([alert])))
+        body = webhook(self.labels[number], rfc(since), "" if not resolved else rfc(self.now))
+        self.owed.setdefault(number, deque()).append((not resolved, body))
 
     async def person(self) -> None:
         if not self.blind:
@@ -307,12 +300,3 @@ class WholeSimulation(Weather):
 
 def _belongs(labels: Any, incident: Incident) -> bool:
     return all(labels[name] == incident.labels.get(name) for name in ("alertname", "service", "cluster"))
-
-
-def _body(alerts: list[dict[str, Any]]) -> bytes:
-    return json.dumps(
-        {
-            "version": "4", "groupKey": "{}:{}", "receiver": "responder", "externalURL": SENDER,
-            "truncatedAlerts": 0, "alerts": alerts,
-        }
-    ).encode()  # fmt: skip
