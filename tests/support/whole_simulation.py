@@ -268,11 +268,12 @@ class WholeSimulation(Weather):
         return [number for number in self.firing if _belongs(self.labels[number], incident)]
 
     def is_answered(self, incident: Incident) -> bool:
-        """Whether who pages from memory knows why not: somebody has it, something holds it back, or nothing fires."""
+        """Whether who pages from memory knows why not: taken, held back, over, or paged anew by now."""
         items = [one.wiring.blind.pager.memory.items.get(incident.id) for one in self.alive]
         known = [(one, one.incident) for one in items if one is not None and one.incident is not None]
         return not self.firing_of(incident) or any(
-            item.quiet or one.holds or not isinstance(one.state, Triggered) for item, one in known
+            item.quiet or not one.is_paged or one.episode.number > incident.episode.number
+            for item, one in known
         )
 
     async def clear_up(self, check: Callable[[], Awaitable[None]]) -> None:
