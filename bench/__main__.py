@@ -1,4 +1,7 @@
-"""``make bench``: everything in one run, printed as figures and ratios. ``--quick`` takes smaller numbers."""
+"""``make bench``: everything in one run, printed as figures and ratios. ``--quick`` takes smaller numbers.
+
+``flood`` is as many incidents as there are alerts; ``storm`` is the recorded one (:mod:`bench.storm`).
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,14 @@ from typing import Any
 
 from aiohttp import web
 
+from bench.hook import Hook, say
 from bench.load import alert, bodies, body, post_all
 from bench.processes import HEALTHY, HUNG, Daemon, daemon, free_port, limit, rules
+from bench.storm import storm
 from responder.rules.compile import Compiled, Timing
 from responder.rules.load import Surroundings, load
 
 CONNECTIONS = 32
-
-
-def say(name: str, value: str) -> None:
-    """One line of the report."""
-    print(f"{name:<58} {value}", flush=True)
 
 
 async def throughput(folder: Path, scale: float) -> None:
@@ -97,28 +97,6 @@ def store_memory(one: Daemon) -> int:
     used: int = client.info("memory")["used_memory"]
     client.close()
     return used
-
-
-class Hook:
-    """Receives pages and notes when."""
-
-    def __init__(self) -> None:
-        self.arrived: dict[str, float] = {}
-        self.port = free_port()
-
-    async def handle(self, request: web.Request) -> web.Response:
-        page = json.loads(await request.read())
-        if page["kind"] == "page":
-            self.arrived.setdefault(page["incident"]["title"].split(":")[0], time.perf_counter())
-        return web.Response()
-
-    async def start(self) -> web.AppRunner:
-        app = web.Application()
-        app.router.add_post("/", self.handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self.port).start()
-        return runner
 
 
 async def page_times(folder: Path) -> None:
@@ -205,12 +183,12 @@ async def _diagnosed_pages(one: Daemon, hook: Hook, name: str, count: int) -> li
     return times
 
 
-async def storm(folder: Path, scale: float) -> None:
+async def flood(folder: Path, scale: float) -> None:
     """Many alerts, each an incident of its own, and a P1 in the middle; then a restart with all of them open."""
     count = int(100_000 * scale)
     hook = Hook()
     runner = await hook.start()
-    async with daemon(folder / "storm", f"http://127.0.0.1:{hook.port}/", own_incidents=True) as one:
+    async with daemon(folder / "flood", f"http://127.0.0.1:{hook.port}/", own_incidents=True) as one:
         payloads = bodies(0, count, 100)
         posting = asyncio.create_task(post_all(one.port, payloads, 8))
         delays = []
@@ -225,13 +203,13 @@ async def storm(folder: Path, scale: float) -> None:
             delays.append(hook.arrived[name] - begun)
         took, answers = await posting
         say(
-            f"storm of {count:,} alerts in as many incidents: taken in",
+            f"flood of {count:,} alerts in as many incidents: taken in",
             f"{took:.1f} s, {sum(c != 200 for c in answers)} refused",
         )
-        say("P1 during the storm: webhook to page", "  ".join(f"{delay * 1000:.0f} ms" for delay in delays))
+        say("P1 during the flood: webhook to page", "  ".join(f"{delay * 1000:.0f} ms" for delay in delays))
         begun = time.perf_counter()
         await wait_for(lambda: one.metric("responder_incidents_opened_total") >= count, 900)
-        say("until every incident of the storm was decided", f"{time.perf_counter() - begun:.1f} s more")
+        say("until every incident of the flood was decided", f"{time.perf_counter() - begun:.1f} s more")
         await wait_for(lambda: one.metric("responder_outbox_depth") == 0, 300)
         await one.stop()
         say(f"start to ready with {count:,} open incidents", f"{await one.start():.2f} s")
@@ -266,7 +244,10 @@ async def main() -> None:
     """The whole report."""
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument("--quick", action="store_true", help="a tenth of the numbers")
-    parser.add_argument("--only", choices=["throughput", "match", "known", "pages", "hung", "storm"])
+    parser.add_argument("--only", choices=["throughput", "match", "known", "pages", "hung", "flood", "storm"])
+    parser.add_argument(
+        "--seconds", type=int, default=60, help="how long the recorded storm takes; it took 300"
+    )
     args = parser.parse_args()
     scale = 0.1 if args.quick else 1.0
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
@@ -277,7 +258,8 @@ async def main() -> None:
             "pages": lambda: page_times(folder),
             "hung": lambda: hung_target(folder),
             "known": lambda: known_alerts(folder, scale),
-            "storm": lambda: storm(folder, scale),
+            "flood": lambda: flood(folder, scale),
+            "storm": lambda: storm(folder, args.seconds),
         }
         for name, scenario in scenarios.items():
             if args.only in (None, name):

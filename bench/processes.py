@@ -78,13 +78,21 @@ class Daemon:
     """A real daemon on the embedded store."""
 
     def __init__(
-        self, folder: Path, hook: str, own_incidents: bool = False, targets_at: int | None = None
+        self,
+        folder: Path,
+        hook: str,
+        own_incidents: bool = False,
+        targets_at: int | None = None,
+        *,
+        made: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
     ) -> None:
+        """``made`` are other rules than the thousand, ``settings`` more of the configuration."""
         self.folder, self.port = folder, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         folder.mkdir(parents=True)
         (folder / "rules").mkdir()
-        made = rules(1000)
+        made = made or rules(1000)
         if own_incidents:
             for rule in made["rules"]:
                 rule["group_by"] = ["alertname", "cluster", "pod"]
@@ -96,6 +104,7 @@ class Daemon:
             "targets": targets,
             "listen": f"127.0.0.1:{self.port}", "data_dir": "data", "log_level": "error",
             "channels": {"hook": {"type": "webhook", "url": hook}, "log": {"type": "log"}},
+            **(settings or {}),
         }  # fmt: skip
         (folder / "responder.yaml").write_text(yaml.safe_dump(config))
         self.process: asyncio.subprocess.Process | None = None

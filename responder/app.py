@@ -112,7 +112,8 @@ class Daemon:
         worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         store = Store(client, config.name, options, worker=worker, shift=self._shift)
         charts = Charts(store)
-        gated = Store(Gated(client, self._cannot_see), config.name, options, worker=worker)
+        seen = Gated(client, self._cannot_see)
+        gated = Store(seen, config.name, options, worker=worker, shift=self._shift)
         channels = await self._channels(gated, session, stack)
         self.metrics.begin(self.rulebook.rules.services, channels, self.rulebook.rules.actions)
         return Parts(
@@ -123,6 +124,7 @@ class Daemon:
             chance=random.Random(),  # noqa: S311 - jitter, no secret
             store=store,
             reader=Reader(store),
+            gated=gated,
             charts=charts,
             session=session,
             channels=channels,

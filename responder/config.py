@@ -38,6 +38,29 @@ class FlappingConfig(_Section, frozen=True, kw_only=True):
             raise ValueError("within: expected 1m to 1d")
 
 
+class BundlingConfig(_Section, frozen=True, kw_only=True):
+    """More than ``after`` incidents for a person ``within`` this become one page, a digest; 0 for never.
+
+    ``new_kinds`` break through it in that time; a further digest comes ``digest_every`` at most.
+    """
+
+    after: int = 10
+    within: timedelta = timedelta(minutes=5)
+    new_kinds: int = 5
+    digest_every: timedelta = timedelta(minutes=1)
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for numbers that bound nothing."""
+        if not 0 <= self.after <= 1_000:
+            raise ValueError("after: expected 0 (never a digest) to 1000")
+        if not timedelta(minutes=1) <= self.within <= timedelta(days=1):
+            raise ValueError("within: expected 1m to 1d")
+        if not 0 <= self.new_kinds <= 1_000:
+            raise ValueError("new_kinds: expected 0 to 1000")
+        if not timedelta(seconds=1) <= self.digest_every <= self.within:
+            raise ValueError("digest_every: expected 1s to within")
+
+
 class ArchiveConfig(_Section, frozen=True, kw_only=True):
     """History in Postgres."""
 
@@ -245,6 +268,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     stale_after: timedelta = timedelta(hours=24)
     monitor_for: timedelta = timedelta(minutes=30)
     flapping: FlappingConfig = FlappingConfig()
+    bundling: BundlingConfig = BundlingConfig()
     hold_down: timedelta = timedelta(seconds=10)
     retention: timedelta = timedelta(days=30)
     blind_after: timedelta = timedelta(seconds=15)

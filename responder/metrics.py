@@ -35,7 +35,7 @@ ACTION_OUTCOMES = (
     "refused", "rehearsed", "performed", "failed", "unknown", "effective", "ineffective",
 )  # fmt: skip
 HEARTBEAT_OUT_OUTCOMES = ("sent", "failed", "withheld")
-PAGE_OUTCOMES = ("delivered", "retried", "failed", "unreachable", "dropped", "expired")
+PAGE_OUTCOMES = ("delivered", "retried", "failed", "unreachable", "dropped", "expired", "listed", "folded")
 
 
 class Metrics:

@@ -29,6 +29,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     chance: random.Random
     store: Store
     reader: Reader
+    gated: Store
+    """The same store for who can do without it: it tries nothing while the store is known to be away."""
     charts: Charts
     session: aiohttp.ClientSession
     channels: Mapping[str, Channel]

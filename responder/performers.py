@@ -13,17 +13,20 @@ from responder.actions.book import briefs
 from responder.engine.blind.sends import Perform
 from responder.engine.outbox import Performer
 from responder.engine.passing import Passer
+from responder.engine.spreading import Spreader
 from responder.hands import Actions, Diagnosis
 from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import (
     CheckAction,
     Effect,
+    LeaveDigest,
     PassOn,
     RunAction,
     RunTriage,
     SendMessage,
     SendNotice,
     SettleDoubts,
+    Spread,
 )
 from responder.incident.facts import Fact
 from responder.incident.message import Contact, OfferBrief
@@ -32,13 +35,16 @@ from responder.intake.alertmanager import Alertmanagers
 from responder.intake.doubts import DoubtSettler
 from responder.metrics import Metrics
 from responder.paging.base import Channel
+from responder.paging.bundles import Book, Bundles
 from responder.paging.delivery import Delivery, DeliveryHooks, Links
 from responder.paging.listed import ListedPages
 from responder.paging.notice_sender import NoticeSender
 from responder.paging.null import NullChannel
 from responder.parts import Parts
+from responder.store.digests import Bounds, Digests
 from responder.store.errors import StoreError
-from responder.store.store import Taken
+from responder.store.reading import Reader
+from responder.store.store import Recorded, Store, Taken
 from responder.triage.performer import TriagePerformer
 
 log = structlog.get_logger(__name__)
@@ -53,6 +59,7 @@ _TRIAGE_SEATS = 64
 _ACTION_SEATS = 16
 _SETTLE_SEATS = 2
 _PASS_ON_SEATS = 4
+_DIGEST_SEATS = 4
 
 
 class MessageReports:
@@ -85,6 +92,21 @@ class EngineLinks:
     look_at: Callable[[str, bool], None]
 
 
+class OtherIncidents(Book):
+    """The store's, for a page that does without it where it is away."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._reader = store, Reader(store)
+
+    async def snapshot(self, incident_id: str) -> Incident | None:
+        """An incident as it is now; ``None`` where that cannot be read."""
+        return next(iter(await self._reader.readable([incident_id])), None)
+
+    async def record(self, incident_id: str, fact: Fact) -> Recorded:
+        """Record a fact in one."""
+        return await self._store.record(incident_id, fact)
+
+
 class Performers:
     """Sends messages, runs diagnoses and actions, settles doubts; each against the rules in force at that moment."""
 
@@ -102,9 +124,16 @@ class Performers:
         self._peers = peers
         self._channels: dict[str, Channel] = {**parts.channels, NULL_CHANNEL: NullChannel()}
         self._reports = reports
-        self.send: Perform = ListedPages(
-            self._delivery().perform, parts.reader.snapshot, reports.message
-        ).perform
+        self._bounds = Bounds(
+            **{name: getattr(parts.config.bundling, name) for name in Bounds.__struct_fields__}
+        )
+        bundles = Bundles(
+            self._delivery().perform,
+            Digests(parts.gated, self._bounds),
+            OtherIncidents(parts.gated),
+            reports.message,
+        )
+        self.send: Perform = ListedPages(bundles.perform, parts.reader.snapshot, reports.message).perform
 
     def table(self, engine: EngineLinks, send: Perform) -> dict[type[Effect], Performer]:
         """The performer of each kind of effect that leaves the process; ``send`` is ours, and who watches it."""
@@ -112,10 +141,13 @@ class Performers:
         settler = DoubtSettler(self._parts.store, self._peers, engine.took)
         triage = TriagePerformer(self._diagnosis.runner, partial(self._record, engine))
         passer = Passer(self._parts.store, engine.look_at)
+        spreader = Spreader(self._parts.store, Digests(self._parts.store, self._bounds), engine.look_at)
         return {
             SendMessage: Performer(perform=send, limit=PAGE_LIMIT),
             SendNotice: Performer(perform=self._notices().perform, limit=PAGE_LIMIT),
             PassOn: Performer(perform=passer.perform, limit=PAGE_LIMIT),
+            Spread: Performer(perform=spreader.spread, limit=PAGE_LIMIT),
+            LeaveDigest: Performer(perform=spreader.leave, limit=PAGE_LIMIT),
             RunTriage: Performer(perform=triage.perform, limit=TRIAGE_LIMIT),
             SettleDoubts: Performer(perform=settler.perform, limit=SETTLE_LIMIT),
             RunAction: Performer(perform=actions.performer.perform, limit=ACTION_LIMIT),
@@ -129,6 +161,7 @@ class Performers:
             RunTriage.QUEUE: _TRIAGE_SEATS,
             SettleDoubts.QUEUE: _SETTLE_SEATS,
             PassOn.QUEUE: _PASS_ON_SEATS,
+            Spread.QUEUE: _DIGEST_SEATS,
             RunAction.QUEUE: _ACTION_SEATS,
         }
 

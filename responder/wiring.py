@@ -19,6 +19,7 @@ from responder.people import People, PeopleParts
 from responder.performers import EngineLinks, MessageReports, Performers
 from responder.store.codes import Codes
 from responder.store.connection import ask
+from responder.store.digests import FoldedLists
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.store import Taken
@@ -213,6 +214,7 @@ class Wiring:
             webhook=self._credentials,
             beat=self._vigils.beat,
             chart=self._parts.charts.get,
+            folded=FoldedLists(self._parts.store).all,
             channels=self._parts.channels,
             codes=Codes(self._parts.store),
             verified=Verified(self._parts.store),

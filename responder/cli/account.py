@@ -44,12 +44,16 @@ def _incident_lines(found: Any) -> Iterator[str]:
     yield "paged"
     for one in found["paged"]:
         error = f": {one['error']}" if one["error"] else ""
-        yield f"  {_time(one['at'])}  {one['level']} {one['to']} over {one['channel']}: {one['status']}{error}"
+        yield f"  {_time(one['at'])}  {one['level']} {one['to']} over {one['channel']}: {_became(one)}{error}"
     if not found["paged"]:
         yield "  nobody"
     yield from (
         f"not paged {one['level']} {one['to'] or '(nobody)'}: {one['why']}" for one in found["not_paged"]
     )
+
+
+def _became(page: Any) -> str:
+    return f"told in the digest of incident {page['told_in']}" if page["told_in"] else str(page["status"])
 
 
 def _time(text: str) -> str:

@@ -116,6 +116,8 @@ def show(args: argparse.Namespace, client: Client) -> int:
             f"{other['service']} {other['severity']} ({other['incident']})" for other in one["attached"]
         ]
         lines.append(f"attached: {', '.join(services)}")
+    if one["digest"]:
+        lines.append(f"digest: {one['digest']['text']}, told with its page; acknowledging takes all of them")
     if one["flapping_since"]:
         lines.append(f"flapping since {one['flapping_since'][:19]}Z")
     if one["snoozed_until"]:
@@ -125,7 +127,8 @@ def show(args: argparse.Namespace, client: Client) -> int:
     lines += ["", "findings:", *(f"  [{f['status']}] {f['probe']}: {f['headline']}" for f in one["findings"])]
     lines += ["", "people:", *_people(one), "", "pages:"]
     lines += [
-        f"  {p['requested_at'][11:19]} {p['level']} {p['to']} over {p['channel']}: {p['status']}"
+        f"  {p['requested_at'][11:19]} {p['level']} {p['to']} over {p['channel']}: "
+        + (f"told in the digest of incident {p['told_in']}" if p["told_in"] else p["status"])
         for p in one["pages"]
     ]
     lines += [

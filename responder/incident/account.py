@@ -76,7 +76,7 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """A page, to whom and what became of it."""
+    """A page, to whom and what became of it; ``told_in`` is the incident whose digest told of it instead."""
 
     at: datetime
     level: Level
@@ -85,6 +85,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     status: PageStatus
     episode: int
     error: str = ""
+    told_in: str = ""
 
 
 class Spared(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +130,7 @@ def _told(page: Page) -> Told:
         status=page.status,
         episode=page.episode,
         error=page.error,
+        told_in=page.told_in,
     )
 
 
@@ -142,6 +144,14 @@ def _suppressed(incident: Incident, timeline: Sequence[Entry]) -> Iterable[Suppr
     for number, entry in enumerate(lines):
         if entry.reason is Reason.HELD and (number < ended or not holding):
             yield Suppression(text=entry.text, by=entry.by, since=entry.at, over=True)
+    for page in incident.pages:
+        if page.told_in:
+            yield Suppression(
+                text=f"{page.contact} was told in the digest of incident {page.told_in}, and not paged by itself",
+                by="bundling",
+                since=page.settled_at,
+                over=page.episode != incident.episode.number or not incident.is_paged,
+            )
     for hold in incident.holds:
         yield Suppression(text=hold.text, by=hold.by, kind=hold.kind, since=hold.since, until=hold.until)
 

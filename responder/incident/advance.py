@@ -19,6 +19,7 @@ from responder.incident.stages import (
     blind,
     clock,
     deliveries,
+    digest,
     escalate,
     findings,
     hold,
@@ -45,7 +46,9 @@ PIPELINE: tuple[Stage, ...] = (
     muting.take,  # what Alertmanager mutes, and what people silenced
     attached.take,  # which services that stand on this one are not paged by themselves
     hold.take,  # what holds pages back
+    digest.take,  # what is told with this one's page, and who told of this one
     escalate.take,  # who is paged now, and over what
+    digest.pass_on,  # those who were told together hear of each other
     tell.take,  # who hears of the change
     measure.take,  # what is counted
     wake.take,  # when to look again

@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 import msgspec
 
 from responder.incident.severity import Severity
+from responder.text import one_line
+
+_LINE_LIMIT = 90
 
 #: Until when a person's pages of a severity wait, by name; who is not in it does not sleep.
 Asleep = Mapping[str, Mapping[Severity, datetime]]
@@ -52,6 +55,11 @@ class Listed(msgspec.Struct, frozen=True):
 
     incident: str
     line: str
+
+
+def list_line(severity: Severity, service: str, title: str) -> str:
+    """The line of an incident in a list, whatever a sender wrote."""
+    return one_line(f"{severity} {service}: {title}", _LINE_LIMIT)
 
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):

@@ -94,6 +94,31 @@ class PassOn(_Effect, frozen=True, kw_only=True, tag="pass_on"):
         return self.QUEUE
 
 
+class _DigestEffect(_Effect, frozen=True, kw_only=True):
+    QUEUE: ClassVar[str] = "@digest"
+
+    @property
+    def queue(self) -> str:
+        """All that digests bring about shares one queue."""
+        return self.QUEUE
+
+
+class Spread(_DigestEffect, frozen=True, kw_only=True, tag="spread"):
+    """Tell what was folded into the incident's digest that it is acknowledged, or that it carries nothing any more.
+
+    ``by`` took it ``at`` that time; nobody did, where it is empty. Nothing is told where the incident is paged again by then.
+    """
+
+    by: str = ""
+    at: datetime | None = None
+
+
+class LeaveDigest(_DigestEffect, frozen=True, kw_only=True, tag="leave_digest"):
+    """Tell the incident into whose digest this one was folded that it has ended, was taken, or is paged by itself."""
+
+    carrier: str
+
+
 class SendNotice(_Effect, frozen=True, kw_only=True, tag="notice"):
     """Tell one person something that belongs to no incident; its own id stands in the incident's place.
 
@@ -151,4 +176,6 @@ class CheckAction(_ActionEffect, frozen=True, kw_only=True, tag="action_check"):
     unsure: bool = False
 
 
-Effect = SendMessage | SendNotice | RunTriage | SettleDoubts | PassOn | RunAction | CheckAction
+Effect = (
+    SendMessage | SendNotice | RunTriage | SettleDoubts | PassOn | Spread | LeaveDigest | RunAction | CheckAction
+)  # fmt: skip

@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 import msgspec
 
 from responder.incident.action import ActionRole, Gate, RunKind
+from responder.incident.digest_facts import CarrierGone, DigestBegan, FoldedEnded, IncidentFolded
+from responder.incident.fact_base import FactBase as _Fact
+from responder.incident.fact_base import HumanFact as _Human
 from responder.incident.finding import Finding, FindingStatus
 from responder.incident.hold import Hold
 from responder.incident.message import MessageKind, Receipt
@@ -22,18 +25,11 @@ from responder.incident.state import Page
 SNOOZE_LIMIT = timedelta(hours=24)
 
 
-class _Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact"):
-    at: datetime
-
-
-class _Human(_Fact, frozen=True, kw_only=True):
-    by: str
-    note: str = ""
-    via: str = "api"
-
-
 class AcknowledgedBy(_Human, frozen=True, kw_only=True, tag="acknowledged"):
-    """A person took the incident."""
+    """A person took the incident; or the ``digest`` (an incident) into which this one's ``episode`` was folded."""
+
+    digest: str = ""
+    episode: int = 0
 
 
 class EscalatedBy(_Human, frozen=True, kw_only=True, tag="escalated"):
@@ -71,13 +67,14 @@ class SeveritySet(_Human, frozen=True, kw_only=True, tag="severity"):
 
 
 class MessageDelivered(_Fact, frozen=True, kw_only=True, tag="delivered"):
-    """A channel accepted a message."""
+    """A channel accepted a message; or the person was told by the digest of incident ``told_in``."""
 
     effect: str
     page: str
     kind: MessageKind
     attempt: int
     receipt: Receipt = Receipt()
+    told_in: str = ""
 
 
 class MessageFailed(_Fact, frozen=True, kw_only=True, tag="failed"):
@@ -103,6 +100,15 @@ class MessageDelayed(_Fact, frozen=True, kw_only=True, tag="delayed"):
     kind: MessageKind
     reason: str
     failover: bool = False
+
+
+class MessageWaits(_Fact, frozen=True, kw_only=True, tag="waits"):
+    """A page waits for the next digest, or for the page of incident ``carrier`` to arrive; until then at the latest."""
+
+    page: str
+    kind: MessageKind
+    until: datetime
+    carrier: str = ""
 
 
 class MessageDropped(_Fact, frozen=True, kw_only=True, tag="dropped"):
@@ -237,7 +243,7 @@ class ActionPerformed(_Fact, frozen=True, kw_only=True, tag="action_performed"):
     before: str = ""
     before_status: FindingStatus | None = None
     undo: dict[str, str] | None = None
-    mark: dict[str, str] = {}
+    mark: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class ActionFailed(_Fact, frozen=True, kw_only=True, tag="action_failed"):
@@ -294,7 +300,7 @@ class PagedBlind(_Fact, frozen=True, kw_only=True, tag="paged_blind"):
     round_at: datetime | None = None
     reached: tuple[Reach, ...] = ()
     pages: tuple[Page, ...] = ()
-    updates: dict[str, int] = {}
+    updates: dict[str, int] = msgspec.field(default_factory=dict)
     noticed: tuple[tuple[str, MessageKind], ...] = ()
     answers: tuple[Said, ...] = ()
 
@@ -303,7 +309,8 @@ Fact = (
     AcknowledgedBy | EscalatedBy | ResolvedBy | ReopenedBy | NoteAdded | AssignedTo | SnoozedBy
     | SeveritySet | MessageDelivered | MessageFailed | MessageDelayed | MessageDropped | FindingArrived
     | TriageEnded | SilencedBy | UnsilencedBy | Compared | SilenceReturned | AlertsMuted | AlertsUnmuted
-    | ServiceAttached | ServiceDetached | LateCopySettled | ActionRequested | ActionDenied | ActionRefused
+    | ServiceAttached | ServiceDetached | MessageWaits | DigestBegan | IncidentFolded | FoldedEnded | CarrierGone
+    | LateCopySettled | ActionRequested | ActionDenied | ActionRefused
     | ActionRehearsed | ActionPerformed | ActionFailed | ActionUnknown | ActionSettled | DecisionFailed | PagedBlind
 )  # fmt: skip
 

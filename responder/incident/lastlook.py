@@ -18,7 +18,7 @@ def overtaken(effect: SendMessage, incident: Incident) -> str:
     """Why a message is of no use any more; nothing where it is."""
     page = _page(effect, incident)
     if effect.kind not in _PAGES:
-        return "its page never arrived" if page is not None and page.status in _LOST else ""
+        return _follows_nothing(page)
     if page is not None and page.id == effect.id and page.status is PageStatus.DELIVERED:
         return "it was delivered already"  # from memory, while the store was away
     if effect.wanted is Wanted.UNACKNOWLEDGED and (why := _is_spared(effect, incident)):
@@ -29,6 +29,13 @@ def overtaken(effect: SendMessage, incident: Incident) -> str:
     if effect.kind is MessageKind.REMINDER and any(_takes_its_place(p, effect) for p in incident.pages):
         return "a later one takes its place"
     return ""
+
+
+def _follows_nothing(page: Page | None) -> str:
+    """Why there is nobody whom a page of its own has told what this would go on with."""
+    if page is not None and page.told_in:
+        return f"its page was told in the digest of incident {page.told_in}"
+    return "its page never arrived" if page is not None and page.status in _LOST else ""
 
 
 def _is_spared(effect: SendMessage, incident: Incident) -> str:

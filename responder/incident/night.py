@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from responder.incident.around import Listed, Outline
+from responder.incident.around import Listed, Outline, list_line
 from responder.incident.decision import Reason
 from responder.incident.draft import Draft
 from responder.incident.escalation.who import people_of
@@ -13,11 +13,9 @@ from responder.incident.hold import Hold, HoldKind
 from responder.incident.outline import morning_of, outline_of
 from responder.incident.severity import LEVELS
 from responder.incident.state import Waited
-from responder.text import one_line
 
 #: Incidents that one page tells of, itself included: what fits a message. Of more there is another page.
 LIST_SIZE = 20
-_LINE_LIMIT = 90
 _NAMES_LIMIT = 200
 
 
@@ -72,4 +70,4 @@ def wait_over(draft: Draft, before: tuple[Hold, ...]) -> Waited | None:
 
 
 def _listed(one: Outline) -> Listed:
-    return Listed(one.id, one_line(f"{one.severity} {one.service}: {one.title}", _LINE_LIMIT))
+    return Listed(one.id, list_line(one.severity, one.service, one.title))

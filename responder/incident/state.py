@@ -12,6 +12,7 @@ import msgspec
 
 from responder.incident.action import ActionRun, Raise
 from responder.incident.around import Listed, Morning
+from responder.incident.digest import Digest
 from responder.incident.finding import Finding
 from responder.incident.hold import Hold, Silence
 from responder.incident.message import Receipt, Wanted
@@ -30,6 +31,7 @@ class Acknowledged(msgspec.Struct, frozen=True, tag="acknowledged"):
     """A person has taken it.
 
     ``active_at`` is when a person last did something; ``reminder`` the last one to who has it, its round counting them.
+    ``digest`` is the incident with whose digest it was taken: that one's reminders stand for this one.
     """
 
     by: str
@@ -37,6 +39,7 @@ class Acknowledged(msgspec.Struct, frozen=True, tag="acknowledged"):
     active_at: datetime | None = None
     snoozed_until: datetime | None = None
     reminder: Reach | None = None
+    digest: str = ""
 
     @property
     def quiet_since(self) -> datetime:
@@ -83,7 +86,8 @@ class PageStatus(StrEnum):
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """One page to one person over one channel, and what became of it.
 
-    ``step`` is its number in the person's plan. ``failover``: its provider is known to be down.
+    ``step`` is its number in the person's plan. ``failover``: its provider is known to be down. ``told_in`` is the incident
+    whose digest told the person of this one instead; until ``waits_until`` it waits for one.
     """
 
     id: str
@@ -101,6 +105,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     step: int = 0
     wanted: Wanted = Wanted.UNACKNOWLEDGED
     failover: bool = False
+    told_in: str = ""
+    waits_until: datetime | None = None
 
     @property
     def live(self) -> bool:
@@ -188,6 +194,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is known of one incident and needed to decide.
 
     ``fires`` are the latest times at which it began to fire; ``flapping_since`` is set while these are too many.
+    ``digest`` is what others were folded into its page; ``carriers_gone`` are those into whose digest this one was folded and
+    that tell nobody any more, with when that was seen.
     A ``drill`` goes the whole way in earnest and counts in no report; the ``canary`` is seen by nobody.
     """
 
@@ -221,6 +229,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     attached: tuple[Attached, ...] = ()
     attached_untold: bool = False
     attached_told_at: datetime | None = None
+    digest: Digest | None = None
+    carriers_gone: dict[str, datetime] = {}
     fires: tuple[datetime, ...] = ()
     flapping_since: datetime | None = None
     totals: Totals = Totals()
@@ -249,6 +259,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     def open(self) -> bool:
         """Whether it still needs somebody's or the clock's attention."""
         return not isinstance(self.state, Resolved)
+
+    @property
+    def is_paged(self) -> bool:
+        """Whether people are paged for it just now: only then can its page tell of others."""
+        return isinstance(self.state, Triggered) and not self.holds
 
     @property
     def promise(self) -> SeverityPolicy:

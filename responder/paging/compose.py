@@ -15,7 +15,7 @@ from responder.incident.hold import until_words
 from responder.incident.message import IncidentBrief, Message, MessageKind, OfferBrief, Wanted
 from responder.incident.outlook import next_step, paged_anew_at
 from responder.incident.severity import Severity
-from responder.incident.state import Acknowledged, Incident
+from responder.incident.state import Acknowledged, Incident, Triggered
 from responder.text import block, one_line
 
 SUMMARY_LIMIT = 1_500
@@ -43,13 +43,17 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 def compose(incident: Incident, effect: SendMessage, words: Words) -> Message:
     """The message of an effect, from the incident as it is now."""
     listed = _listed(incident, effect)
-    limit = LIST_LIMIT if listed else SUMMARY_LIMIT
+    limit = LIST_LIMIT if listed or _is_digest(incident, effect) else SUMMARY_LIMIT
     summary = block("\n".join(_summary(incident, effect, words.sent_at)), limit)
     message = bare(incident, effect, words)
     if listed:  # where a message is a line only, that line says that it is not all
         title = f"{message.incident.title} (and {len(listed)} more that waited)"
         message = msgspec.structs.replace(
             message, incident=msgspec.structs.replace(message.incident, title=title)
+        )
+    elif _is_digest(incident, effect):
+        message = msgspec.structs.replace(
+            message, incident=msgspec.structs.replace(message.incident, title=_digest_title(incident))
         )
     findings = ordered(incident.findings.values())
     return msgspec.structs.replace(
@@ -169,6 +173,10 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
         lines.insert(1, effect.text)
     if incident.attached and effect.kind in _WORK:
         lines.append(_attached(incident))
+    if _is_digest(incident, effect):
+        lines += _newest(incident)
+        if effect.kind is not MessageKind.UPDATE:
+            lines = [*_digest(incident), *lines]
     if effect.kind in (MessageKind.PAGE, MessageKind.REMINDER):
         if incident.episode.cause and effect.wanted is Wanted.UNACKNOWLEDGED:
             lines.insert(1, f"Paged anew: {incident.episode.cause}")
@@ -186,6 +194,44 @@ def _listed(incident: Incident, effect: SendMessage) -> tuple[Listed, ...]:
     waited = incident.episode.waited
     asks = effect.kind in (MessageKind.PAGE, MessageKind.REMINDER) and effect.wanted is Wanted.UNACKNOWLEDGED
     return waited.listed if waited is not None and asks else ()
+
+
+def _is_digest(incident: Incident, effect: SendMessage) -> bool:
+    """Whether the message tells of others as well."""
+    asks = effect.kind in _WORK and isinstance(incident.state, Triggered)
+    return incident.digest is not None and asks and effect.wanted is not Wanted.ACKNOWLEDGED
+
+
+def _digest_title(incident: Incident) -> str:
+    """What a lock screen shows: that it is not all, and how many there are."""
+    digest = incident.digest
+    many = f"DIGEST of {digest.count + 1}" if digest is not None and digest.count else "DIGEST"
+    return f"{many}: {titled(incident)}"
+
+
+def _digest(incident: Incident) -> list[str]:
+    """First of all: why this is a digest, and what an acknowledgement takes."""
+    digest = incident.digest
+    if digest is None:
+        return []
+    if not digest.count:
+        return [
+            f"DIGEST: {digest.why}. What else fires is told with this page; acknowledging takes all of it."
+        ]
+    worst = f", the worst {digest.worst}" if digest.worst is not None else ""
+    why = f" ({digest.why})" if digest.why else ""
+    return [
+        f"DIGEST: {digest.counted}{worst}{why}. None of them is paged by itself; acknowledging takes all of them."
+    ]
+
+
+def _newest(incident: Incident) -> list[str]:
+    digest = incident.digest
+    if digest is None or not digest.newest:
+        return []
+    more = digest.count - len(digest.newest)
+    rest = [f"and {more} more, listed with the incident"] if more > 0 else []
+    return ["Told with this page, the newest first:", *(f"- {one.line}" for one in digest.newest), *rest]
 
 
 def _attached(incident: Incident) -> str:

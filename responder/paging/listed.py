@@ -6,43 +6,34 @@ person that way, is paged by itself.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
-from enum import Enum
+from datetime import timedelta
 
 import structlog
 
 from responder.engine.outbox import Done
 from responder.incident.effects import SendMessage
-from responder.incident.facts import MessageDelivered
-from responder.incident.message import Wanted
-from responder.incident.state import Incident, PageStatus, Triggered
+from responder.incident.state import Incident
+from responder.paging.told import (
+    PATIENCE,
+    Observe,
+    Perform,
+    Snapshot,
+    Told,
+    counts_as_delivered,
+    told_by_page,
+)
 from responder.store.errors import StoreError
 from responder.store.loaded import Attempt
 
 log = structlog.get_logger(__name__)
 
-#: The other page is waited for so long: its channels have had their time by then.
-PATIENCE = timedelta(seconds=60)
 _LOOK_AGAIN = timedelta(seconds=1)
-
-Perform = Callable[[Attempt], Awaitable[Done]]
-Snapshot = Callable[[str], Awaitable[Incident | None]]
-
-
-class Told(Enum):
-    """Whether a person was told of an incident by another one's page."""
-
-    YES = "yes"
-    NOT_YET = "not yet"
-    NO = "no"
 
 
 class ListedPages:
     """Stands before the delivery of messages."""
 
-    def __init__(self, deliver: Perform, snapshot: Snapshot, observe: Callable[[str, str], object]) -> None:
-        """``observe`` is told the channel's name and the outcome of a page that another one told of."""
+    def __init__(self, deliver: Perform, snapshot: Snapshot, observe: Observe) -> None:
         self._deliver = deliver
         self._snapshot = snapshot
         self._observe = observe
@@ -55,7 +46,8 @@ class ListedPages:
         now = attempt.now or effect.requested_at
         match await self._told(effect, waited=now - (attempt.first_at or now)):
             case Told.YES:
-                return self._done(effect, attempt, now)
+                self._observe(effect.channel, "listed")
+                return counts_as_delivered(effect, attempt, now)
             case Told.NOT_YET:
                 return Done(retry_in=_LOOK_AGAIN, begun=False)
             case Told.NO:
@@ -75,27 +67,10 @@ class ListedPages:
         told = told_by(other, effect)
         return not_yet if told is Told.NOT_YET else told
 
-    def _done(self, effect: SendMessage, attempt: Attempt, now: datetime) -> Done:
-        self._observe(effect.channel, "listed")
-        delivered = MessageDelivered(
-            at=now, effect=effect.id, page=effect.page, kind=effect.kind, attempt=attempt.number
-        )
-        return Done(facts=(delivered,))
-
 
 def told_by(other: Incident, effect: SendMessage) -> Told:
     """What an incident's own page to the same person says of another incident's."""
     waited = other.episode.waited
     if waited is None or not any(one.incident == effect.incident for one in waited.listed):
         return Told.NO
-    pages = [
-        page.status
-        for page in other.pages
-        if page.contact == effect.contact
-        and page.episode == other.episode.number
-        and page.wanted is Wanted.UNACKNOWLEDGED
-    ]
-    if PageStatus.DELIVERED in pages:
-        return Told.YES
-    under_way = PageStatus.PENDING in pages or (not pages and isinstance(other.state, Triggered))
-    return Told.NOT_YET if under_way else Told.NO
+    return told_by_page(other, effect.contact)

@@ -75,6 +75,11 @@ class Reader:
         raw = await self._pipeline([("HGET", f"{self._base}:i:{i}", "snap") for i in ids])
         return [decode_incident(one) for one in raw if one]
 
+    async def states(self, ids: Sequence[str]) -> list[str]:
+        """The states of these incidents, in this order; empty for one that is no longer kept."""
+        raw = await self._pipeline([("HGET", f"{self._base}:i:{i}", "st") for i in ids])
+        return [one.decode() if one else "" for one in raw]
+
     async def opened(self, ids: Sequence[str]) -> int:
         """How many of these incidents there are, decided or not."""
         return sum(map(int, await self._pipeline([("EXISTS", f"{self._base}:i:{i}") for i in ids])))

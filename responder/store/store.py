@@ -22,6 +22,9 @@ Keys, all under ``{responder:NAME}``:
 ``:maintenance``      hash     maintenance windows (``windows.py``)                            bounded, expires
 ``:told``             hash     what people were told of windows (``surroundings.py``)          expires
 ``:outlines``         hash     what incidents know of each other (``surroundings.py``)         holds open ones
+``:storm:PERSON…``    various  what a person was paged for lately, and their digest (``digests.py``)   expires
+``:folded:ID…``       various  what is told in the digest of an incident                       expires
+``:told_in:ID``       hash     the incident whose digest tells of this one, by person          expires
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
 ``:am:…``             various  what is known of Alertmanager (``comparison.py``)               bounded, or expires
 ``:code:…``           string   a short code of a text message, and the page it stands for      expires
@@ -158,7 +161,7 @@ class Store:
         names = (
             "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
             "shelve", "surroundings", "announce",
-            "talk", "records", "opens", "roll",
+            "talk", "records", "opens", "roll", "bundle", "spread", "leave",
             "attend", "turn", "forget", "vitals", "watch", "mend", "recount",
         )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}

@@ -40,7 +40,7 @@ class SuppressionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToldView(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of the incident, and what became of it."""
+    """A page of the incident, and what became of it; ``told_in`` is the incident whose digest told of it instead."""
 
     at: str
     level: Level
@@ -48,6 +48,7 @@ class ToldView(msgspec.Struct, frozen=True, kw_only=True):
     channel: str
     status: str
     episode: int
+    told_in: str | None
     error: str | None
 
 
@@ -186,6 +187,7 @@ def _told(one: Told) -> ToldView:
         channel=one.channel,
         status=str(one.status),
         episode=one.episode,
+        told_in=one.told_in or None,
         error=one.error or None,
     )
 

@@ -18,6 +18,7 @@ from responder.web import (
     console,
     console_actions,
     contacts,
+    digests,
     health,
     heartbeats,
     maintenance,
@@ -55,6 +56,7 @@ def application(
     app = web.Application(middlewares=[_framed])
     app[PARTS] = parts
     app.add_routes(api.routes())
+    app.add_routes(digests.routes())
     app.add_routes(alerts.routes())
     app.add_routes(actions.routes())
     app.add_routes(silences.routes())

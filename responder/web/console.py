@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any, get_args
 
@@ -12,20 +13,22 @@ from responder.engine.desk import IncidentFilter, Outcome
 from responder.incident import facts
 from responder.incident.facts import Fact
 from responder.incident.moves import TAKEN_IN
-from responder.incident.state import StateName
+from responder.incident.state import Incident, StateName
+from responder.store.digests import FoldedIncident
 from responder.text import one_line
 from responder.web import session
 from responder.web.api import who
 from responder.web.auth import CALLER, Role, authorise, caller_of, known_token, requires
 from responder.web.bodies import snoozed_until
 from responder.web.pages import page
-from responder.web.parts import PARTS
+from responder.web.parts import PARTS, WebParts
 from responder.web.problems import ProblemError, form_fields
 from responder.web.views import detail_view, next_step
 
 _OPEN = frozenset({StateName.TRIGGERED, StateName.ACKNOWLEDGED, StateName.MONITORING})
 _SHOWN = 100
 _RECENT = 20
+_FOLDED_SHOWN = 200
 _FORMS: dict[str, type[Fact]] = {
     "acknowledge": facts.AcknowledgedBy,
     "snooze": facts.SnoozedBy,
@@ -124,8 +127,16 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
         "said": said or (AWAY if parts.blind() else ""),
         "offers": parts.actions.offers(incident),
         "runs": tuple(reversed(incident.actions)),
+        "folded": await _folded(parts, incident),
     }
     return page("incident.html", status, **values)
+
+
+async def _folded(parts: WebParts, incident: Incident) -> Sequence[FoldedIncident]:
+    """Some of what is told with the incident's page; the API has all of it."""
+    if incident.digest is None or parts.blind():
+        return ()
+    return (await parts.folded(incident.id))[:_FOLDED_SHOWN]
 
 
 @requires(Role.RESPONDER)

@@ -1,4 +1,4 @@
-"""What holds an incident's pages back, and what is attached to it, as the API shows it."""
+"""What holds an incident's pages back, what is attached to it and what is told with it, as the API shows it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,32 @@ class AttachedView(msgspec.Struct, frozen=True, kw_only=True):
     service: str
     severity: Severity
     since: str
+
+
+class DigestSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """How many incidents are told with this one's page, and the newest of them; ``/digest`` has all of them."""
+
+    began_at: str
+    contacts: tuple[str, ...]
+    count: int
+    over: int
+    text: str
+    newest: tuple[str, ...]
+
+
+def digest_summary(incident: Incident) -> DigestSummary | None:
+    """What is told with its page; null where that is nothing."""
+    digest = incident.digest
+    if digest is None:
+        return None
+    return DigestSummary(
+        began_at=rfc3339(digest.began_at),
+        contacts=digest.contacts,
+        count=digest.count,
+        over=digest.over,
+        text=digest.counted,
+        newest=tuple(one.line for one in digest.newest),
+    )
 
 
 def attached_views(incident: Incident) -> tuple[AttachedView, ...]:

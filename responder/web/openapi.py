@@ -13,6 +13,7 @@ from responder.web.actions import ActionBody, AuditView, KillSwitchBody, KillSwi
 from responder.web.alerts import AccountView
 from responder.web.bodies import COMMANDS, ExplainBody
 from responder.web.contacts import ContactsView, VerifyBody, VerifyView
+from responder.web.digests import DigestView
 from responder.web.heartbeats import BeatView
 from responder.web.maintenance import MaintenanceBody, MaintenanceListView
 from responder.web.oncall import OnCallView, ScheduleListView, ScheduleWeeksView
@@ -61,6 +62,7 @@ def description() -> dict[str, Any]:
         Summary,
         ListView,
         DetailView,
+        DigestView,
         IncidentView,
         Explanation,
         AccountView,
@@ -122,6 +124,11 @@ def _paths() -> dict[str, Any]:
         },
         "/api/v1/incidents": {"get": _call("List incidents, newest first", "ListView", parameters=filters)},
         one: {"get": _call("One incident", "DetailView", parameters=[_ID], errors="401 404 503")},
+        f"{one}/digest": {
+            "get": _call(
+                "What is told with the incident's page", "DigestView", parameters=[_ID], errors="401 404 503"
+            )
+        },
         "/api/v1/rules": {"get": _call("The rules in force")},
         "/api/v1/contacts": {"get": _call("Who can be reached over which channel", "ContactsView")},
         "/api/v1/contacts/{name}/verify": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -20,6 +20,7 @@ from responder.paging.base import Channel, ReplyCodes
 from responder.rules.compile import Compiled
 from responder.rules.explain import Explanation
 from responder.signing import AckTokens
+from responder.store.digests import FoldedIncident
 from responder.store.verified import Verified
 from responder.web.credentials import WebhookCredentials
 
@@ -49,6 +50,8 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
     chat: ChatDesk
     chart: Callable[[str], Awaitable[bytes | None]]
+    folded: Callable[[str], Awaitable[Sequence[FoldedIncident]]]
+    """Everything that is told with an incident's page."""
     channels: Mapping[str, Channel]
     codes: ReplyCodes
     verified: Verified

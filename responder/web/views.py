@@ -12,16 +12,19 @@ from responder.incident.decision import Entry
 from responder.incident.finding import Finding
 from responder.incident.severity import Level, Severity
 from responder.incident.stages.actions import undoable
-from responder.incident.state import Acknowledged, Incident, Page, PageStatus, StateName
+from responder.incident.state import Acknowledged, Incident, StateName
 from responder.paging.compose import chart_url, ordered
 from responder.web.hold_views import (
     AttachedView,
+    DigestSummary,
     HoldView,
     SilenceView,
     attached_views,
+    digest_summary,
     hold_views,
     silence_views,
 )
+from responder.web.page_views import PageView, page_view
 from responder.web.reach_views import ReachView, reach_view
 from responder.web.times import rfc3339, rfc3339_or_none
 
@@ -94,20 +97,6 @@ class FindingView(msgspec.Struct, frozen=True, kw_only=True):
     link: str | None
 
 
-class PageView(msgspec.Struct, frozen=True, kw_only=True):
-    """A page and what became of it."""
-
-    id: str
-    level: Level
-    to: str
-    channel: str
-    episode: int
-    status: PageStatus
-    requested_at: str
-    delivered_at: str | None
-    error: str | None
-
-
 class EntryView(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the time line."""
 
@@ -155,6 +144,7 @@ class DetailView(IncidentView, frozen=True, kw_only=True):
     pages: tuple[PageView, ...]
     reached: tuple[ReachView, ...]
     attached: tuple[AttachedView, ...]
+    digest: DigestSummary | None
     silences: tuple[SilenceView, ...]
     checklist: tuple[ChecklistItemView, ...]
     timeline: tuple[EntryView, ...]
@@ -222,9 +212,10 @@ def detail_view(detail: IncidentDetail, external_url: str) -> DetailView:
         alerts=tuple(_alert(one) for one in detail.alerts),
         alerts_total=detail.alerts_total,
         findings=tuple(_finding(one, external_url) for one in ordered(incident.findings.values())),
-        pages=tuple(_page(one) for one in incident.pages),
+        pages=tuple(page_view(one) for one in incident.pages),
         reached=tuple(reach_view(incident, one) for one in incident.episode.reached),
         attached=attached_views(incident),
+        digest=digest_summary(incident),
         silences=silence_views(incident),
         checklist=(),
         timeline=tuple(_entry(one) for one in detail.timeline),
@@ -273,20 +264,6 @@ def _run(run: ActionRun) -> ActionRunView:
         requested_at=rfc3339(run.requested_at),
         performed_at=rfc3339_or_none(run.performed_at),
         can_undo=undoable(run),
-    )
-
-
-def _page(page: Page) -> PageView:
-    return PageView(
-        id=page.id,
-        level=page.level,
-        to=page.contact,
-        channel=page.channel,
-        episode=page.episode,
-        status=page.status,
-        requested_at=rfc3339(page.requested_at),
-        delivered_at=rfc3339_or_none(page.settled_at) if page.status is PageStatus.DELIVERED else None,
-        error=page.error or None,
     )
 
 

@@ -345,4 +345,4 @@ async def test_through_windows_dependencies_nights_and_crashes_every_reason_to_w
 ) -> None:
     simulation = HeldSimulation(store, turned, seed, tmp_path)
     await simulation.run(110)
-    assert len(simulation.kinds) >= 2, "hardly anything was held back"
+    assert len(simulation.reasons.kinds) >= 2, "hardly anything was held back"

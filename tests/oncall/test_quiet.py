@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from responder.oncall.layer import covered
 from responder.oncall.notation import Days, Hours, Window
 from responder.oncall.quiet import is_whole_week, morning
 from responder.rules.schedules import stretches
@@ -43,6 +44,20 @@ def told(windows: tuple[Window, ...], now: str, zone: str) -> str:
 )
 def test_the_morning_is_that_of_the_persons_own_wall(zone: str, now: str, expected: str) -> None:
     assert told(NIGHTS, now, zone) == expected
+
+
+@given(
+    second=st.integers(0, 330 * 86_400),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Manila"]),
+    windows=st.sampled_from([NIGHTS, WEEKEND, (*NIGHTS, *WEEKEND)]),
+)
+def test_what_is_worked_out_once_a_day_is_what_holds_at_the_instant(
+    second: int, zone: str, windows: tuple[Window, ...]
+) -> None:
+    now = at("2026-01-01") + timedelta(seconds=second)
+    spans = covered(windows, now, now + timedelta(days=9), ZoneInfo(zone))
+    ends = [end for begin, end in spans if begin <= now < end]
+    assert morning(windows, now, ZoneInfo(zone)) == (ends[0] if ends else None)
 
 
 def test_a_weekend_is_one_night() -> None:

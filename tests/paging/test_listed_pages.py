@@ -20,8 +20,9 @@ from responder.incident.severity import Severity
 from responder.incident.state import Incident, PageStatus, Waited
 from responder.paging.base import ChannelError
 from responder.paging.compose import Words, compose
-from responder.paging.listed import PATIENCE, ListedPages
+from responder.paging.listed import ListedPages
 from responder.paging.notice_sender import NoticeSender
+from responder.paging.told import PATIENCE
 from responder.store.errors import StoreError
 from responder.store.loaded import Attempt
 

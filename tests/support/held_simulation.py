@@ -5,36 +5,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+from causes import QUIET, Truth, Watch
 from conftest import TurnedClock
 from held import Held, alert, rules_of, settled
 from world import World
 
 from responder.alerts import Alert
-from responder.incident.dependency import ARRIVAL
 from responder.incident.facts import AcknowledgedBy
-from responder.incident.hold import Hold, HoldKind
-from responder.incident.severity import LEVELS, Severity
-from responder.incident.state import Acknowledged, Incident, PageStatus, Triggered
+from responder.incident.severity import LEVELS
+from responder.incident.state import Incident, PageStatus, Triggered
 from responder.rules.maintenance import WindowSpec
 from responder.store.reading import Reader
 from responder.store.store import Store
 from responder.store.windows import id_of
 
-#: The first twenty minutes of each second hour are a night for all that is not urgent.
-NIGHTS = ", ".join(f'"{hour:02}:00-{hour:02}:20"' for hour in range(0, 24, 2))
 RULES = f"""
 services:
   api: {{depends_on: [database]}}
   dashboards: {{depends_on: [api]}}
-quiet_hours: {{P3: {{hours: [{NIGHTS}], timezone: UTC}}}}
+quiet_hours: {{P3: {QUIET}}}
 """
 SERVICES = ("database", "api", "dashboards", "platform")
-#: Every reason is looked at again within this.
-LOOK = timedelta(seconds=35)
 
 
 class HeldSimulation:
@@ -49,8 +44,7 @@ class HeldSimulation:
         self.replicas = [Held(store, self.world, self.rules) for _ in range(2)]
         self.firing: dict[str, Alert] = {}
         self.windows: dict[str, WindowSpec] = {}
-        self.unjustified: dict[tuple[str, str], datetime] = {}
-        self.kinds: set[str] = set()
+        self.reasons = Watch()
 
     async def run(self, steps: int) -> None:
         for one in self.replicas:
@@ -131,39 +125,8 @@ class HeldSimulation:
         return await self.reader.snapshots([name for name, _ in await self.reader.ids("open", "+inf", 200)])
 
     async def check_reasons(self) -> None:
-        """No recorded reason outlives its cause by more than the time within which it is looked at again."""
-        now, found = await self.store.now(), await self.incidents()
-        by_id = {one.id: one for one in found}
-        seen = set()
-        for incident in found:
-            assert isinstance(incident.state, Triggered) or incident.holds == ()
-            for hold in incident.holds:
-                self.kinds.add(str(hold.kind))
-                if not self.has_cause(hold, incident, by_id, now):
-                    key = (incident.id, hold.by)
-                    seen.add(key)
-                    since = self.unjustified.setdefault(key, now)
-                    assert now - since < LOOK, f"{hold} outlives its cause since {since}, now {now}"
-        self.unjustified = {key: since for key, since in self.unjustified.items() if key in seen}
-
-    def has_cause(self, hold: Hold, incident: Incident, others: dict[str, Incident], now: datetime) -> bool:
-        if hold.over(now):
-            return False
-        match hold.kind:
-            case HoldKind.MAINTENANCE:
-                return any(f"({name})" in hold.by for name in self.windows)
-            case HoldKind.QUIET_HOURS:
-                utc = now.astimezone(UTC)
-                return incident.severity is Severity.P3 and utc.hour % 2 == 0 and utc.minute < 20
-            case HoldKind.DEPENDENCY if hold.by == ARRIVAL:
-                return incident.severity is not Severity.P1
-            case _:
-                below = others.get(hold.by)
-                return (
-                    below is not None
-                    and isinstance(below.state, (Triggered, Acknowledged))
-                    and not incident.severity.worse_than(below.severity)
-                )
+        found = {one.id: one for one in await self.incidents()}
+        self.reasons.look(Truth(now=await self.store.now(), windows=self.windows, incidents=found))
 
     async def check_paged(self) -> None:
         """What fires for longer than its escalation time is paged, or something holds it back."""

@@ -16,12 +16,14 @@ from responder.incident.draft import Outside
 from responder.incident.effects import (
     CheckAction,
     Effect,
+    LeaveDigest,
     PassOn,
     RunAction,
     RunTriage,
     SendMessage,
     SendNotice,
     SettleDoubts,
+    Spread,
 )
 from responder.incident.facts import Fact, MessageDelivered, MessageFailed
 from responder.incident.hold import Hold
@@ -198,8 +200,8 @@ def _short(effect: Effect) -> str:
             return f"{kind} {level} {contact} {channel}"
         case RunTriage(probes=probes):
             return f"triage {','.join(probes)}"
-        case SettleDoubts():
-            return "settle"
+        case SettleDoubts() | Spread() | LeaveDigest():
+            return str(type(effect).__struct_config__.tag)
         case PassOn(fact=fact):
             return f"pass on {fact.__struct_config__.tag}"
         case SendNotice(contact=contact, title=title):

@@ -122,7 +122,8 @@ def _has_failed(draft: Draft, person: Person, step: int, page: Page | None) -> b
             Reason.CHANNEL_DOWN, f"{channel} is down; trying the next channel of {person.name} as well"
         )
         return True
-    patient_until = page.requested_at + draft.incident.policy.channel_patience
+    begun = max(page.requested_at, page.waits_until or page.requested_at)
+    patient_until = begun + draft.incident.policy.channel_patience
     if draft.now >= patient_until:
         text = f"no delivery to {person.name} over {channel} yet; trying the next channel as well"
         draft.note(Reason.CHANNEL_SLOW, text)

@@ -25,6 +25,8 @@ def take(draft: Draft) -> None:
                 _ended(draft, one, PageStatus.DROPPED, Reason.DROPPED)
             case fact.MessageDelayed():
                 _delayed(draft, one)
+            case fact.MessageWaits():
+                _waits(draft, one)
             case fact.DecisionFailed():
                 draft.note(Reason.BROKEN, one.error, at=one.at)
             case fact.LateCopySettled():
@@ -55,13 +57,19 @@ def _delivered(draft: Draft, one: fact.MessageDelivered) -> None:
         return
     draft.set_page(
         msgspec.structs.replace(
-            page, status=PageStatus.DELIVERED, settled_at=one.at, receipt=one.receipt, error=""
+            page,
+            status=PageStatus.DELIVERED,
+            settled_at=one.at,
+            receipt=one.receipt,
+            error="",
+            told_in=one.told_in,
         )
     )
     wanted = Triggered if page.wanted is Wanted.UNACKNOWLEDGED else Acknowledged
     late = not isinstance(draft.incident.state, wanted) or page.episode != draft.incident.episode.number
+    how = f"told in the digest of incident {one.told_in}" if one.told_in else "delivered"
     draft.note(
-        Reason.DELIVERED_LATE if late else Reason.DELIVERED, f"{_what(page, one.kind)} delivered", at=one.at
+        Reason.DELIVERED_LATE if late else Reason.DELIVERED, f"{_what(page, one.kind)} {how}", at=one.at
     )
     if draft.incident.first_paged_at is None:
         draft.change(first_paged_at=one.at)
@@ -84,6 +92,17 @@ def _delayed(draft: Draft, one: fact.MessageDelayed) -> None:
     draft.note(Reason.DELAYED, f"{_what(page, one.kind)}: {one.reason}; trying again", at=one.at)
     if page is not None and one.failover and page.status is PageStatus.PENDING:
         draft.set_page(msgspec.structs.replace(page, failover=True))
+
+
+def _waits(draft: Draft, one: fact.MessageWaits) -> None:
+    """It is not slow: the person's next channel is not asked to help meanwhile."""
+    page = _page(draft, one.page)
+    if page is None or page.status is not PageStatus.PENDING:
+        return
+    what = f"the digest of incident {one.carrier}" if one.carrier else "the next digest"
+    text = f"{_what(page, one.kind)} waits for {what}, until {one.until:%H:%M:%S} UTC at the latest"
+    draft.note(Reason.WAITS_FOR_DIGEST, text, at=one.at)
+    draft.set_page(msgspec.structs.replace(page, waits_until=one.until))
 
 
 def _ended(

@@ -1,4 +1,4 @@
-"""Stage 11: who is paged now.
+"""Stage 12: who is paged now.
 
 The primary at once, the other levels at the severity's times, until somebody acknowledges. A level that cannot be
 reached falls to the next one at once. After the last level, that one is paged again. Who stands behind a level is

@@ -1,4 +1,4 @@
-"""Stage 13: what is counted at the end of an incident (the rest is measured where it is decided)."""
+"""Stage 15: what is counted at the end of an incident (the rest is measured where it is decided)."""
 
 from __future__ import annotations
 

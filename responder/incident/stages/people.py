@@ -12,6 +12,7 @@ from responder.incident.draft import Draft
 from responder.incident.escalation import everybody
 from responder.incident.moves import TAKEN_IN
 from responder.incident.reach import Reach
+from responder.incident.stages.digest import note_gone
 from responder.incident.state import Acknowledged, Monitoring, Resolved, Triggered
 
 
@@ -70,6 +71,8 @@ def _judge_response(draft: Draft, at: datetime) -> None:
 
 def _acknowledge(draft: Draft, one: fact.AcknowledgedBy) -> None:
     state = draft.incident.state
+    if one.digest and (isinstance(state, Acknowledged) or one.episode != draft.incident.episode.number):
+        return  # it was taken, or goes its own way: it was not in what the person saw
     if isinstance(state, Acknowledged):
         draft.note(
             Reason.ALREADY_ACKNOWLEDGED, f"already acknowledged by {state.by}. {one.note}".strip(), by=one.by
@@ -77,7 +80,7 @@ def _acknowledge(draft: Draft, one: fact.AcknowledgedBy) -> None:
         return
     first = not everybody.begun(draft.incident)
     if who := everybody.answer(draft, one.by):
-        draft.move(Acknowledged(by=who, at=one.at))
+        draft.move(Acknowledged(by=who, at=one.at, digest=one.digest))
         draft.change(acknowledged_at=one.at, acknowledged_by=who)
         draft.note(
             Reason.ACKNOWLEDGED, f"acknowledged via {one.via}. {one.note}".strip(), by=one.by, at=one.at
@@ -86,6 +89,8 @@ def _acknowledge(draft: Draft, one: fact.AcknowledgedBy) -> None:
         others = ", ".join(everybody.waiting_for(draft.incident))
         text = f"acknowledged via {one.via}; still to come: {others or 'others'}. {one.note}".strip()
         draft.note(Reason.ACKNOWLEDGED_IN_PART, text, by=one.by, at=one.at)
+        if one.digest:
+            note_gone(draft, one.digest, draft.now)  # those who have to answer as well hear of it by itself
     if first:
         _measure_answer(draft, one)
 

@@ -1,4 +1,4 @@
-"""Stage 12: those who were paged hear what became of it, in the lane of their page and so after it."""
+"""Stage 14: those who were paged hear what became of it, in the lane of their page and so after it."""
 
 from __future__ import annotations
 
@@ -104,10 +104,17 @@ def _tell_at_work(draft: Draft) -> None:
 
 
 def _paged(draft: Draft, *, this_episode: bool = False) -> list[Page]:
-    """The latest live page (or reminder) of each person and channel: what follows goes where they looked last."""
+    """The latest live page (or reminder) of each person and channel: what follows goes where they looked last.
+
+    What a digest told of is followed by that digest only.
+    """
     latest: dict[tuple[str, str], Page] = {}
     for page in draft.incident.pages:
-        if page.live and (not this_episode or page.episode == draft.incident.episode.number):
+        if (
+            page.live
+            and not page.told_in
+            and (not this_episode or page.episode == draft.incident.episode.number)
+        ):
             latest[page.contact, page.channel] = page
     return list(latest.values())
 

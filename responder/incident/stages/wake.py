@@ -1,4 +1,4 @@
-"""Stage 14: when to look again. An open incident always has such a time, and it lies in the future."""
+"""Stage 16: when to look again. An open incident always has such a time, and it lies in the future."""
 
 from __future__ import annotations
 

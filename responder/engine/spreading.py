@@ -1,0 +1,107 @@
+"""What becomes of a digest becomes of all that is in it: acknowledged as one, or paged anew when it is over.
+
+Which of them know is kept in the store, so that a crash between any two of them is made good by the next attempt.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+
+from responder.engine.outbox import Done
+from responder.incident.digest_facts import CarrierGone, FoldedEnded
+from responder.incident.effects import LeaveDigest, Spread
+from responder.incident.facts import AcknowledgedBy, Fact
+from responder.incident.state import StateName
+from responder.store.digests import Digests, Due
+from responder.store.errors import StoreError
+from responder.store.loaded import Attempt
+from responder.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+_CHUNK = 100
+#: One attempt goes on for so long, in seconds; then the next one does.
+_ONE_ATTEMPT = 4.0
+_AGAIN = timedelta(seconds=1)
+_AT_ONCE = timedelta(milliseconds=10)
+#: Whoever is in these may still be paged, or be paged again, without a new reason to.
+_PAGED = frozenset({"new", StateName.TRIGGERED, StateName.MONITORING})
+
+
+class Spreader:
+    """Performs :class:`Spread` and :class:`LeaveDigest`. ``look_at`` has an incident decided straight away."""
+
+    def __init__(self, store: Store, digests: Digests, look_at: Callable[[str, bool], object]) -> None:
+        self._store = store
+        self._digests = digests
+        self._look_at = look_at
+
+    async def spread(self, attempt: Attempt) -> Done:
+        """Tell those that do not know yet; an incident that is paged again tells nobody."""
+        effect = attempt.effect
+        if not isinstance(effect, Spread):
+            raise TypeError(f"expected Spread, got {type(effect).__name__}")
+        begun = time.monotonic()
+        try:
+            while time.monotonic() - begun < _ONE_ATTEMPT:
+                due = await self._digests.due(effect.incident, _CHUNK)
+                if due.paged or not due.folded:
+                    return Done()
+                if not await self._tell(effect, attempt, due):
+                    return Done(retry_in=_AGAIN, begun=False)
+        except StoreError as error:
+            log.warning(
+                "not told to all of a digest; trying again", incident=effect.incident, error=str(error)
+            )
+            return Done(retry_in=_AGAIN)
+        return Done(retry_in=_AT_ONCE, begun=False)
+
+    async def _tell(self, effect: Spread, attempt: Attempt, due: Due) -> bool:
+        """Whether all of these know now."""
+        told = []
+        for incident, episode, state in due.folded:
+            if state in _PAGED:
+                fact = _news(effect, attempt, episode if state != StateName.MONITORING else 0)
+                if not await self._record(incident, fact, effect.urgent):
+                    break
+            told.append(incident)
+        await self._digests.told(effect.incident, told)
+        return len(told) == len(due.folded)
+
+    async def _record(self, incident: str, fact: Fact, urgent: bool) -> bool:  # noqa: FBT001 - as it is passed on
+        recorded = await self._store.record(incident, fact)
+        if recorded.outcome == "ok":
+            self._look_at(incident, urgent)
+        return recorded.outcome != "full"
+
+    async def leave(self, attempt: Attempt) -> Done:
+        """Count one that has left, and have the incident that carried it know."""
+        effect = attempt.effect
+        if not isinstance(effect, LeaveDigest):
+            raise TypeError(f"expected LeaveDigest, got {type(effect).__name__}")
+        try:
+            over = await self._digests.leave(effect.incident, effect.carrier)
+            if over is not None:
+                ended = FoldedEnded(
+                    at=attempt.now or effect.requested_at, incident=effect.incident, over=over
+                )
+                recorded = await self._store.record(effect.carrier, ended)
+                if recorded.outcome == "full":
+                    return Done(retry_in=_AGAIN)
+        except StoreError as error:
+            log.warning("not counted as left; trying again", carrier=effect.carrier, error=str(error))
+            return Done(retry_in=_AGAIN)
+        return Done()
+
+
+def _news(effect: Spread, attempt: Attempt, episode: int) -> Fact:
+    """What a folded incident hears; ``episode`` is that in which it was folded, zero where it cannot be taken just now."""
+    if not (effect.by and episode):
+        return CarrierGone(at=attempt.now or effect.requested_at, carrier=effect.incident)
+    via = f"the digest of incident {effect.incident}"
+    at = effect.at or effect.requested_at
+    return AcknowledgedBy(at=at, by=effect.by, via=via, digest=effect.incident, episode=episode)

@@ -1,0 +1,79 @@
+"""A digest: one incident's page that tells a person of many others, and what is acknowledged with it.
+
+Who is in one is decided when a page is sent, by the store (``store/scripts/bundle.lua``); this is what the incident that
+carries it keeps of it, and what the store needs to know of the others.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from responder.incident.around import Listed
+from responder.incident.ids import derive
+from responder.incident.severity import Severity
+
+#: Incidents that a digest names, the newest first; the list of all is kept beside it.
+NEWEST_SHOWN = 20
+_SERVICES_KEPT = 50
+_CONTACTS_KEPT = 50
+
+
+class Digest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a carrier keeps of the incidents that were folded into its page.
+
+    ``why`` says what began it, for people. ``count`` is of all, ``over`` of those that have ended, were taken or paged by
+    themselves since. ``untold``: who was paged does not know of the newest yet; they were last told at ``told_at``.
+    """
+
+    began_at: datetime
+    why: str = ""
+    contacts: tuple[str, ...] = ()
+    count: int = 0
+    over: int = 0
+    newest: tuple[Listed, ...] = ()
+    services: tuple[str, ...] = ()
+    worst: Severity | None = None
+    untold: bool = False
+    told_at: datetime | None = None
+
+    def with_contact(self, name: str) -> Digest:
+        """The same, for one more person."""
+        if name in self.contacts:
+            return self
+        return msgspec.structs.replace(self, contacts=(*self.contacts, name)[-_CONTACTS_KEPT:])
+
+    def with_one(self, one: Listed, service: str, severity: Severity, count: int) -> Digest:
+        """The same with one more incident; ``count`` is of all by then."""
+        others = tuple(other for other in self.newest if other.incident != one.incident)
+        known = self.services if service in self.services else (*self.services, service)
+        return msgspec.structs.replace(
+            self,
+            count=max(self.count, count),
+            newest=(one, *others)[:NEWEST_SHOWN],
+            services=known[-_SERVICES_KEPT:],
+            worst=min(severity, self.worst or severity),
+            untold=True,
+        )
+
+    @property
+    def counted(self) -> str:
+        """How many there are."""
+        services = f"{len(self.services)} service{'s' if len(self.services) != 1 else ''}"
+        gone = f", {self.over} of them over" if self.over else ""
+        return f"{self.count} more incident{'s' if self.count != 1 else ''} of {services}{gone}"
+
+    @property
+    def news(self) -> str:
+        """What is told of it while it grows."""
+        newest = f"; newest: {self.newest[0].line}" if self.newest else ""
+        return f"Digest: {self.counted}{newest}"
+
+
+def kind_of(rule: str, alert: str, severity: Severity) -> str:
+    """What makes one incident like another to the person who is paged; a new kind breaks through a digest.
+
+    The severity is part of it: what has become worse is something new.
+    """
+    return derive(rule, alert, severity)

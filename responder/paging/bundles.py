@@ -1,0 +1,202 @@
+"""So that a storm is one page to a person: before a page leaves, it is asked whether it rings by itself or with a digest.
+
+A P1 never asks, and neither does a drill. Where the store does not answer at once, the page leaves: a bound that could keep
+somebody from hearing of an incident would be worse than none. Whether the digest's own page really reached the person is
+read from its incident each time; where it did not, another one becomes the digest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from responder.durations import format_duration
+from responder.engine.outbox import Done
+from responder.incident.digest import Digest
+from responder.incident.digest_facts import DigestBegan, IncidentFolded
+from responder.incident.effects import SendMessage
+from responder.incident.facts import MessageWaits
+from responder.incident.message import MessageKind, Wanted
+from responder.incident.severity import Severity
+from responder.incident.state import Incident, Page
+from responder.paging.told import PATIENCE, Observe, Perform, Told, counts_as_delivered, told_by_page
+from responder.store.digests import Answer, Carry, Digests, Fold, Ring, Wait
+from responder.store.errors import StoreError
+from responder.store.loaded import Attempt
+from responder.store.store import Recorded
+
+log = structlog.get_logger(__name__)
+
+#: All that is asked before a page leaves takes no longer than this, in seconds; then it leaves.
+ASK_LIMIT = 0.8
+#: The page to a person of what carries for somebody else is waited for so long: their levels come at about the same time.
+SHARED_PATIENCE = timedelta(seconds=5)
+_LOOK_SOON = timedelta(milliseconds=400)
+_LOOK_AGAIN = timedelta(seconds=1)
+_LONGEST_LOOK = timedelta(seconds=10)
+#: Digests that are looked at in one attempt; then it is tried again.
+_DIGESTS_TRIED = 3
+_PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
+
+
+class Book(Protocol):
+    """What is read of other incidents, and recorded in them. Every call raises ``StoreError`` where the store is away."""
+
+    async def snapshot(self, incident_id: str) -> Incident | None:
+        """An incident as it is now; ``None`` where that cannot be read."""
+        ...
+
+    async def record(self, incident_id: str, fact: IncidentFolded) -> Recorded:
+        """Record a fact in one."""
+        ...
+
+
+class Bundles:
+    """Stands before the delivery of messages."""
+
+    def __init__(self, deliver: Perform, digests: Digests, book: Book, observe: Observe) -> None:
+        self._deliver = deliver
+        self._digests = digests
+        self._book = book
+        self._observe = observe
+
+    async def perform(self, attempt: Attempt) -> Done:
+        """Deliver a message, unless it is told with a digest, or is to be in the next one."""
+        effect, incident = attempt.effect, attempt.snapshot
+        if not isinstance(effect, SendMessage) or incident is None or not self._asks(effect, incident):
+            return await self._deliver(attempt)
+        try:
+            async with asyncio.timeout(ASK_LIMIT):
+                done = await self._asked(effect, incident, attempt)
+        except (StoreError, TimeoutError) as error:
+            log.warning(
+                "cannot ask for a digest; it is sent", page=effect.page, error=str(error) or "time-out"
+            )
+            done = None
+        except Exception:  # whatever is wrong with what bounds pages, the page leaves
+            log.exception("asking for a digest failed; it is sent", page=effect.page)
+            done = None
+        if isinstance(done, Carry):
+            return await self._carry(effect, incident, attempt)
+        return done if done is not None else await self._deliver(attempt)
+
+    def _asks(self, effect: SendMessage, incident: Incident) -> bool:
+        return (
+            self._digests.bounds.after > 0
+            and effect.kind in _PAGES
+            and effect.wanted is Wanted.UNACKNOWLEDGED
+            and incident.severity is not Severity.P1
+            and not incident.drill
+            and not incident.canary
+            and not _is_asked_for(effect, incident)
+        )
+
+    async def _asked(self, effect: SendMessage, incident: Incident, attempt: Attempt) -> Done | Carry | None:
+        """What came of it instead of a page of its own; ``None`` where it is to have one."""
+        deaf: list[str] = []
+        never_rang = False
+        for _ in range(_DIGESTS_TRIED):
+            answer = await self._digests.ask(incident, effect.contact, deaf=deaf, never_rang=never_rang)
+            if not isinstance(answer, Fold):
+                return self._not_folded(answer, effect, attempt)
+            told = await self._told(answer, effect)
+            if told is Told.YES:
+                return await self._folded(answer, effect, incident, attempt)
+            if told is Told.NOT_YET and _is_patient(answer, effect, attempt):
+                return _not_yet(answer, effect, attempt)
+            deaf.append(answer.into)
+            never_rang = told is Told.NO and answer.carries_for is not None
+        return Done(retry_in=_LOOK_AGAIN, begun=False)
+
+    def _not_folded(self, answer: Answer, effect: SendMessage, attempt: Attempt) -> Done | Carry | None:
+        match answer:
+            case Wait(how_long):
+                return _waiting(effect, attempt, _now(effect, attempt) + how_long, how_long)
+            case Carry():
+                return answer
+            case Ring(new=True):
+                log.info("a new kind breaks through a digest", incident=effect.incident, to=effect.contact)
+        return None
+
+    async def _told(self, answer: Fold, effect: SendMessage) -> Told:
+        """Whether the digest's own page has reached the person."""
+        other = await self._book.snapshot(answer.into)
+        return Told.NO if other is None else told_by_page(other, effect.contact)
+
+    async def _folded(self, answer: Fold, effect: SendMessage, incident: Incident, attempt: Attempt) -> Done:
+        """It counts as delivered once the incident that carries it knows of it: nothing is left out of the digest."""
+        folded = IncidentFolded(
+            at=answer.at,
+            incident=effect.incident,
+            contact=effect.contact,
+            line=answer.line,
+            service=incident.service,
+            severity=incident.severity,
+            count=answer.count,
+            over=answer.over,
+        )
+        recorded = await self._book.record(answer.into, folded)
+        if recorded.outcome != "ok":
+            return Done(retry_in=_LOOK_AGAIN, begun=False)
+        self._observe(effect.channel, "folded")
+        return counts_as_delivered(effect, attempt, answer.at, answer.into)
+
+    async def _carry(self, effect: SendMessage, incident: Incident, attempt: Attempt) -> Done:
+        """Its page says that it is a digest, and the incident knows it no later than that the page arrived."""
+        bounds = self._digests.bounds
+        now = _now(effect, attempt)
+        why = (
+            f"more than {bounds.after} incidents within {format_duration(bounds.within)} for {effect.contact}"
+        )
+        digest = incident.digest or Digest(began_at=now, why=why)
+        shown = msgspec.structs.replace(incident, digest=digest.with_contact(effect.contact))
+        done = await self._deliver(msgspec.structs.replace(attempt, snapshot=shown))
+        if effect.contact in digest.contacts or not done.facts:
+            return done
+        began = DigestBegan(at=now, contact=effect.contact, why=why)
+        return msgspec.structs.replace(done, facts=(began, *done.facts))
+
+
+def _is_asked_for(effect: SendMessage, incident: Incident) -> bool:
+    """Whether a person wanted the level to be paged now: that is not told with something else."""
+    return any(reach.asked and reach.level is effect.level for reach in incident.episode.reached)
+
+
+def _is_patient(answer: Fold, effect: SendMessage, attempt: Attempt) -> bool:
+    """In doubt the digest's page is waited for, but not for long; somebody else's for a moment only."""
+    if answer.carries_for is not None:
+        return answer.carries_for < PATIENCE
+    now = _now(effect, attempt)
+    return now - (attempt.first_at or now) < SHARED_PATIENCE
+
+
+def _not_yet(answer: Fold, effect: SendMessage, attempt: Attempt) -> Done:
+    """Look again soon, and less often the longer it takes: there may be hundreds that wait for the same page."""
+    age = answer.carries_for
+    if age is None or age < SHARED_PATIENCE:
+        return Done(retry_in=_LOOK_SOON, begun=False)
+    until = _now(effect, attempt) + PATIENCE - age
+    return _waiting(effect, attempt, until, min(_LOOK_AGAIN + age / 4, _LONGEST_LOOK), answer.into)
+
+
+def _waiting(
+    effect: SendMessage, attempt: Attempt, until: datetime, retry_in: timedelta, carrier: str = ""
+) -> Done:
+    """Put off, which is said once: it is not the channel that is slow."""
+    now, page = _now(effect, attempt), _page(effect, attempt)
+    known = page is not None and page.waits_until is not None and now <= page.waits_until
+    waits = MessageWaits(at=now, page=effect.page, kind=effect.kind, until=until, carrier=carrier)
+    return Done(facts=() if known else (waits,), retry_in=retry_in, begun=False)
+
+
+def _page(effect: SendMessage, attempt: Attempt) -> Page | None:
+    pages = attempt.snapshot.pages if attempt.snapshot is not None else ()
+    return next((page for page in pages if page.id == effect.page), None)
+
+
+def _now(effect: SendMessage, attempt: Attempt) -> datetime:
+    return attempt.now or effect.requested_at

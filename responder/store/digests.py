@@ -1,0 +1,184 @@
+"""Who is paged by itself and who with a digest: asked of the store in one step, so that the bound holds over replicas.
+
+Keys: ``:storm:PERSON`` with ``…:r``, ``…:k``, ``…:n``: a person's digest, what rang them lately, its kinds, and the kinds
+that broke through; ``:folded:ID`` with ``…:due``, ``…:over``: the lines of what is told with an incident, which of these do
+not know yet what became of it, and which have left; ``:told_in:ID``: with whom an incident is told, by person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+import msgspec
+
+from responder.incident.around import list_line
+from responder.incident.digest import kind_of
+from responder.incident.ids import derive
+from responder.incident.state import Incident
+from responder.store.connection import ask
+from responder.store.reading import Reader
+from responder.store.store import Store, from_ms, ms
+
+#: Incidents that one digest takes; beyond it there is another one.
+FOLDED_LIMIT = 10_000
+_CHUNK = 500
+_PACK = msgspec.msgpack.Encoder()
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How many incidents ring a person ``within`` this before there is a digest, and what breaks through it.
+
+    ``after`` zero: everything rings. ``digest_every``: at most one new digest in that time.
+    """
+
+    after: int
+    within: timedelta
+    new_kinds: int
+    digest_every: timedelta
+
+
+class Ring(msgspec.Struct, frozen=True):
+    """It rings by itself; ``new``: as a new kind, in spite of a digest."""
+
+    new: bool = False
+
+
+class Carry(msgspec.Struct, frozen=True):
+    """Its page is the person's digest."""
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """There was a digest just now; the next one comes then at the latest."""
+
+    how_long: timedelta
+
+
+class Fold(msgspec.Struct, frozen=True, kw_only=True):
+    """It is told with the page of ``into``.
+
+    ``count`` is of all by now, ``line`` its own there; ``carries_for`` is how long that one has been this person's digest,
+    ``None`` where it is somebody else's. ``at`` is when it was folded. ``over`` is how many have left by now, where it had and
+    is back.
+    """
+
+    into: str
+    line: str
+    count: int
+    carries_for: timedelta | None
+    at: datetime
+    over: int | None = None
+
+
+class FoldedIncident(msgspec.Struct, frozen=True, kw_only=True):
+    """One that is told with another's page: its line there, and its present state (empty where it is no longer kept)."""
+
+    id: str
+    line: str
+    state: str
+
+
+Answer = Ring | Carry | Wait | Fold
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """The incident's present state, whether people are paged for it, and some of those that do not know: id, episode, state."""
+
+    state: str
+    paged: bool
+    folded: tuple[tuple[str, int, str], ...]
+
+
+class Digests:
+    """Every call raises ``StoreError`` where the store is away."""
+
+    def __init__(self, store: Store, bounds: Bounds) -> None:
+        self._store = store
+        self.bounds = bounds
+
+    async def ask(
+        self, incident: Incident, contact: str, *, deaf: Collection[str] = (), never_rang: bool = False
+    ) -> Answer:
+        """What is to be done with a page to a contact.
+
+        ``deaf`` are incidents whose page does not tell this person; ``never_rang``: not even the person's own digest.
+        """
+        bounds, store = self.bounds, self._store
+        line = list_line(incident.severity, incident.service, incident.title)
+        kind = kind_of(incident.rule, incident.labels.get("alertname", ""), incident.severity)
+        answer = await store.run(
+            "bundle",
+            _PACK.encode(
+                (
+                    store.shift(), incident.id, incident.episode.number, derive(contact), kind, line,
+                    bounds.after, ms(bounds.within), bounds.new_kinds, ms(bounds.digest_every),
+                    ms(store.options.retention), FOLDED_LIMIT, tuple(deaf), never_rang,
+                )
+            ),
+        )  # fmt: skip
+        match answer[0]:
+            case b"carry":
+                return Carry()
+            case b"wait":
+                return Wait(timedelta(milliseconds=int(answer[1])))
+            case b"fold":
+                age = int(answer[3])
+                return Fold(
+                    into=answer[1].decode(),
+                    line=line,
+                    count=int(answer[2]),
+                    carries_for=timedelta(milliseconds=age) if age >= 0 else None,
+                    at=from_ms(answer[4]),
+                    over=int(answer[5]) if int(answer[5]) >= 0 else None,
+                )
+            case _:
+                return Ring(answer[1] == b"new")
+
+    async def due(self, incident_id: str, limit: int) -> Due:
+        """Some of what was folded into an incident and does not know what became of it."""
+        state, paged, found = await self._store.run("spread", incident_id, limit)
+        parts = (one.decode().split("|", 2) for one in found)
+        return Due(
+            state=state.decode(),
+            paged=paged == 1,
+            folded=tuple((one, int(episode), held) for one, episode, held in parts),
+        )
+
+    async def told(self, incident_id: str, folded: Collection[str]) -> None:
+        """These know."""
+        if folded:
+            await ask(
+                self._store.client, "SREM", f"{self._store.base}:folded:{incident_id}:due", *sorted(folded)
+            )
+
+    async def leave(self, incident_id: str, carrier: str) -> int | None:
+        """An incident has left a digest; how many have by now, ``None`` where it was not in it."""
+        count = int(await self._store.run("leave", incident_id, carrier))
+        return count if count >= 0 else None
+
+
+class FoldedLists:
+    """What is told with an incident, as people look at it. Raises ``StoreError`` where the store is away."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._reader = store, Reader(store)
+
+    async def all(self, incident_id: str) -> list[FoldedIncident]:
+        """All of it (at most :data:`FOLDED_LIMIT`), by id."""
+        key, cursor = f"{self._store.base}:folded:{incident_id}", 0
+        lines: dict[str, str] = {}
+        while True:
+            following, found = await ask(self._store.client, "HSCAN", key, cursor, "COUNT", _CHUNK)
+            pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
+            lines |= {name.decode(): line.decode().partition("|")[2] for name, line in pairs}
+            cursor = int(following)
+            if cursor == 0:
+                break
+        names = sorted(lines)
+        states: list[str] = []
+        for at in range(0, len(names), _CHUNK):
+            states += await self._reader.states(names[at : at + _CHUNK])
+        return [
+            FoldedIncident(id=name, line=lines[name], state=state)
+            for name, state in zip(names, states, strict=True)
+        ]

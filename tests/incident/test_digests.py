@@ -1,0 +1,325 @@
+"""What a digest does to the incident that carries it and to those that are told with it: nothing is lost between the two."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stage import MINUTE, START, Play, after, kinds, plan, policy
+
+from responder.incident.advance import advance
+from responder.incident.decision import Reason
+from responder.incident.digest_facts import CarrierGone, DigestBegan, FoldedEnded, IncidentFolded
+from responder.incident.draft import Outside
+from responder.incident.effects import LeaveDigest, SendMessage, Spread
+from responder.incident.facts import (
+    AcknowledgedBy,
+    EscalatedBy,
+    Fact,
+    MessageDelivered,
+    MessageWaits,
+    ResolvedBy,
+)
+from responder.incident.hold import Hold, HoldKind
+from responder.incident.lastlook import overtaken
+from responder.incident.message import MessageKind
+from responder.incident.policy import AcknowledgementPolicy
+from responder.incident.reach import OnCall
+from responder.incident.severity import Level, Severity
+from responder.incident.state import Acknowledged, Incident, Triggered
+
+CARRIER = "c" * 16
+PLANS = dict.fromkeys(Severity, plan("chat"))
+
+
+def told(play: Play, carrier: str = CARRIER) -> None:
+    """Every page of the last decision was told in a digest."""
+    facts = [
+        MessageDelivered(at=play.now, effect=e.id, page=e.page, kind=e.kind, attempt=1, told_in=carrier)
+        for e in play.decisions[-1].effects
+        if isinstance(e, SendMessage)
+    ]
+    play.at(play.minute, *facts)
+
+
+def folded(rules: AcknowledgementPolicy | None = None) -> Play:
+    """An incident that was told in a digest."""
+    play = Play(Severity.P3, rules=policy(standing=rules) if rules else None)
+    told(play)
+    return play
+
+
+def carrying(count: int = 3) -> Play:
+    """An incident whose page is a digest."""
+    play = Play(Severity.P3)
+    (page,) = [one for one in play.decisions[-1].effects if isinstance(one, SendMessage)]
+    delivered = MessageDelivered(at=START, effect=page.id, page=page.page, kind=page.kind, attempt=1)
+    play.at(0, DigestBegan(at=START, contact="dbteam", why="more than 3 incidents"), delivered)
+    for number in range(1, count + 1):
+        play.at(0, one_more(number))
+    return play
+
+
+def one_more(number: int, minute: float = 0, severity: Severity = Severity.P3) -> IncidentFolded:
+    return IncidentFolded(
+        at=START + minute * MINUTE, incident=f"{number:016x}", contact="dbteam", line=f"P3 api: {number}",
+        service="api", severity=severity, count=number,
+    )  # fmt: skip
+
+
+def spreads(play: Play) -> list[Spread]:
+    return [one for decision in play.decisions for one in decision.effects if isinstance(one, Spread)]
+
+
+def leaves(play: Play) -> list[LeaveDigest]:
+    return [one for decision in play.decisions for one in decision.effects if isinstance(one, LeaveDigest)]
+
+
+def test_what_was_told_counts_as_paged_and_is_followed_by_nothing_of_its_own() -> None:
+    play = folded()
+    assert play.incident.first_paged_at == START
+    assert play.decisions[-1].entries[-1].text == (
+        f"page to dbteam (primary) over chat told in the digest of incident {CARRIER}"
+    )
+    sent = len(play.effects)
+    play.clear().at(5)
+    play.until(60)
+    assert [one for _, one in play.effects[sent:] if isinstance(one, SendMessage)] == []
+    assert [one.carrier for one in leaves(play)] == [CARRIER]
+
+
+def test_its_levels_go_on_by_their_times() -> None:
+    play = folded()
+    play.until(80)
+    assert play.dialogue[-1] == (80.0, "page secondary platform chat")
+
+
+def test_what_follows_a_page_that_a_digest_told_is_not_sent() -> None:
+    play = folded()
+    (page,) = play.incident.pages
+    (asked,) = [one for _, one in play.effects if isinstance(one, SendMessage)]
+    update = msgspec.structs.replace(asked, id="f" * 16, kind=MessageKind.UPDATE)
+    assert overtaken(update, play.incident) == f"its page was told in the digest of incident {CARRIER}"
+    assert page.told_in == CARRIER
+
+
+def test_the_digest_over_and_nobody_took_it_it_is_paged_anew_at_once() -> None:
+    play = folded()
+    decision = play.at(3, CarrierGone(at=START + 3 * MINUTE, carrier=CARRIER))
+    assert kinds(decision.effects) == ["page primary dbteam chat"]
+    assert play.incident.episode.number == 2
+    assert Reason.CARRIER_GONE in play.reasons()
+    assert leaves(play) == []  # whoever is gone need not hear of it
+
+
+def test_what_was_told_after_that_by_the_same_one_stands() -> None:
+    play = folded()
+    play.at(3, CarrierGone(at=START + 3 * MINUTE, carrier=CARRIER))
+    play.at(4)
+    page = play.incident.pages[-1]
+    later = MessageDelivered(
+        at=START + 4 * MINUTE, effect=page.id, page=page.id, kind=MessageKind.PAGE, attempt=1, told_in=CARRIER
+    )
+    assert kinds(play.at(4, later).effects) == []
+    assert play.incident.episode.number == 2
+
+
+def test_what_is_told_only_after_the_digest_was_over_is_paged_anew() -> None:
+    play = Play(Severity.P3)
+    (page,) = play.incident.pages
+    play.at(3, CarrierGone(at=START + 3 * MINUTE, carrier=CARRIER))
+    assert play.incident.episode.number == 1  # its page may still ring
+    late = MessageDelivered(
+        at=START + 2 * MINUTE, effect=page.id, page=page.id, kind=MessageKind.PAGE, attempt=1, told_in=CARRIER
+    )
+    assert kinds(play.at(3, late).effects) == ["page primary dbteam chat"]
+
+
+def test_while_it_is_held_back_it_waits_and_then_is_paged() -> None:
+    play = folded()
+    play.holds = (Hold(kind=HoldKind.MAINTENANCE, by="w", text="w"),)
+    decision = play.at(3, CarrierGone(at=START + 3 * MINUTE, carrier=CARRIER))
+    assert kinds(decision.effects) == []
+    play.holds = ()
+    assert "page primary dbteam chat" in kinds(play.at(4).effects)
+
+
+def test_it_is_acknowledged_with_the_digest_but_only_in_the_episode_that_was_told() -> None:
+    fact = AcknowledgedBy(at=START, by="ana", via="the digest", digest=CARRIER, episode=1)
+    play = folded()
+    play.at(1, fact)
+    assert isinstance(play.incident.state, Acknowledged)
+    assert (play.incident.acknowledged_by, play.incident.state.digest) == ("ana", CARRIER)
+    assert leaves(play) == []
+    again = play.at(1, fact)
+    assert again.entries == ()
+    play = folded()
+    play.fire(Severity.P1).at(1)
+    play.at(1, fact)
+    assert isinstance(play.incident.state, Triggered)
+
+
+def test_where_each_of_a_level_has_to_answer_a_digest_is_not_enough() -> None:
+    play = Play(
+        Severity.P3,
+        rules=policy(everybody=(Level.PRIMARY,)),
+        on_call=OnCall(people={"dbteam": ("ana", "ben")}, plans=dict.fromkeys(("ana", "ben"), PLANS)),
+    )
+    told(play)
+    decision = play.at(1, AcknowledgedBy(at=START + MINUTE, by="ana", digest=CARRIER, episode=1))
+    assert isinstance(play.incident.state, Triggered)
+    assert kinds(decision.effects) == ["page primary ana chat", "page primary ben chat"]
+
+
+def test_who_took_a_digest_is_reminded_of_it_once_and_not_of_each() -> None:
+    standing = AcknowledgementPolicy(remind_after=10 * MINUTE, lapse_after=60 * MINUTE)
+    play = folded(standing)
+    play.at(1, AcknowledgedBy(at=START + MINUTE, by="dbteam", digest=CARRIER, episode=1))
+    play.until(59)
+    assert [what for _, what in play.dialogue if what.startswith("reminder")] == []
+    play.until(62)
+    assert isinstance(play.incident.state, Triggered)  # it lapses as ever
+
+
+def test_a_page_that_waits_for_a_digest_is_not_slow() -> None:
+    play = Play(Severity.P3, rules=policy(channels=("chat", "mail")))
+    (page,) = play.incident.pages
+    play.at(0, MessageWaits(at=START, page=page.id, kind=MessageKind.PAGE, until=START + MINUTE))
+    play.until(1.4)
+    assert [what for _, what in play.dialogue] == ["page primary dbteam chat"]
+    play.until(1.6)
+    assert [what for _, what in play.dialogue][1:] == ["page primary dbteam mail"]
+    assert any(
+        "waits for the next digest, until 03:01:00" in e.text for d in play.decisions for e in d.entries
+    )
+
+
+def test_a_later_channel_comes_in_its_time_whatever_was_told() -> None:
+    play = Play(Severity.P3, rules=policy(channels=("chat", after(2, "phone"))))
+    told(play)
+    play.until(2)
+    assert play.dialogue[-1] == (2.0, "page primary dbteam phone")
+
+
+def test_a_carrier_tells_once_a_minute_how_many_there_are() -> None:
+    play = carrying(3)
+    play.until(1)
+    assert [what for _, what in play.dialogue][-1] == "update primary dbteam chat"
+    play.at(1.2, one_more(4, 1.2))
+    play.at(1.3, one_more(5, 1.3), FoldedEnded(at=START, incident="1" * 16, over=2))
+    play.until(2.5)
+    updates = [e for _, e in play.effects if isinstance(e, SendMessage) and e.kind is MessageKind.UPDATE]
+    assert [one.text for one in updates] == [
+        "Digest: 3 more incidents of 1 service; newest: P3 api: 3",
+        "Digest: 5 more incidents of 1 service, 2 of them over; newest: P3 api: 5",
+    ]
+    lines = [e.text for d in play.decisions for e in d.entries if e.reason is Reason.FOLDED]
+    assert lines[-1] == "1 more are told with this one's page; 5 in all"
+
+
+def test_what_it_keeps_of_them_is_bounded() -> None:
+    play = carrying(0)
+    for number in range(1, 200):
+        play.at(0, one_more(number))
+    digest = play.incident.digest
+    assert digest is not None
+    assert (digest.count, len(digest.newest), digest.newest[0].line) == (199, 20, "P3 api: 199")
+
+
+def test_whatever_ends_it_is_spread_once_with_who_took_it() -> None:
+    play = carrying()
+    play.at(5, AcknowledgedBy(at=START + 5 * MINUTE, by="ana"))
+    assert [(one.by, one.at) for one in spreads(play)] == [("ana", START + 5 * MINUTE)]
+    play.clear().at(6)
+    assert len(spreads(play)) == 1
+    play = carrying()
+    play.clear().at(5)
+    play.at(6)
+    assert [one.by for one in spreads(play)] == [""]
+    play = carrying()
+    play.at(5, ResolvedBy(at=START + 5 * MINUTE, by="ana"))
+    assert [one.by for one in spreads(play)] == [""]
+    play = carrying()
+    play.holds = (Hold(kind=HoldKind.MAINTENANCE, by="w", text="w"),)
+    play.at(5)
+    assert [one.by for one in spreads(play)] == [""]
+
+
+def test_what_was_folded_in_the_last_moment_is_told_as_well() -> None:
+    play = carrying()
+    play.at(5, AcknowledgedBy(at=START + 5 * MINUTE, by="ana"))
+    play.at(5, one_more(4, 5))
+    assert [one.by for one in spreads(play)] == ["ana", "ana"]
+    play = Play(Severity.P3)
+    play.at(1, AcknowledgedBy(at=START + MINUTE, by="ana"))
+    play.at(1, DigestBegan(at=START, contact="dbteam", why="w"))  # its page crossed the acknowledgement
+    assert [one.by for one in spreads(play)] == ["ana"]
+
+
+def test_a_carrier_that_is_paged_anew_or_further_goes_on_carrying() -> None:
+    play = carrying()
+    play.fire(Severity.P1).at(5)
+    play.at(6, EscalatedBy(at=START + 6 * MINUTE, by="ana"))
+    play.until(30)
+    assert spreads(play) == []
+    assert play.incident.digest is not None
+
+
+FACTS = ("told", "late", "gone", "ack", "own", "resolve", "fire", "clear", "p1", "hold", "free", "wait")
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from(FACTS), max_size=25))
+def test_an_incident_is_never_left_to_a_digest_that_it_knows_to_be_over(moves: list[str]) -> None:
+    play = Play(Severity.P3)
+    for number, move in enumerate(moves, start=1):
+        minute = number * 0.5
+        at = START + minute * MINUTE
+        facts: list[Fact] = []
+        pending = [page for page in play.incident.pages if page.settled_at is None]
+        match move:
+            case "told" | "late":
+                when = at if move == "told" else at - timedelta(seconds=40)
+                facts = [
+                    MessageDelivered(
+                        at=when, effect=p.id, page=p.id, kind=MessageKind.PAGE, attempt=1, told_in=CARRIER
+                    )
+                    for p in pending
+                ]
+            case "gone":
+                facts = [CarrierGone(at=at, carrier=CARRIER)]
+            case "ack":
+                episode = play.incident.episode.number
+                facts = [AcknowledgedBy(at=at, by="ana", digest=CARRIER, episode=episode)]
+            case "own":
+                facts = [AcknowledgedBy(at=at, by="ben")]
+            case "resolve":
+                facts = [ResolvedBy(at=at, by="ben")]
+            case "fire":
+                play.fire(Severity.P3)
+            case "p1":
+                play.fire(Severity.P1)
+            case "clear":
+                play.clear()
+            case "hold":
+                play.holds = (Hold(kind=HoldKind.MAINTENANCE, by="w", text="w"),)
+            case "free":
+                play.holds = ()
+        play.at(minute, *facts)
+        check(play.incident)
+        # Level-triggered: looked at again with nothing new, nothing changes.
+        still = advance(play.incident, play.totals, (), play.now, outside=Outside(holds=play.holds))
+        assert kinds(still.effects) == []
+        assert still.incident.episode.number == play.incident.episode.number
+
+
+def check(incident: Incident) -> None:
+    if not incident.is_paged:
+        return
+    for page in incident.pages:
+        gone = incident.carriers_gone.get(page.told_in)
+        if page.episode == incident.episode.number and page.told_in and gone is not None:
+            assert page.settled_at is not None
+            assert page.settled_at > gone
