@@ -52,7 +52,11 @@ class Blindness:
                 perform=perform,
                 patience=parts.config.blind_after,
             ),
-            BlindHooks(closed=self._close, paged=parts.metrics.blind_pages.inc),
+            BlindHooks(
+                closed=self._close,
+                paged=parts.metrics.blind_pages.inc,
+                spill=parts.metrics.overflowed,
+            ),
         )
         self.perform = self.pager.watching(perform)
 

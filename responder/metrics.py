@@ -15,6 +15,7 @@ from responder.incident import decision as decided
 from responder.incident.decision import Decision, Measured
 from responder.incident.severity import LEVELS, Severity
 from responder.incident.state import Incident
+from responder.overflow import Overflow
 from responder.release import release
 
 OTHER = "other"
@@ -168,6 +169,12 @@ class Metrics:
             "When a schedule's calendar was last read or found unchanged; 0 for never", ["name"],
             registry=registry,
         )  # fmt: skip
+        self._overflow = Counter(
+            "responder_overflow_total", "What found no place in a bounded queue or memory, by which", ["queue"],
+            registry=registry,
+        )  # fmt: skip
+        for queue in Overflow:
+            self._overflow.labels(queue)
         self._liveness(registry)
         self.reload_successful = Gauge(
             "responder_config_last_reload_successful", "Whether the last load of the rules succeeded",
@@ -269,6 +276,10 @@ class Metrics:
                     self.time_to_acknowledge.labels(service, severity).observe(seconds)
                 case decided.ResolvedAfter(seconds=seconds):
                     self.time_to_resolve.labels(service, severity).observe(seconds)
+
+    def overflowed(self, queue: Overflow) -> None:
+        """Count something that found no place."""
+        self._overflow.labels(queue).inc()
 
     def set_shared(self, counts: Mapping[tuple[str, str, str], int], depth: int) -> None:
         """Show the store's counts: open incidents, what waits; the same on every replica, so dashboards take the maximum."""

@@ -75,7 +75,7 @@ class Wiring:
         )
         self.engine = self._engine()
         self.desk = self.blind.desk(StoreDesk(parts.store, parts.reader, self.engine.decide_now))
-        self.commits = GroupCommit(self.blind.pager.ingest, self.engine.took)
+        self.commits = GroupCommit(self.blind.pager.ingest, self.engine.took, parts.metrics.overflowed)
         self.people = self._people()
         heartbeats = Heartbeats(parts.config.heartbeats)
         self._intake = Intake(
@@ -158,6 +158,7 @@ class Wiring:
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._reports.dropped,
+            spill=metrics.overflowed,
             elsewhere=self.circumstances.elsewhere(self._upstream.holds),
             held=self.blind.held,
         )

@@ -141,15 +141,15 @@ class Reader:
         info = await ask(self._store.client, "INFO", "memory")
         return dict(info) if isinstance(info, dict) else _info(info)
 
-    async def quarantine(self, body: bytes, reason: str) -> int:
-        """Keep a body that could not be read; how often it has been seen."""
+    async def quarantine(self, body: bytes, reason: str) -> tuple[int, int]:
+        """Keep a body that could not be read; how often it has been seen, and how many older ones were dropped for it."""
         digest = hashlib.blake2b(body, digest_size=16).hexdigest()
         answer = await self._store.run(
             "quarantine",
             self._store.shift(), digest, reason, len(body), body[:QUARANTINE_BODY],
             QUARANTINE_KEPT, ms(_QUARANTINE_TTL),
         )  # fmt: skip
-        return int(answer[0])
+        return int(answer[0]), int(answer[1])
 
     async def quarantined(self, limit: int) -> list[Quarantined]:
         """What is in quarantine, newest first, without the bodies."""

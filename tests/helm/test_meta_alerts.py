@@ -20,6 +20,8 @@ HEALTHY = {
     f"responder_store_up{{{WHO}}}": "1x20",
     f"responder_blind_mode{{{WHO}}}": "0x20",
     f"responder_wake_lag_seconds{{{WHO}}}": "0x20",
+    f'responder_overflow_total{{{WHO}, queue="store"}}': "0x20",
+    f'responder_overflow_total{{{WHO}, queue="pictures"}}': "0+1x20",  # nobody is woken for that
     f'responder_pages_total{{{WHO}, channel="mail", outcome="failed"}}': "0x20",
     f"responder_config_last_reload_successful{{{WHO}}}": "1x20",
     f"responder_alerts_quarantined_total{{{WHO}}}": "0x20",
@@ -81,6 +83,11 @@ def metrics_in(text: str) -> set[str]:
         ),
         ("ResponderBlind", {f"responder_blind_mode{{{WHO}}}": "1x20"}, {}),
         ("ResponderEscalationsLate", {f"responder_wake_lag_seconds{{{WHO}}}": "11x20"}, {}),
+        (
+            "ResponderFull",
+            {f'responder_overflow_total{{{WHO}, queue="store"}}': "0+1x20"},
+            {"queue": "store"},
+        ),
         (
             "ResponderPagesFail",
             {f'responder_pages_total{{{WHO}, channel="mail", outcome="failed"}}': "0+1x20"},

@@ -11,6 +11,7 @@ from responder.clock import Clock
 from responder.engine.blind.lookout import Ingest
 from responder.engine.blind.sends import Perform
 from responder.incident.decision import Decision
+from responder.overflow import Spill, unheard
 from responder.rules.model import RuleSet
 from responder.store.loaded import Loaded
 from responder.store.reading import Reader
@@ -38,7 +39,8 @@ class BlindParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlindHooks(msgspec.Struct, frozen=True, kw_only=True):
-    """Who hears that the doors are closed and open again, and of each page that was delivered from memory."""
+    """Who hears that the doors are closed and open again, of each page delivered from memory, of what found no place."""
 
     closed: Callable[[bool], object] = lambda _: None
     paged: Callable[[], object] = lambda: None
+    spill: Spill = unheard
