@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from datetime import timedelta
 
 from responder.metrics import Metrics
 from responder.rulebook import Rulebook
@@ -49,8 +50,9 @@ class Exposition:
         """What the store knows, as it is now, or as it last was where it does not answer."""
         try:
             counts, depth = await self._reader.gauges()
+            lag = await self._reader.backlog()
             await self._vigils.show()
         except StoreError:
             self._metrics.store_up.set(False)
         else:
-            self._metrics.set_shared(counts, depth)
+            self._metrics.set_shared(counts, depth, lag / timedelta(seconds=1))

@@ -147,6 +147,9 @@ class Metrics:
         self.outbox_depth = Gauge(
             "responder_outbox_depth", "Lanes of effects that wait to be performed", registry=registry
         )
+        self.outbox_lag = Gauge(
+            "responder_outbox_lag_seconds", "How long the longest overdue lane of effects has been due", registry=registry
+        )  # fmt: skip
         self.heartbeat_last_seen = Gauge(
             "responder_heartbeat_last_seen_timestamp_seconds", "When a heartbeat was last seen", ["name"],
             registry=registry,
@@ -171,6 +174,10 @@ class Metrics:
         )  # fmt: skip
         self._overflow = Counter(
             "responder_overflow_total", "What found no place in a bounded queue or memory, by which", ["queue"],
+            registry=registry,
+        )  # fmt: skip
+        self.effects_unreadable = Counter(
+            "responder_effects_unreadable_total", "Effects dropped because no replica could read them",
             registry=registry,
         )  # fmt: skip
         for queue in Overflow:
@@ -281,10 +288,11 @@ class Metrics:
         """Count something that found no place."""
         self._overflow.labels(queue).inc()
 
-    def set_shared(self, counts: Mapping[tuple[str, str, str], int], depth: int) -> None:
+    def set_shared(self, counts: Mapping[tuple[str, str, str], int], depth: int, lag: float) -> None:
         """Show the store's counts: open incidents, what waits; the same on every replica, so dashboards take the maximum."""
         self.store_up.set(True)
         self.outbox_depth.set(depth)
+        self.outbox_lag.set(lag)
         self.incidents_open.clear()
         for labels, count in counts.items():
             self.incidents_open.labels(*labels).set(count)

@@ -158,6 +158,7 @@ class Wiring:
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._reports.dropped,
+            unreadable=self._unreadable,
             spill=metrics.overflowed,
             elsewhere=self.circumstances.elsewhere(self._upstream.holds),
             held=self.blind.held,
@@ -178,6 +179,11 @@ class Wiring:
     def _decided(self, decision: Decision) -> None:
         self.blind.decided(decision)
         self.circumstances.keeper.heard(decision.incident)
+
+    async def _unreadable(self) -> None:
+        self._metrics.effects_unreadable.inc()
+        text = "an effect was written by another version, and no replica could read it for 10 minutes; it was dropped"
+        await self._intake.notices.tell("ResponderEffectUnreadable", text)
 
     def _took(self, taken: Taken) -> None:
         self.engine.took(taken)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from responder.engine.incidents import Decider
-from responder.engine.outbox import Outbox, Performer
+from responder.engine.outbox import Outbox, OutboxHooks, Performer
 from responder.engine.outside import Elsewhere
 from responder.engine.pool import Pool
 from responder.incident.decision import Decision
@@ -36,6 +36,10 @@ _LANE_LINE = 500
 _UNKNOWN_QUEUE_SEATS = 2
 
 
+async def _unheard() -> None:
+    """Tell nobody."""
+
+
 class EngineHooks(msgspec.Struct, frozen=True, kw_only=True):
     """Who hears of what the engine does (metrics), and whom it asks about the world outside."""
 
@@ -43,6 +47,7 @@ class EngineHooks(msgspec.Struct, frozen=True, kw_only=True):
     lag: Callable[[float], None] = lambda _: None
     dropped: Callable[[Effect, str], None] = lambda _effect, _why: None
     store_up: Callable[[bool], None] = lambda _: None
+    unreadable: Callable[[], Awaitable[None]] = _unheard
     spill: Spill = unheard
     elsewhere: Elsewhere = Elsewhere()
     held: Callable[[], bool] = lambda: False
@@ -79,9 +84,12 @@ class Engine:
             store,
             performers,
             chance=self._chance,
-            on_more=self._offer_lane,
-            on_fact=self._offer_incident,
-            on_dropped=hooks.dropped,
+            hooks=OutboxHooks(
+                more=self._offer_lane,
+                fact=self._offer_incident,
+                dropped=hooks.dropped,
+                unreadable=hooks.unreadable,
+            ),
         )
         self._room = asyncio.Event()
         full = partial(hooks.spill, Overflow.INCIDENTS)

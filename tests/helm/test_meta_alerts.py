@@ -20,6 +20,7 @@ HEALTHY = {
     f"responder_store_up{{{WHO}}}": "1x20",
     f"responder_blind_mode{{{WHO}}}": "0x20",
     f"responder_wake_lag_seconds{{{WHO}}}": "0x20",
+    f"responder_outbox_lag_seconds{{{WHO}}}": "0x20",
     f'responder_overflow_total{{{WHO}, queue="store"}}': "0x20",
     f'responder_overflow_total{{{WHO}, queue="pictures"}}': "0+1x20",  # nobody is woken for that
     f'responder_pages_total{{{WHO}, channel="mail", outcome="failed"}}': "0x20",
@@ -83,6 +84,7 @@ def metrics_in(text: str) -> set[str]:
         ),
         ("ResponderBlind", {f"responder_blind_mode{{{WHO}}}": "1x20"}, {}),
         ("ResponderEscalationsLate", {f"responder_wake_lag_seconds{{{WHO}}}": "11x20"}, {}),
+        ("ResponderOutboxLate", {f"responder_outbox_lag_seconds{{{WHO}}}": "31x20"}, {}),
         (
             "ResponderFull",
             {f'responder_overflow_total{{{WHO}, queue="store"}}': "0+1x20"},
