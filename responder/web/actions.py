@@ -9,11 +9,10 @@ from responder.actions.desk import Asked, Person, Wanted
 from responder.actions.gates import Refusal
 from responder.incident.action import ActionRole, Gate, RunKind
 from responder.incident.audit import AuditEntry
-from responder.text import one_line
-from responder.web.api import NOTE_LIMIT, digest_of, idempotency_key, incident_answer, who
+from responder.web.api import digest_of, idempotency_key, incident_answer, who
 from responder.web.auth import CALLER, Role, caller_of, requires
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, answer, decoded, read
+from responder.web.problems import ProblemError, answer, decoded, noted, read
 from responder.web.times import rfc3339
 
 _PAGE = 500
@@ -78,7 +77,7 @@ async def ask(request: web.Request) -> web.Response:
     if body.dry_run and body.undo:
         raise ProblemError(400, "body: dry_run and undo exclude each other")
     kind = RunKind.REHEARSE if body.dry_run else RunKind.UNDO if body.undo else RunKind.PERFORM
-    wanted = Wanted(name=request.match_info["name"][:100], kind=kind, note=one_line(body.note, NOTE_LIMIT))
+    wanted = Wanted(name=request.match_info["name"][:100], kind=kind, note=noted("body.note", body.note))
     person = Person(name=who(name, body.by), role=role_for_actions(role), via="api")
     asked = await request.app[PARTS].actions.ask(
         request.match_info["id"], wanted, person,
@@ -139,7 +138,7 @@ async def throw_switch(request: web.Request) -> web.Response:
     _, role = caller_of(request)
     if not body.engaged and role < Role.ADMIN:
         raise ProblemError(403, "switching actions on again needs the role admin")
-    desk, by, note = request.app[PARTS].actions, who(request[CALLER], body.by), one_line(body.note, 500)
+    desk, by, note = request.app[PARTS].actions, who(request[CALLER], body.by), noted("body.note", body.note)
     if body.engaged:
         await desk.switch_off(by, note)
     else:

@@ -18,10 +18,9 @@ from responder.text import one_line
 from responder.web.auth import CALLER, Role, requires
 from responder.web.bodies import COMMANDS, NAME_LIMIT, Body, ExplainBody
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, answer, decoded, read
+from responder.web.problems import ProblemError, answer, decoded, noted, read
 from responder.web.views import ListView, detail_view, incident_view
 
-NOTE_LIMIT = 2_000
 _KEY_LIMIT = 200
 
 
@@ -89,7 +88,7 @@ def _command(
         if fact_kind is facts.NoteAdded and not body.note.strip():
             raise ProblemError(400, "body.note: expected a text")
         made: Any = fact_kind
-        fact = made(at=at, by=by, note=one_line(body.note, NOTE_LIMIT), via="api", **body.more(at))
+        fact = made(at=at, by=by, note=noted("body.note", body.note), via="api", **body.more(at))
         return await record(request, fact, raw)
 
     return requires(Role.RESPONDER)(command)  # type: ignore[return-value]
