@@ -44,6 +44,7 @@ class Exposition:
             await self._show_shared()
         metrics.reload_successful.set(self._rulebook.last_reload_ok)
         metrics.reload_timestamp.set(self._rulebook.loaded_at.timestamp())
+        metrics.config_stale.set(self._rulebook.file.stale)
         return metrics.expose(accept)
 
     async def _show_shared(self) -> None:

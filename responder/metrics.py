@@ -191,6 +191,10 @@ class Metrics:
             "responder_config_last_reload_success_timestamp_seconds", "When the rules were last loaded",
             registry=registry,
         )  # fmt: skip
+        self.config_stale = Gauge(
+            "responder_config_stale", "Whether responder.yaml on disk is not what runs, or has errors; a restart reads it",
+            registry=registry,
+        )  # fmt: skip
         build = Gauge("responder_build_info", "The running version", ["version"], registry=registry)
         build.labels(release()).set(1)
 

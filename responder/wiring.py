@@ -212,7 +212,7 @@ class Wiring:
             tokens=self._parts.tokens,
             rules=lambda: self._rulebook.rules,
             explain=self.circumstances.explain,
-            reload=self._reload,
+            reload=self._rulebook.reload,
             ready=self._is_ready,
             blind=self.blind.held,
             metrics=self._exposition.text,
@@ -226,10 +226,6 @@ class Wiring:
             redact=self._rulebook.redact,
             page_outcome=self._reports.message,
         )
-
-    async def _reload(self) -> tuple[bool, tuple[str, ...]]:
-        outcome = await self._rulebook.reload()
-        return outcome.taken, tuple(str(one) for one in outcome.problems)
 
     async def _is_ready(self) -> bool:
         if self.blind.closed:
