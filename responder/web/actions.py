@@ -44,6 +44,23 @@ class KillSwitchView(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None = None
 
 
+class ActionView(msgspec.Struct, frozen=True, kw_only=True):
+    """An action of the rules in force; ``approval`` says who starts it, ``role`` the least role of a person who may."""
+
+    name: str
+    type: str
+    target: str | None
+    approval: str
+    role: str
+
+
+class ActionsView(msgspec.Struct, frozen=True, kw_only=True):
+    """All of them, and whether they are switched off."""
+
+    actions: tuple[ActionView, ...]
+    kill_switch: KillSwitchView
+
+
 class AuditView(msgspec.Struct, frozen=True, kw_only=True):
     """Entries, oldest first, exactly as they were hashed; ``next`` is the ``after`` of the following ones."""
 
@@ -105,17 +122,17 @@ def refused(refusal: Refusal) -> ProblemError:
 async def list_actions(request: web.Request) -> web.Response:
     """The actions of the rules in force, and whether they are switched off."""
     parts = request.app[PARTS]
-    listed = [
-        {
-            "name": name,
-            "type": action.type,
-            "target": getattr(action.settings, "target", None),
-            "approval": str(getattr(action.settings, "approval", "")),
-            "role": str(getattr(action.settings, "role", "")),
-        }
+    listed = tuple(
+        ActionView(
+            name=name,
+            type=action.type,
+            target=getattr(action.settings, "target", None),
+            approval=str(getattr(action.settings, "approval", "")),
+            role=str(getattr(action.settings, "role", "")),
+        )
         for name, action in sorted(parts.rules().actions.items())
-    ]
-    return answer({"actions": listed, "kill_switch": await _switch(request)})
+    )
+    return answer(ActionsView(actions=listed, kill_switch=await _switch(request)))
 
 
 @requires(Role.VIEWER)
