@@ -147,6 +147,7 @@ class Daemon:
             memory=Conversations(store),
             user_ids={one.name: one.slack for one in self.config.auth.people},
             silences=self.config.alertmanager is not None,
+            spill=self.metrics.overflowed,
         )
         channels: dict[str, Channel] = {}
         for name, section in self.config.channels.items():

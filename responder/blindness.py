@@ -56,6 +56,7 @@ class Blindness:
                 paged=parts.metrics.blind_pages.inc,
                 seen=keeper.heard,
                 joined=keeper.joined,
+                spill=parts.metrics.overflowed,
             ),
         )
         self.perform = self.pager.watching(perform)

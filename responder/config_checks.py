@@ -1,7 +1,8 @@
-"""What is wrong with a configuration beyond its types: the sections about signs of life."""
+"""What is wrong with a configuration beyond its types, each with its key."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,6 +13,10 @@ from responder.matchers import MatcherError, parse_matcher
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SECOND = timedelta(seconds=1)
+_STORES = frozenset({"redis", "rediss", "unix", "redis+sentinel", "redis+cluster"})
+ROLES = ("viewer", "responder", "admin")
+#: Durations that may be nothing at all.
+_MAY_BE_NONE = ("triage_wait", "hold_down")
 
 
 def is_http(url: str) -> bool:
@@ -54,3 +59,96 @@ def _heartbeat_problems(one: HeartbeatConfig) -> Iterator[str]:
             yield f"match[{number}]: {error}"
     if one.match and len(matchers) == len(one.match) and all(matcher.matches({}) for matcher in matchers):
         yield "match: would take every alert without such labels; name a label that the heartbeat has"
+
+
+def problems_of(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 - one line per key
+    """Every problem with its key, such as ``targets.http.api.url`` or ``auth.tokens[2].role``."""
+    if not NAME.fullmatch(config.name):
+        yield "name", "expected 1 to 64 letters, digits, '.', '_' or '-'"
+    yield from _listen_problems(config)
+    if not is_http(config.external_url):
+        yield "external_url", f"expected http://host or https://host, got {config.external_url!r}"
+    if config.redis and urlsplit(config.redis.url.reveal()).scheme not in _STORES:
+        yield "redis.url", f"expected one of {', '.join(f'{scheme}://' for scheme in sorted(_STORES))}"
+    if config.alertmanager:
+        for url in config.alertmanager.urls or ("",):
+            if not is_http(url):
+                shown = url.rpartition("@")[2]  # what is before it may be a password
+                yield "alertmanager.urls", f"expected http://host or https://host, got {shown!r}"
+        for field in ("reconcile_every", "timeout"):
+            if getattr(config.alertmanager, field) < timedelta(seconds=1):
+                yield f"alertmanager.{field}", "expected at least 1s"
+    for kind in ("http", "prometheus", "superset", "supabase"):
+        for name, target in getattr(config.targets, kind).items():
+            if not is_http(target.url):
+                yield (
+                    f"targets.{kind}.{name}.url",
+                    f"expected http://host or https://host, got {target.url!r}",
+                )
+    for name, postgres in config.targets.postgres.items():
+        if urlsplit(postgres.url.reveal()).scheme not in {"postgres", "postgresql"}:
+            yield f"targets.postgres.{name}.url", "expected postgresql://…"
+    yield from _auth_problems(config)
+    yield from liveness_problems(config)
+    for field in (
+        "triage_wait",
+        "hold_down",
+        "stale_after",
+        "monitor_for",
+        "retention",
+        "blind_after",
+        "shutdown_grace",
+    ):
+        if getattr(config, field) < timedelta(0) or (
+            field not in _MAY_BE_NONE and not getattr(config, field)
+        ):
+            yield field, "expected a duration above zero"
+    if config.log_level not in {"debug", "info", "warning", "error"}:
+        yield "log_level", f"expected debug, info, warning or error, got {config.log_level!r}"
+    if config.max_body_bytes < 1024:
+        yield "max_body_bytes", "expected at least 1024"
+
+
+def _auth_problems(config: Config) -> Iterator[tuple[str, str]]:
+    names = [token.name for token in config.auth.tokens]
+    for number, token in enumerate(config.auth.tokens):
+        if token.name in names[:number]:
+            yield f"auth.tokens[{number}]", f"token name {token.name!r} stands twice"
+        if token.role not in ROLES:
+            text = f"{token.name}: expected role viewer, responder or admin, got {token.role!r}"
+            yield f"auth.tokens[{number}].role", text
+    for number, person in enumerate(config.auth.people):
+        if person.role not in ROLES:
+            text = f"{person.name}: expected role viewer, responder or admin, got {person.role!r}"
+            yield f"auth.people[{number}].role", text
+        if not re.fullmatch(r"[UW][A-Z0-9]{2,30}", person.slack):
+            text = f"{person.name}: expected a user id such as U0123456, got {person.slack!r}"
+            yield f"auth.people[{number}].slack", text
+
+
+def _listen_problems(config: Config) -> Iterator[tuple[str, str]]:
+    host, _, port = config.listen.rpartition(":")
+    if not port.isdigit() or int(port) > 65535:
+        yield "listen", f"expected host:port such as 127.0.0.1:8080, got {config.listen!r}"
+        return
+    webhook = config.auth.webhook
+    if is_loopback(host) or webhook.bearer_token or webhook.basic or config.auth.allow_anonymous_webhook:
+        return
+    yield (
+        "listen",
+        (
+            f"{config.listen} is reachable from elsewhere and anybody could post alerts: set auth.webhook.bearer_token "
+            "(or basic), or auth.allow_anonymous_webhook: true where that is meant"
+        ),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of ``listen`` can be reached from this machine only."""
+    name = host.strip("[]")
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

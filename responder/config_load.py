@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +12,7 @@ import msgspec
 import yaml
 
 from responder.config import ChannelSection, Config, TypeCatalogue
-from responder.config_checks import NAME, is_http, liveness_problems
+from responder.config_checks import NAME, problems_of
 from responder.documents import Document, Problem, ProblemsError
 from responder.registry import did_you_mean
 from responder.secrets import Secret
@@ -22,19 +20,25 @@ from responder.targets.supabase import misconfigured
 from responder.typed import read
 
 _VARIABLE = re.compile(r"\$\$|\$\{([^}]*)\}")
-_STORES = frozenset({"redis", "rediss", "unix", "redis+sentinel", "redis+cluster"})
-ROLES = ("viewer", "responder", "admin")
-
 #: Sections that are read and checked, but that this version does not act on.
 _NOT_YET = {
     "archive": "this version keeps history in the store only",
 }
-#: Durations that may be nothing at all.
-_MAY_BE_NONE = ("triage_wait", "hold_down")
 
 
 class ConfigError(ProblemsError):
-    """The configuration cannot be used."""
+    """The configuration cannot be used; ``partial`` is what of it can be read, to look for what else is wrong."""
+
+    def __init__(self, problems: tuple[Problem, ...], partial: PartialConfig | None = None) -> None:
+        super().__init__(problems)
+        self.partial = partial
+
+
+class PartialConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The sections that could be read; those in ``unread`` stand at their defaults."""
+
+    config: Config
+    unread: frozenset[str]
 
 
 class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +64,13 @@ def load_config(path: Path | None, environment: Mapping[str, str], catalogue: Ty
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise ConfigError((Problem(file=str(path), text=f"cannot read it: {reason}"),)) from None
     document = Document(str(path), text, expand=lambda one: expand(one, environment))
-    config = _Loading(document, catalogue).config()
+    loading = _Loading(document, catalogue)
+    config = loading.config()
     errors = [problem for problem in document.problems if problem.level == "error"]
     if errors or config is None:
-        raise ConfigError(tuple(document.problems))
+        found = _resolved(config, path.parent) if config is not None else None
+        partial = PartialConfig(config=found, unread=frozenset(loading.unread)) if found is not None else None
+        raise ConfigError(tuple(document.problems), partial)
     return LoadedConfig(
         config=with_a_channel(_resolved(config, path.parent), catalogue), warnings=tuple(document.problems)
     )
@@ -115,6 +122,8 @@ class _Loading:
         self._document = document
         self._catalogue = catalogue
         self._places: dict[str, yaml.Node] = {}
+        #: Sections with an error.
+        self.unread: set[str] = set()
 
     def config(self) -> Config | None:
         document = self._document
@@ -125,7 +134,10 @@ class _Loading:
         for key, key_node, node in document.items(document.root, "configuration"):
             self._places[key] = node
             if key == "channels":
+                told = len(document.problems)
                 channels = self._channels(node)
+                if len(document.problems) > told:
+                    self.unread.add(key)
             else:
                 kept.append((key_node, node))
         if not isinstance(document.root, yaml.MappingNode):
@@ -133,9 +145,27 @@ class _Loading:
         rest = yaml.MappingNode(document.root.tag, kept, document.root.start_mark, document.root.end_mark)
         found = read(document, rest, Config, "configuration")
         if not isinstance(found, Config):
-            return None
+            found = self._by_section(kept)
         config = msgspec.structs.replace(found, channels=channels)
         self._check(config)
+        return config
+
+    def _by_section(self, kept: list[tuple[yaml.Node, yaml.Node]]) -> Config:
+        """What can be read, so that everything that is wrong with it is told at once; what cannot was told before."""
+        told, config = len(self._document.problems), Config()
+        for key_node, node in kept:
+            key = str(key_node.value)
+            if key not in Config.__struct_fields__:
+                continue
+            alone = yaml.MappingNode(
+                "tag:yaml.org,2002:map", [(key_node, node)], key_node.start_mark, node.end_mark
+            )
+            section = read(self._document, alone, Config, "configuration")
+            if isinstance(section, Config):
+                config = msgspec.structs.replace(config, **{key: getattr(section, key)})
+            else:
+                self.unread.add(key)
+        del self._document.problems[told:]
         return config
 
     def _channels(self, node: yaml.Node) -> dict[str, ChannelSection]:
@@ -173,113 +203,42 @@ class _Loading:
         return None if settings is msgspec.UNSET else ChannelSection(type=kind, settings=settings)
 
     def _check(self, config: Config) -> None:
-        for key, problem in _problems(config):
-            root = self._document.root
-            node = self._places.get(re.split(r"[.\[]", key, maxsplit=1)[0], root)
+        for key, problem in problems_of(config):
+            section = re.split(r"[.\[]", key, maxsplit=1)[0]
+            if section in self.unread or (section == "listen" and "auth" in self.unread):
+                continue  # whether that is so cannot be told before it can be read
+            node = self._places.get(section, self._document.root)
             if node is not None:
-                self._document.report(node, f"{key}: {problem}")
+                self._document.report(_at(node, key.removeprefix(section)), f"{key}: {problem}")
         for key, why in _NOT_YET.items():
             if key in self._places:
                 self._document.report(self._places[key], f"{key}: accepted, but {why}", "warning")
         for name, project in config.targets.supabase.items():
             if wrong := misconfigured(project):
                 text = f"targets.supabase.{name}.{wrong}"
-                self._document.report(self._places["targets"], text, "warning")
+                node = _at(self._places["targets"], f".supabase.{name}")
+                self._document.report(node, text, "warning")
 
 
-def _problems(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 - one line per key
-    if not NAME.fullmatch(config.name):
-        yield "name", "expected 1 to 64 letters, digits, '.', '_' or '-'"
-    yield from _listen_problems(config)
-    if not is_http(config.external_url):
-        yield "external_url", f"expected http://host or https://host, got {config.external_url!r}"
-    if config.redis and urlsplit(config.redis.url.reveal()).scheme not in _STORES:
-        yield "redis.url", f"expected one of {', '.join(f'{scheme}://' for scheme in sorted(_STORES))}"
-    if config.alertmanager:
-        for url in config.alertmanager.urls or ("",):
-            if not is_http(url):
-                shown = url.rpartition("@")[2]  # what is before it may be a password
-                yield "alertmanager.urls", f"expected http://host or https://host, got {shown!r}"
-        for field in ("reconcile_every", "timeout"):
-            if getattr(config.alertmanager, field) < timedelta(seconds=1):
-                yield f"alertmanager.{field}", "expected at least 1s"
-    for kind in ("http", "prometheus", "superset", "supabase"):
-        for name, target in getattr(config.targets, kind).items():
-            if not is_http(target.url):
-                yield (
-                    f"targets.{kind}.{name}.url",
-                    f"expected http://host or https://host, got {target.url!r}",
-                )
-    for name, postgres in config.targets.postgres.items():
-        if urlsplit(postgres.url.reveal()).scheme not in {"postgres", "postgresql"}:
-            yield f"targets.postgres.{name}.url", "expected postgresql://…"
-    yield from _auth_problems(config)
-    yield from liveness_problems(config)
-    for field in (
-        "triage_wait",
-        "hold_down",
-        "stale_after",
-        "monitor_for",
-        "retention",
-        "blind_after",
-        "shutdown_grace",
-    ):
-        if getattr(config, field) < timedelta(0) or (
-            field not in _MAY_BE_NONE and not getattr(config, field)
-        ):
-            yield field, "expected a duration above zero"
-    if config.log_level not in {"debug", "info", "warning", "error"}:
-        yield "log_level", f"expected debug, info, warning or error, got {config.log_level!r}"
-    if config.max_body_bytes < 1024:
-        yield "max_body_bytes", "expected at least 1024"
-
-
-def _auth_problems(config: Config) -> Iterator[tuple[str, str]]:
-    names = [token.name for token in config.auth.tokens]
-    for name in sorted({one for one in names if names.count(one) > 1}):
-        yield "auth.tokens", f"token name {name!r} stands twice"
-    for token in config.auth.tokens:
-        if token.role not in ROLES:
-            yield "auth.tokens", f"{token.name}: expected role viewer, responder or admin, got {token.role!r}"
-    for person in config.auth.people:
-        if person.role not in ROLES:
-            yield (
-                "auth.people",
-                f"{person.name}: expected role viewer, responder or admin, got {person.role!r}",
-            )
-        if not re.fullmatch(r"[UW][A-Z0-9]{2,30}", person.slack):
-            yield (
-                "auth.people",
-                f"{person.name}: slack: expected a user id such as U0123456, got {person.slack!r}",
-            )
-
-
-def _listen_problems(config: Config) -> Iterator[tuple[str, str]]:
-    host, _, port = config.listen.rpartition(":")
-    if not port.isdigit() or int(port) > 65535:
-        yield "listen", f"expected host:port such as 127.0.0.1:8080, got {config.listen!r}"
-        return
-    webhook = config.auth.webhook
-    if is_loopback(host) or webhook.bearer_token or webhook.basic or config.auth.allow_anonymous_webhook:
-        return
-    yield (
-        "listen",
-        (
-            f"{config.listen} is reachable from elsewhere and anybody could post alerts: set auth.webhook.bearer_token "
-            "(or basic), or auth.allow_anonymous_webhook: true where that is meant"
-        ),
-    )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host of ``listen`` can be reached from this machine only."""
-    name = host.strip("[]")
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+def _at(node: yaml.Node, path: str) -> yaml.Node:
+    """The node that a path such as ``.http.api.url`` or ``[2].match`` leads to, or the last one on the way; names may hold dots."""
+    while path:
+        if isinstance(node, yaml.SequenceNode) and (index := re.match(r"\[(\d+)\]", path)):
+            if int(index[1]) >= len(node.value):
+                break
+            node, path = node.value[int(index[1])], path[index.end() :]
+            continue
+        children = node.value if isinstance(node, yaml.MappingNode) else []
+        fits = [
+            (str(key.value), value)
+            for key, value in children
+            if path == f".{key.value}" or path.startswith((f".{key.value}.", f".{key.value}["))
+        ]
+        if not fits:
+            break
+        name, node = max(fits, key=lambda fit: len(fit[0]))
+        path = path.removeprefix(f".{name}")
+    return node
 
 
 def configured_secrets(value: Any) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from datetime import timedelta
 
 from responder.metrics import Metrics
 from responder.rulebook import Rulebook
@@ -43,14 +44,16 @@ class Exposition:
             await self._show_shared()
         metrics.reload_successful.set(self._rulebook.last_reload_ok)
         metrics.reload_timestamp.set(self._rulebook.loaded_at.timestamp())
+        metrics.config_stale.set(self._rulebook.file.stale)
         return metrics.expose(accept)
 
     async def _show_shared(self) -> None:
         """What the store knows, as it is now, or as it last was where it does not answer."""
         try:
             counts, depth = await self._reader.gauges()
+            lag = await self._reader.backlog()
             await self._vigils.show()
         except StoreError:
             self._metrics.store_up.set(False)
         else:
-            self._metrics.set_shared(counts, depth)
+            self._metrics.set_shared(counts, depth, lag / timedelta(seconds=1))

@@ -46,7 +46,7 @@ class Diagnosis:
         self._rulebook = parts.rulebook
         self._metrics = parts.metrics
         self._charts = parts.charts
-        self._painter = Painter(parts.rulebook.redact)
+        self._painter = Painter(parts.rulebook.redact, parts.metrics.overflowed)
         neighbours = StoreNeighbours(parts.reader, lambda: parts.rulebook.rules)
         fields = {name: getattr(parts.tools, name) for name in Toolbox.__struct_fields__}
         self._tools = ProbeTools(neighbours=neighbours, painter=self._painter, **fields)

@@ -15,6 +15,7 @@ from responder.incident import decision as decided
 from responder.incident.decision import Decision, Measured
 from responder.incident.severity import LEVELS, Severity
 from responder.incident.state import Incident
+from responder.overflow import Overflow
 from responder.release import release
 
 OTHER = "other"
@@ -146,6 +147,9 @@ class Metrics:
         self.outbox_depth = Gauge(
             "responder_outbox_depth", "Lanes of effects that wait to be performed", registry=registry
         )
+        self.outbox_lag = Gauge(
+            "responder_outbox_lag_seconds", "How long the longest overdue lane of effects has been due", registry=registry
+        )  # fmt: skip
         self.heartbeat_last_seen = Gauge(
             "responder_heartbeat_last_seen_timestamp_seconds", "When a heartbeat was last seen", ["name"],
             registry=registry,
@@ -168,6 +172,16 @@ class Metrics:
             "When a schedule's calendar was last read or found unchanged; 0 for never", ["name"],
             registry=registry,
         )  # fmt: skip
+        self._overflow = Counter(
+            "responder_overflow_total", "What found no place in a bounded queue or memory, by which", ["queue"],
+            registry=registry,
+        )  # fmt: skip
+        self.effects_unreadable = Counter(
+            "responder_effects_unreadable_total", "Effects dropped because no replica could read them",
+            registry=registry,
+        )  # fmt: skip
+        for queue in Overflow:
+            self._overflow.labels(queue)
         self._liveness(registry)
         self.reload_successful = Gauge(
             "responder_config_last_reload_successful", "Whether the last load of the rules succeeded",
@@ -175,6 +189,10 @@ class Metrics:
         )  # fmt: skip
         self.reload_timestamp = Gauge(
             "responder_config_last_reload_success_timestamp_seconds", "When the rules were last loaded",
+            registry=registry,
+        )  # fmt: skip
+        self.config_stale = Gauge(
+            "responder_config_stale", "Whether responder.yaml on disk is not what runs, or has errors; a restart reads it",
             registry=registry,
         )  # fmt: skip
         build = Gauge("responder_build_info", "The running version", ["version"], registry=registry)
@@ -270,10 +288,15 @@ class Metrics:
                 case decided.ResolvedAfter(seconds=seconds):
                     self.time_to_resolve.labels(service, severity).observe(seconds)
 
-    def set_shared(self, counts: Mapping[tuple[str, str, str], int], depth: int) -> None:
+    def overflowed(self, queue: Overflow) -> None:
+        """Count something that found no place."""
+        self._overflow.labels(queue).inc()
+
+    def set_shared(self, counts: Mapping[tuple[str, str, str], int], depth: int, lag: float) -> None:
         """Show the store's counts: open incidents, what waits; the same on every replica, so dashboards take the maximum."""
         self.store_up.set(True)
         self.outbox_depth.set(depth)
+        self.outbox_lag.set(lag)
         self.incidents_open.clear()
         for labels, count in counts.items():
             self.incidents_open.labels(*labels).set(count)

@@ -59,6 +59,7 @@ class People:
                 session=parts.session,
                 external_url=parts.config.external_url,
                 silences=parts.silences,
+                spill=parts.metrics.overflowed,
             ),
             self._slack,
         )

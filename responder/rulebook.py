@@ -19,25 +19,33 @@ from responder.rules.compile import Compiled, Timing
 from responder.rules.explain import Explanation, Holding, Who, explain
 from responder.rules.load import LoadedRules, RulesError, Surroundings, load, rule_files
 from responder.secrets import Redactor
+from responder.staleness import ConfigFile
 
 log = structlog.get_logger(__name__)
 
 WATCH_EVERY = 2.0  # seconds
 _PROBLEMS_LOGGED = 20
+_Stamp = tuple[int, int, int] | None
 
 
 class ReloadOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the new rules were taken, and every problem."""
+    """Whether the new rules were taken, and every problem; ``warnings`` are about the configuration, which is not read anew."""
 
     taken: bool
     problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Rulebook:
     """Holds the compiled rules and replaces them as a whole."""
 
-    def __init__(self, config: Config, loaded: LoadedRules, clock: Clock | None = None) -> None:
-        """Raises :class:`RulesError` where the first set cannot be used: there is none to fall back to."""
+    def __init__(
+        self, config: Config, loaded: LoadedRules, clock: Clock | None = None, *, path: Path | None = None
+    ) -> None:
+        """``path`` is where the configuration was read from.
+
+        Raises :class:`RulesError` where the first set cannot be used: there is none to fall back to.
+        """
         if loaded.raw is None:
             raise RulesError(loaded.problems)
         self._config = config
@@ -47,6 +55,7 @@ class Rulebook:
         self.last_reload_ok = True
         self.loaded_at = self._clock.now()
         self.warnings = loaded.problems
+        self.file = ConfigFile(path, config)
         self._lock = asyncio.Lock()
 
     def explain(self, labels: Mapping[str, str], who: Who, holding: Holding) -> Explanation:
@@ -54,36 +63,42 @@ class Rulebook:
         return explain(self.rules, labels, who, holding)
 
     async def reload(self) -> ReloadOutcome:
-        """Read the files anew; the rules in force stay where there is any error."""
+        """Read the rule files anew; the rules in force stay where there is any error. The configuration is only compared."""
         async with self._lock:
+            await asyncio.to_thread(self.file.look)
+            warnings = self.file.warnings()
             loaded = await asyncio.to_thread(load_rules, self._config)
             if loaded.raw is None:
                 self.last_reload_ok = False
                 log.error(
                     "rules not reloaded", problems=[str(one) for one in loaded.problems[:_PROBLEMS_LOGGED]]
                 )
-                return ReloadOutcome(taken=False, problems=loaded.problems)
+                return ReloadOutcome(taken=False, problems=loaded.problems, warnings=warnings)
             self.rules = await asyncio.to_thread(Compiled, loaded.raw, timing_of(self._config))
             self.last_reload_ok = True
             self.loaded_at = self._clock.now()
             log.info("rules reloaded", rules=len(self.rules.rules))
-            return ReloadOutcome(taken=True, problems=loaded.problems)
+            return ReloadOutcome(taken=True, problems=loaded.problems, warnings=warnings)
 
     async def watch(self, clock: Clock) -> None:
-        """Reload when a file has changed; for ever."""
-        seen = await asyncio.to_thread(self._stamps)
+        """Reload when a rule file has changed, and say so when the configuration has; for ever."""
+        seen, own = await asyncio.to_thread(self._stamps)
         while True:
             await clock.sleep(WATCH_EVERY)
-            now = await asyncio.to_thread(self._stamps)
+            now, own_now = await asyncio.to_thread(self._stamps)
             if now != seen:
-                seen = now
                 await self.reload()
+            elif own_now != own:
+                await asyncio.to_thread(self.file.look)
+            seen, own = now, own_now
 
-    def _stamps(self) -> dict[Path, tuple[int, int, int] | None]:
-        return {file: _stamp(file) for file in rule_files(self._config.rules)[0]}
+    def _stamps(self) -> tuple[dict[Path, _Stamp], _Stamp]:
+        """Those of the rule files, and that of the configuration."""
+        rules = {file: _stamp(file) for file in rule_files(self._config.rules)[0]}
+        return rules, _stamp(self.file.path) if self.file.path else None
 
 
-def _stamp(file: Path) -> tuple[int, int, int] | None:
+def _stamp(file: Path) -> _Stamp:
     """Inode, size and time of change: a ConfigMap is replaced by a link, an editor writes a new file."""
     try:
         found = file.stat()
@@ -133,10 +148,10 @@ def load_rules(config: Config) -> LoadedRules:
     return load(config.rules, surroundings_of(config))
 
 
-def rulebook(config: Config) -> Rulebook:
-    """The rules of a configuration.
+def rulebook(config: Config, path: Path | None = None) -> Rulebook:
+    """The rules of a configuration, which was read from ``path``.
 
     Raises:
         RulesError: with every problem.
     """
-    return Rulebook(config, load_rules(config))
+    return Rulebook(config, load_rules(config), path=path)

@@ -15,6 +15,22 @@ def one_line(text: str, limit: int) -> str:
     return truncate(_SPACE.sub(" ", _UNSAFE.sub(" ", text)).strip(), limit)
 
 
+#: What a person says about an incident is kept whole up to here.
+NOTE_LIMIT = 2_000
+
+
+def note_text(text: str) -> str:
+    """What a person says, on one line and whole.
+
+    Raises:
+        ValueError: where it is longer than is kept; nothing that somebody wrote is cut without a word.
+    """
+    said = one_line(text, max(len(text), 1))
+    if len(said) > NOTE_LIMIT:
+        raise ValueError(f"{len(said):,} characters are more than the limit of {NOTE_LIMIT:,}; shorten it")
+    return said
+
+
 def block(text: str, limit: int) -> str:
     """The text with its line breaks, without other control characters, at most ``limit`` characters long."""
     return truncate(_UNSAFE.sub(" ", text.replace("\r\n", "\n").replace("\t", "    ")), limit)

@@ -76,7 +76,7 @@ class Wiring:
         )
         self.engine = self._engine()
         self.desk = self.blind.desk(StoreDesk(parts.store, parts.reader, self.engine.decide_now))
-        self.commits = GroupCommit(self.blind.pager.ingest, self.engine.took)
+        self.commits = GroupCommit(self.blind.pager.ingest, self.engine.took, parts.metrics.overflowed)
         self.people = self._people()
         heartbeats = Heartbeats(parts.config.heartbeats)
         self._intake = Intake(
@@ -159,6 +159,8 @@ class Wiring:
             lag=metrics.wake_lag.set,
             store_up=metrics.store_up.set,
             dropped=self._reports.dropped,
+            unreadable=self._unreadable,
+            spill=metrics.overflowed,
             elsewhere=self.circumstances.elsewhere(self._upstream.holds),
             held=self.blind.held,
         )
@@ -178,6 +180,11 @@ class Wiring:
     def _decided(self, decision: Decision) -> None:
         self.blind.decided(decision)
         self.circumstances.keeper.heard(decision.incident)
+
+    async def _unreadable(self) -> None:
+        self._metrics.effects_unreadable.inc()
+        text = "an effect was written by another version, and no replica could read it for 10 minutes; it was dropped"
+        await self._intake.notices.tell("ResponderEffectUnreadable", text)
 
     def _took(self, taken: Taken) -> None:
         self.engine.took(taken)
@@ -206,7 +213,7 @@ class Wiring:
             tokens=self._parts.tokens,
             rules=lambda: self._rulebook.rules,
             explain=self.circumstances.explain,
-            reload=self._reload,
+            reload=self._rulebook.reload,
             ready=self._is_ready,
             blind=self.blind.held,
             metrics=self._exposition.text,
@@ -221,10 +228,6 @@ class Wiring:
             redact=self._rulebook.redact,
             page_outcome=self._reports.message,
         )
-
-    async def _reload(self) -> tuple[bool, tuple[str, ...]]:
-        outcome = await self._rulebook.reload()
-        return outcome.taken, tuple(str(one) for one in outcome.problems)
 
     async def _is_ready(self) -> bool:
         if self.blind.closed:

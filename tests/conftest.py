@@ -74,7 +74,7 @@ def body(name: str) -> bytes:
     return (FIXTURES / f"{name}.json").read_bytes()
 
 
-async def eventually(look: Callable[[], Awaitable[T]], limit: float = 10.0, every: float = 0.02) -> T:
+async def eventually(look: Callable[[], Awaitable[T]], limit: float = 30.0, every: float = 0.02) -> T:
     """Poll until the look returns something true; its last answer on failure."""
     last = None
     try:

@@ -16,11 +16,10 @@ from responder.durations import format_duration, parse_duration
 from responder.incident import facts
 from responder.incident.facts import Fact
 from responder.incident.state import Incident
-from responder.text import one_line
+from responder.text import note_text, one_line
 
 VIA = "slack"
 LONGEST_SILENCE = timedelta(days=7)
-_NOTE_LIMIT = 2_000
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +80,7 @@ class Acts:
             return "refused: no Alertmanager is configured to make silences in"
         try:
             made = await self._parts.silences.silence(
-                act.incident, silence_span(span), by=act.member.name, comment=one_line(comment, 500)
+                act.incident, silence_span(span), by=act.member.name, comment=_note(comment)
             )
         except (SilenceError, ValueError) as error:
             return f"not silenced: {error}"
@@ -115,7 +114,10 @@ def _needs_responder(member: Member) -> None:
 
 
 def _note(text: str) -> str:
-    return one_line(text, _NOTE_LIMIT)
+    try:
+        return note_text(text)
+    except ValueError as error:
+        raise RefusedError(f"not taken: {error}") from None
 
 
 def _key(act: Act) -> str:

@@ -18,6 +18,7 @@ from responder.chat.members import Member, Members, Rank, RefusedError
 from responder.chat.parts import ChatParts
 from responder.chat.replies import reply
 from responder.chat.words import AWAY, BUSY, Said, title
+from responder.overflow import Overflow
 from responder.paging.base import ChannelError
 from responder.paging.compose import brief
 from responder.paging.slack import SlackChannel
@@ -58,6 +59,7 @@ class ChatDesk:
         try:
             self._jobs.put_nowait(_Job(channel, request))
         except asyncio.QueueFull:
+            self._parts.spill(Overflow.CHAT)
             log.warning("too many requests from Slack at once; one was not taken")
             return _busy(request)
         return {}

@@ -13,6 +13,7 @@ from responder.actions.desk import ActionDesk
 from responder.clock import Clock
 from responder.config import PersonConfig
 from responder.engine.desk import Desk
+from responder.overflow import Spill, unheard
 from responder.rules.compile import Compiled
 
 
@@ -36,6 +37,7 @@ class ChatParts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts behind what people press and type.
 
     ``who`` answers who stands behind names of the matrix at a time. ``silences`` is ``None`` where none can be made.
+    ``spill`` hears of requests that were not taken because too many waited.
     """
 
     desk: Desk
@@ -47,3 +49,4 @@ class ChatParts(msgspec.Struct, frozen=True, kw_only=True):
     session: aiohttp.ClientSession
     external_url: str
     silences: Silences | None = None
+    spill: Spill = unheard

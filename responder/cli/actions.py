@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -11,10 +13,34 @@ import msgspec
 
 from responder.cli.client import CallError, Client
 from responder.cli.remote import me, subcommand, tell
+from responder.durations import format_duration, parse_duration
 from responder.incident.audit import AuditEntry, verify
 
 _SWITCH = "/api/v1/actions/kill-switch"
 _ENTRIES = msgspec.json.Decoder(list[AuditEntry])
+
+_LOOK_EVERY = 0.5  # seconds
+_LONGEST_WAIT = timedelta(hours=1)
+#: A run that is being verified was performed.
+_GOOD = frozenset({"rehearsed", "effective", "verifying"})
+_SAYS = {
+    "requested": "asked for, and not begun yet",
+    "verifying": "performed; whether it helps is still being looked at",
+    "rehearsed": "rehearsed, nothing was changed",
+    "effective": "performed, and it helped",
+    "ineffective": "performed, and it did not help",
+    "unknown": "it is not known whether it was performed",
+}
+
+
+def _wait(text: str) -> timedelta:
+    try:
+        found = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if found > _LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"expected at most {format_duration(_LONGEST_WAIT)}, got {text!r}")
+    return found
 
 
 def add_parser(commands: Any) -> None:
@@ -25,6 +51,10 @@ def add_parser(commands: Any) -> None:
     run = subcommand(below, "run", run_action, "have an action done for an incident")
     run.add_argument("incident")
     run.add_argument("name")
+    run.add_argument(
+        "--wait", type=_wait, default=timedelta(minutes=1), metavar="DURATION",
+        help="how long to wait for what comes of it; 0s: not at all (default: 1m)",
+    )  # fmt: skip
     how = run.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="go through every gate, change nothing")
     how.add_argument("--undo", action="store_true", help="take back the last run")
@@ -61,11 +91,48 @@ def _switched(switch: Any) -> str:
 
 
 def run_action(args: argparse.Namespace, client: Client) -> int:
-    """Ask for it; what comes of it stands in the incident."""
-    path = f"/api/v1/incidents/{quote(args.incident, safe='')}/actions/{quote(args.name, safe='')}"
+    """Ask for it, and wait for what comes of it: 1 where it was refused, failed, did not help, or is not over."""
+    incident = f"/api/v1/incidents/{quote(args.incident, safe='')}"
+    before = client.get(incident) if args.wait else None
     body = {"by": args.by, "note": args.note, "dry_run": args.dry_run, "undo": args.undo}
-    answer = json.loads(client.call("POST", path, body))
-    return tell(args, answer, f"asked for; see: responder incidents show {args.incident}")
+    answer = json.loads(client.call("POST", f"{incident}/actions/{quote(args.name, safe='')}", body))
+    see = f"see: responder incidents show {args.incident}"
+    if before is None:
+        return tell(args, answer, f"asked for; {see}")
+    end = time.monotonic() + args.wait / timedelta(seconds=1)
+    found = None
+    while not (found := _run_of(args.name, before, client.get(incident)) or found) or not _over(found):
+        if time.monotonic() >= end:
+            break
+        time.sleep(_LOOK_EVERY)
+    if found is None:
+        raise CallError(f"{args.name}: asked for, and not begun after {format_duration(args.wait)}; {see}")
+    tell(args, found, f"{_outcome(found)}\n{see}")
+    return 0 if found["status"] in _GOOD else 1
+
+
+def _run_of(name: str, before: Any, now: Any) -> Any:
+    """What has become of the wish: its run, or a refusal that only the time line has; ``None`` while there is neither."""
+    known = {run["id"] for run in before["action_runs"]}
+    for run in reversed(now["action_runs"]):
+        if run["name"] == name and run["id"] not in known:
+            return run
+    old = [(line["at"], line["text"]) for line in before["timeline"]]
+    for line in reversed(now["timeline"]):
+        refused = line["reason"] == "action_refused" and line["text"].startswith(f"{name}: ")
+        if refused and (line["at"], line["text"]) not in old:
+            return {"name": name, "status": "refused", "text": line["text"].removeprefix(f"{name}: ")}
+    return None
+
+
+def _over(run: Any) -> bool:
+    return run["status"] not in ("requested", "verifying")
+
+
+def _outcome(run: Any) -> str:
+    gate = f" ({run['gate']})" if run.get("gate") else ""
+    text = f": {run['text']}" if run["text"] else ""
+    return f"{run['name']}: {_SAYS.get(run['status'], run['status'])}{gate}{text}"
 
 
 def switch(args: argparse.Namespace, client: Client) -> int:

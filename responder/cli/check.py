@@ -15,7 +15,7 @@ from responder.catalogue import catalogue
 from responder.cli.client import clean
 from responder.cli.offline import Known, calendar_lines, judge, moment, now
 from responder.config import Config
-from responder.config_load import ConfigError, load_config, with_a_channel
+from responder.config_load import ConfigError, PartialConfig, load_config, with_a_channel
 from responder.documents import Problem
 from responder.duty import READY_FOR
 from responder.oncall.readiness import Trouble
@@ -56,13 +56,13 @@ def run(args: argparse.Namespace) -> int:
     if not args.schedules and (args.days or args.at):
         print("responder check: --days and --at go with --schedules", file=sys.stderr)
         return _USAGE
-    problems, config = _configuration(args.config)
-    paths = tuple(args.rules) or (config.rules if config else ())
+    problems, config, around = _configuration(args.config)
+    paths = tuple(args.rules) or (around.paths if around else ())
     raw = None
     if paths:
-        loaded = load(paths, _around(config, known=args.config is not None))
+        loaded = load(paths, around.rules if around else Surroundings(catalogue=catalogue()))
         problems, raw = problems + loaded.problems, loaded.raw
-    for problem in problems:
+    for problem in _in_order(problems):
         print(problem)
     errors = sum(problem.level == "error" for problem in problems)
     warnings = len(problems) - errors
@@ -77,6 +77,12 @@ def run(args: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
+def _in_order(problems: tuple[Problem, ...]) -> list[Problem]:
+    """File by file, each from its first line to its last."""
+    files = list(dict.fromkeys(one.file for one in problems))
+    return sorted(problems, key=lambda one: (files.index(one.file), one.line, one.column))
+
+
 def _line(known: Known, trouble: Trouble) -> str:
     """One trouble by its dates, on the wall of the schedule that it is about."""
     schedule = known.roster.schedules.get(trouble.name)
@@ -85,19 +91,33 @@ def _line(known: Known, trouble: Trouble) -> str:
     return f"schedules: error: {start:%F %R %Z} to {end:%F %R %Z}: {where}: {trouble.text}"
 
 
-def _configuration(path: str | None) -> tuple[tuple[Problem, ...], Config | None]:
+class _Around(msgspec.Struct, frozen=True):
+    """Where the rules are, and what they may refer to."""
+
+    paths: tuple[str, ...]
+    rules: Surroundings
+
+
+def _configuration(path: str | None) -> tuple[tuple[Problem, ...], Config | None, _Around | None]:
+    """Its problems, the configuration where it can be used, and what the rules are to be checked with."""
     if path is None:
-        return (), with_a_channel(Config(), catalogue())
+        config = with_a_channel(Config(), catalogue())
+        return (), config, _Around(config.rules, Surroundings(catalogue=catalogue()))
     try:
         loaded = load_config(Path(path), os.environ, catalogue())
     except ConfigError as error:
-        return error.problems, None
-    return loaded.warnings, loaded.config
+        return error.problems, None, _beside(error.partial)
+    around = _Around(loaded.config.rules, surroundings_of(loaded.config))
+    return loaded.warnings, loaded.config, around
 
 
-def _around(config: Config | None, *, known: bool) -> Surroundings:
-    """Channels and targets are checked only against a configuration that was given."""
-    if config is None or not known:
-        return Surroundings(catalogue=catalogue())
-    around = surroundings_of(config)
-    return msgspec.structs.replace(around, channels=tuple(config.channels))
+def _beside(partial: PartialConfig | None) -> _Around | None:
+    """A configuration with errors: its rules are checked all the same, but not against what cannot be read."""
+    if partial is None or "rules" in partial.unread:
+        return None
+    around = surroundings_of(with_a_channel(partial.config, catalogue()))
+    if "channels" in partial.unread:
+        around = msgspec.structs.replace(around, channels=None)
+    if "targets" in partial.unread:
+        around = msgspec.structs.replace(around, targets={}, allowed=None)
+    return _Around(partial.config.rules, around)

@@ -31,10 +31,10 @@ def configuration(path: str | None) -> Config | None:
     return loaded.config
 
 
-def rules_of(config: Config) -> Rulebook | None:
+def rules_of(config: Config, path: str | None = None) -> Rulebook | None:
     """The rules in force; ``None`` after their problems were told."""
     try:
-        return rulebook(config)
+        return rulebook(config, Path(path) if path else None)
     except RulesError as error:
         tell(error.problems)
         return None

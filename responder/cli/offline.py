@@ -36,11 +36,15 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 def moment(text: str) -> datetime:
     """A time on the command line: RFC 3339, with an offset."""
-    with contextlib.suppress(ValueError):
+    try:
         found = Moment.from_text(text)
-        if found.time.tzinfo is not None:
-            return found.at(found.time.tzinfo)
-    raise argparse.ArgumentTypeError(f"expected an RFC 3339 time such as 2026-12-24T09:00:00Z, got {text!r}")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if found.time.tzinfo is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} does not say where: give an offset, as in 2026-12-24T09:00:00+01:00, or Z for UTC"
+        )
+    return found.at(found.time.tzinfo)
 
 
 def known(path: str | None, at: datetime | None) -> Known | None:

@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; 1 where it could not start or a part of it died."""
     config = configuration(args.config)
-    rules = rules_of(config) if config else None
+    rules = rules_of(config, args.config) if config else None
     if config is None or rules is None:
         return 1
     logs.set_up(config.log_level, redact=rules.redact)

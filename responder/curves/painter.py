@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from responder.curves.picture import Picture
+from responder.overflow import Overflow, Spill, unheard
 from responder.secrets import Redactor
 from responder.text import one_line
 
@@ -23,16 +24,21 @@ PATIENCE = 5.0  # seconds; the first picture also loads matplotlib
 class Painter:
     """Draws charts. What cannot be drawn in time is no picture, never an error."""
 
-    def __init__(self, redact: Callable[[str], str] | None = None) -> None:
-        """``redact`` takes secrets out of every text before it becomes pixels."""
+    def __init__(self, redact: Callable[[str], str] | None = None, spill: Spill = unheard) -> None:
+        """``redact`` takes secrets out of every text before it becomes pixels; ``spill`` hears of what too many wait for."""
         self._redact = redact or Redactor()
+        self._spill = spill
         self._seats = threading.BoundedSemaphore(WAITING)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="painter")
 
     async def paint(self, picture: Picture, patience: float = PATIENCE) -> bytes | None:
         """The picture as a PNG, or nothing where that fails or takes longer than ``patience`` seconds."""
-        if patience <= 0 or not self._seats.acquire(blocking=False):
-            log.warning("no picture: too many are waiting, or no time is left")
+        if patience <= 0:
+            log.warning("no picture: no time is left")
+            return None
+        if not self._seats.acquire(blocking=False):
+            self._spill(Overflow.PICTURES)
+            log.warning("no picture: too many are waiting")
             return None
         try:
             drawing = self._thread.submit(_drawn, picture.cleaned(self._redact))

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import structlog
 
 from responder.engine.incidents import Decider
-from responder.engine.outbox import Outbox, Performer
+from responder.engine.outbox import Outbox, OutboxHooks, Performer
 from responder.engine.outside import Elsewhere
 from responder.engine.pool import Pool
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect
+from responder.overflow import Overflow, Spill, unheard
 from responder.rules.model import RuleSet
 from responder.store.errors import StoreError
 from responder.store.store import Due, Store, Taken
@@ -34,6 +36,10 @@ _LANE_LINE = 500
 _UNKNOWN_QUEUE_SEATS = 2
 
 
+async def _unheard() -> None:
+    """Tell nobody."""
+
+
 class EngineHooks(msgspec.Struct, frozen=True, kw_only=True):
     """Who hears of what the engine does (metrics), and whom it asks about the world outside."""
 
@@ -41,6 +47,8 @@ class EngineHooks(msgspec.Struct, frozen=True, kw_only=True):
     lag: Callable[[float], None] = lambda _: None
     dropped: Callable[[Effect, str], None] = lambda _effect, _why: None
     store_up: Callable[[bool], None] = lambda _: None
+    unreadable: Callable[[], Awaitable[None]] = _unheard
+    spill: Spill = unheard
     elsewhere: Elsewhere = Elsewhere()
     held: Callable[[], bool] = lambda: False
     """Whether all of it rests: the store cannot be seen, or is being told what was done meanwhile."""
@@ -76,12 +84,16 @@ class Engine:
             store,
             performers,
             chance=self._chance,
-            on_more=self._offer_lane,
-            on_fact=self._offer_incident,
-            on_dropped=hooks.dropped,
+            hooks=OutboxHooks(
+                more=self._offer_lane,
+                fact=self._offer_incident,
+                dropped=hooks.dropped,
+                unreadable=hooks.unreadable,
+            ),
         )
         self._room = asyncio.Event()
-        self._incidents = Pool("incident", INCIDENT_SEATS, _LINE, self._decide, self._room.set)
+        full = partial(hooks.spill, Overflow.INCIDENTS)
+        self._incidents = Pool("incident", INCIDENT_SEATS, _LINE, self._decide, self._room.set, full)
         self._lanes = {name: self._pool(name, seats) for name, seats in queues.items()}
         self._group: asyncio.TaskGroup | None = None
 
@@ -90,7 +102,8 @@ class Engine:
             if not self._hooks.held():
                 await self._outbox.perform(queue, lane)
 
-        return Pool(f"queue {queue}", seats, _LANE_LINE, work, self._room.set)
+        full = partial(self._hooks.spill, Overflow.LANES)
+        return Pool(f"queue {queue}", seats, _LANE_LINE, work, self._room.set, full)
 
     def serve_queues(self, queues: Mapping[str, int]) -> None:
         """Serve more queues (a channel that came with a reload)."""

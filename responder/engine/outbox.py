@@ -14,7 +14,7 @@ from responder.incident.effects import Effect, SendMessage
 from responder.incident.facts import Fact, MessageDropped, MessageFailed
 from responder.incident.lastlook import awaits_its_page, overtaken
 from responder.store.errors import StoreError
-from responder.store.loaded import Attempt
+from responder.store.loaded import Attempt, Unreadable
 from responder.store.store import Store
 
 log = structlog.get_logger(__name__)
@@ -23,6 +23,9 @@ _LONGEST_BACK_OFF = 60.0  # seconds
 #: What follows a page waits a little for the decision that takes what became of it.
 _PAGE_PAUSE = timedelta(milliseconds=250)
 _PAGE_PATIENCE = timedelta(seconds=5)
+#: What this version cannot read is left to a replica of another one for so long, offered every so often; then dropped.
+UNREADABLE_FOR = timedelta(minutes=10)
+_UNREADABLE_PAUSE = timedelta(seconds=30)
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,15 @@ def back_off(attempt: int, chance: random.Random) -> timedelta:
     return timedelta(seconds=longest * (0.5 + chance.random() / 2))
 
 
+class OutboxHooks(msgspec.Struct, frozen=True, kw_only=True):
+    """Who hears that a lane has more to do, of facts, of effects that were dropped, and of those that nobody could read."""
+
+    more: Callable[[str, str, bool], object]
+    fact: Callable[[str, bool], object]
+    dropped: Callable[[Effect, str], None]
+    unreadable: Callable[[], Awaitable[None]]
+
+
 class Outbox:
     """Performs the head of a lane."""
 
@@ -60,16 +72,12 @@ class Outbox:
         performers: Mapping[type[Effect], Performer],
         *,
         chance: random.Random,
-        on_more: Callable[[str, str, bool], object],
-        on_fact: Callable[[str, bool], object],
-        on_dropped: Callable[[Effect, str], None],
+        hooks: OutboxHooks,
     ) -> None:
         self._store = store
         self._performers = performers
         self._chance = chance
-        self._on_more = on_more
-        self._on_fact = on_fact
-        self._on_dropped = on_dropped
+        self._hooks = hooks
         # Queues without a name of their own are channels': a page is taken over soon, however long an action may take.
         self._lease = performers[SendMessage].lease
 
@@ -86,13 +94,16 @@ class Outbox:
             return
         if attempt is None:
             return
+        if isinstance(attempt, Unreadable):
+            await self._set_aside(queue, attempt)
+            return
         done = await self._attempt(attempt)
         await self._finish(attempt, done)
 
     async def _attempt(self, attempt: Attempt) -> Done:
         effect = attempt.effect
         if why := attempt.why_lost or _overtaken(attempt):
-            self._on_dropped(effect, why)
+            self._hooks.dropped(effect, why)
             return Done(facts=_dropped(attempt, why))
         if _is_early(attempt):
             return Done(retry_in=_PAGE_PAUSE, begun=False)
@@ -107,6 +118,23 @@ class Outbox:
             log.exception("effect failed", effect=effect.id, queue=effect.queue)
             return Done(retry_in=back_off(attempt.number, self._chance))
 
+    async def _set_aside(self, queue: str, one: Unreadable) -> None:
+        """It must not hold up for ever what waits behind it."""
+        drop = one.now - one.first_at >= UNREADABLE_FOR
+        log.error(
+            "an effect cannot be read", queue=queue, effect=one.id, incident=one.incident, why=one.why,
+            then="dropped" if drop else "left to a replica of another version",
+        )  # fmt: skip
+        try:
+            more = await self._store.set_aside(queue, one, retry_in=None if drop else _UNREADABLE_PAUSE)
+        except StoreError as error:
+            log.warning("cannot set aside", effect=one.id, error=str(error))
+            return
+        if drop:
+            await self._hooks.unreadable()
+        if more:
+            self._hooks.more(queue, one.lane, True)
+
     async def _finish(self, attempt: Attempt, done: Done) -> None:
         effect = attempt.effect
         try:
@@ -116,9 +144,9 @@ class Outbox:
             log.warning("cannot cross off", effect=effect.id, error=str(error))
             return
         if more:
-            self._on_more(effect.queue, attempt.lane, effect.urgent)
+            self._hooks.more(effect.queue, attempt.lane, effect.urgent)
         if done.facts:
-            self._on_fact(effect.incident, effect.urgent)
+            self._hooks.fact(effect.incident, effect.urgent)
 
 
 def _queue_of(kind: type[Effect]) -> str | None:

@@ -28,12 +28,14 @@ class Pool:
         line: int,
         work: Callable[[str], Awaitable[None]],
         on_room: Callable[[], None],
+        on_full: Callable[[], object],
     ) -> None:
         self.name = name
         self._seats = seats
         self._line = line
         self._work = work
         self._on_room = on_room
+        self._on_full = on_full
         self._group: asyncio.TaskGroup | None = None
         self._urgent: deque[str] = deque()
         self._others: deque[str] = deque()
@@ -79,6 +81,7 @@ class Pool:
             return True
         line = self._urgent if urgent else self._others
         if len(line) >= self._line:
+            self._on_full()
             return False
         self._waiting.add(key)
         line.append(key)

@@ -1,7 +1,7 @@
 """The watchdog: looks for states that cannot be, a few at a time, has them mended, counts that and tells someone.
 
 It costs in proportion to what is open, spread over time, and holds up nothing. What is mended goes the ordinary road
-from there. When it does not run, its own time stamp says so.
+from there. When it does not run, or does not come to its end, its own time stamp says so.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Watchdog:
             self._wake(one)
         for kind, number in Counter(one.kind for one in found).items():
             await self._say(kind, number, [one.what for one in found if one.kind is kind])
+        await self._mender.ran()
 
     def _lasting(self, found: list[Finding]) -> list[Finding]:
         """Without what is only just late: that counts where it was seen at this replica's last step already."""

@@ -19,9 +19,11 @@ from responder.incident.moves import check_move
 from responder.incident.reach import OnCall, Reach
 from responder.incident.severity import Severity
 from responder.incident.state import Episode, Incident, Page, State, StateName, Totals, Waited
-from responder.text import one_line
+from responder.text import NOTE_LIMIT, one_line
 
 ENTRY_LIMIT = 500
+#: A line that holds what a person said, whole, with a little of ours before it.
+SAID_LIMIT = NOTE_LIMIT + 300
 CAUSE_LIMIT = 200
 
 
@@ -87,7 +89,7 @@ class Draft:
 
     def note(self, reason: Reason, text: str = "", *, by: str = "", at: datetime | None = None) -> None:
         """Write a line of the time line, and the reason of the decision."""
-        line = one_line(text, ENTRY_LIMIT) if text else str(reason)
+        line = one_line(text, SAID_LIMIT if by else ENTRY_LIMIT) if text else str(reason)
         self.entries.append(Entry(at=at or self.now, reason=reason, text=line, by=one_line(by, 100)))
         self.because(reason)
 
@@ -103,7 +105,7 @@ class Draft:
 
     def mention(self, text: str) -> None:
         """Have the conversations about the incident carry this; nobody is interrupted for it."""
-        self.asides.append(one_line(text, ENTRY_LIMIT))
+        self.asides.append(one_line(text, SAID_LIMIT))
 
     def ask(self, effect: Effect) -> None:
         """Ask something of the world."""

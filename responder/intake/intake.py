@@ -13,6 +13,7 @@ from responder.intake.notices import Notices, opening_of
 from responder.intake.senders import LISTED, signed
 from responder.intake.webhook import Decoded, ends_ms, starts_ms
 from responder.metrics import Metrics
+from responder.overflow import Overflow
 from responder.rules.model import RuleSet, Verdict
 from responder.store.group_commit import GroupCommit
 from responder.store.reading import Reader
@@ -118,7 +119,9 @@ class Intake:
     async def quarantine(self, raw: bytes, reason: str) -> int:
         """Keep what could not be read, once per distinct content; how often it has been seen."""
         self._metrics.alerts_quarantined.inc()
-        seen = await self._reader.quarantine(raw, reason)
+        seen, dropped = await self._reader.quarantine(raw, reason)
+        for _ in range(dropped):
+            self._metrics.overflowed(Overflow.QUARANTINE)
         if seen == 1:
             log.warning("quarantined", reason=reason, size=len(raw))
         return seen

@@ -22,13 +22,12 @@ from responder.matchers import Matcher
 from responder.store.comparison import Comparison
 from responder.store.errors import StoreError
 from responder.store.reading import Reader
-from responder.text import one_line
+from responder.text import NOTE_LIMIT, one_line
 
 log = structlog.get_logger(__name__)
 
 #: The longest silence.
 SILENCE_LIMIT = timedelta(days=30)
-COMMENT_LIMIT = 500
 
 
 class Why(StrEnum):
@@ -133,7 +132,7 @@ class SilenceDesk:
         )
 
     def _comment(self, incident_id: str, asker: Asker) -> str:
-        words = one_line(asker.comment, COMMENT_LIMIT) or "silenced"
+        words = one_line(asker.comment, NOTE_LIMIT) or "silenced"
         return comment_with_link(words, self._parts.incident_url(incident_id))
 
     async def _record_made(self, incident: Incident, made: Made, asker: Asker) -> Silenced:

@@ -18,6 +18,11 @@ WEEK = timedelta(weeks=1)
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LONG = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _TIME = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
+_MOMENT = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)? ?(?:[Zz]|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
+#: ``PST``, ``CET``: ``IST`` alone is three zones, and who writes ``EST`` in summer means another one.
+_ABBREVIATION = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+ ?((?![Zz]$)[A-Za-z]{1,5})", re.ASCII)
 #: Times beyond these years are typing mistakes, and would take arithmetic out of the calendar.
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 
@@ -141,9 +146,14 @@ class Moment(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read either form."""
+        """Read either form, and nothing that could be meant otherwise."""
+        if zone := _ABBREVIATION.fullmatch(text.strip()):
+            raise ValueError(
+                f"{zone[1]} means different zones to different people: give an offset, as in 2026-12-24T09:00:00-08:00, "
+                "or Z for UTC"
+            )
         try:
-            found = datetime.fromisoformat(text.strip())
+            found = datetime.fromisoformat(text.strip().upper() if _MOMENT.fullmatch(text.strip()) else "")
         except ValueError:
             found = datetime.min  # noqa: DTZ901 - only its year is looked at
         if not FIRST_YEAR <= found.year < LAST_YEAR:

@@ -11,6 +11,7 @@ import msgspec
 
 from responder.clock import Clock
 from responder.incident.message import Contact, Message, MessageKind, Receipt
+from responder.overflow import Spill, unheard
 from responder.registry import Registry
 from responder.store.codes import CodedPage
 from responder.store.conversations import Place
@@ -95,7 +96,8 @@ class ChannelTools(msgspec.Struct, frozen=True, kw_only=True):
 
     ``codes`` makes the short codes of text messages, ``memory`` keeps what conversations hold; both ``None`` outside of
     the daemon. ``chart`` answers the picture (PNG,
-    at most 200 kB) of a finding by its digest, or ``None``, within a second; it raises nothing.
+    at most 200 kB) of a finding by its digest, or ``None``, within a second; it raises nothing. ``spill`` hears of what a channel leaves out
+    beside pages because too much waits.
     """
 
     session: aiohttp.ClientSession
@@ -106,6 +108,7 @@ class ChannelTools(msgspec.Struct, frozen=True, kw_only=True):
     codes: ReplyCodes | None = None
     memory: Memory | None = None
     chart: Callable[[str], Awaitable[bytes | None]] = _no_chart
+    spill: Spill = unheard
 
 
 class Channel(Protocol):

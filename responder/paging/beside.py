@@ -17,15 +17,17 @@ LIMIT = 60.0  # seconds for one
 
 
 class Beside:
-    """Tasks that nobody waits for. ``what`` says in the log what was left out or failed."""
+    """Tasks that nobody waits for. ``what`` says in the log what was left out or failed; ``on_full`` counts the former."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, on_full: Callable[[], object]) -> None:
         self._what = what
+        self._on_full = on_full
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, name: str, work: Callable[[], Awaitable[None]]) -> bool:
         """Start; whether there was room for it."""
         if len(self._tasks) >= AT_ONCE:
+            self._on_full()
             log.warning(self._what, reason="too many are under way")
             return False
         task = asyncio.create_task(self._safely(work), name=name)

@@ -83,7 +83,7 @@ class SlackChannel:
         self.api = SlackApi(settings.token, settings.api_url, tools.session, self._limited)
         self._people = SlackPeople(self.api, tools.clock, tools.user_ids)
         self._charts = SlackCharts(self.api.form, tools, settings.api_url)
-        self._thread = SlackThread(self.api, self._pacer, tools.clock)
+        self._thread = SlackThread(self.api, self._pacer, tools.clock, tools.spill)
 
     def _limited(self, method: str, channel: str, wait: timedelta) -> None:
         place = channel if method == POST else ""

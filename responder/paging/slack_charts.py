@@ -18,6 +18,7 @@ from yarl import URL
 
 from responder.incident.finding import Finding
 from responder.incident.message import Message, Receipt
+from responder.overflow import Overflow
 from responder.paging.base import ChannelError, ChannelTools
 from responder.paging.beside import Beside
 from responder.paging.compose import charted
@@ -40,7 +41,7 @@ class SlackCharts:
         self._call = call
         self._tools = tools
         self._api = URL(api_url)
-        self._beside = Beside("picture not shared")
+        self._beside = Beside("picture not shared", partial(tools.spill, Overflow.SLACK_PICTURES))
         self._allowed = True
 
     def begin(self, message: Message, page: Receipt) -> Receipt:

@@ -14,6 +14,7 @@ import structlog
 
 from responder.clock import Clock
 from responder.incident.message import Message, MessageKind
+from responder.overflow import Overflow, Spill, unheard
 from responder.paging.base import ChannelError, NotYetError
 from responder.paging.beside import Beside
 from responder.paging.compose import headline
@@ -38,11 +39,12 @@ _LONGEST_TURN = timedelta(minutes=1)
 class SlackThread:
     """Writes into threads, at the pace that pages leave."""
 
-    def __init__(self, api: SlackApi, pacer: Pacer, clock: Clock) -> None:
+    def __init__(self, api: SlackApi, pacer: Pacer, clock: Clock, spill: Spill = unheard) -> None:
         self._api = api
         self._pacer = pacer
         self._clock = clock
-        self._beside = Beside("notices of Slack left out")
+        self._full = partial(spill, Overflow.SLACK_NOTICES)
+        self._beside = Beside("notices of Slack left out", self._full)
         self._gathered: dict[str, list[str]] = {}
 
     async def close(self) -> None:
@@ -138,6 +140,8 @@ class SlackThread:
         gathered = self._gathered.setdefault(channel, [])
         if len(gathered) < _GATHERED:
             gathered.append(one_line(line, 200))
+        else:
+            self._full()
         if len(gathered) == 1 and not self._beside.begin(
             f"notices of {channel}", partial(self._tell_together, channel)
         ):

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from responder.config_load import is_loopback
+from responder.config_checks import is_loopback
 from responder.incident.message import Contact, Message
 from responder.paging.base import ChannelError, ChannelTools
 from responder.paging.http import Answer, basic, check, exchange

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from responder.config import TypeCatalogue
-from responder.documents import Document, Place, Problem, ProblemsError
+from responder.documents import Document, Place, Problem, ProblemsError, is_null
 from responder.incident.maintenance import MaintenanceWindow
 from responder.incident.severity import Severity
 from responder.matchers import Matcher, MatcherError, parse_matcher
@@ -27,7 +27,12 @@ from responder.rules.plugin_checks import plugin_problems
 from responder.rules.quiet_hours import quiet_problems
 from responder.rules.raw import PluginEntry, RawRules, RuleEntry
 from responder.rules.reachability import unreachable_rules
-from responder.rules.reference_checks import channel_problems, default_row_problems, reference_problems
+from responder.rules.reference_checks import (
+    channel_problems,
+    default_row_problems,
+    reference_problems,
+    runbook_problem,
+)
 from responder.rules.times import check_times
 from responder.typed import read
 
@@ -104,12 +109,15 @@ class _Merging:
         self._documents: list[Document] = []
         self._named: dict[str, dict[str, Any]] = {key: {} for key in files.NAMED}
         self._places: dict[tuple[str, str], Place] = {}
+        self._names: dict[str, dict[str, None]] = {}
         self._nodes: dict[tuple[str, str], tuple[Document, yaml.Node]] = {}
         self._rules: list[RuleEntry] = []
         self._maintenance: list[MaintenanceWindow] = []
         self._drills: list[DrillShape] = []
         self._default: DefaultShape | None = None
         self._late: list[Problem] = []
+        #: Runbooks that rules name which cannot be read.
+        self._loose: list[tuple[str, str, Place]] = []
 
     @property
     def problems(self) -> list[Problem]:
@@ -157,6 +165,7 @@ class _Merging:
     def _claim(self, document: Document, key: str, name: str, node: yaml.Node) -> bool:
         place = document.place(node)
         first = self._places.setdefault((key, name), place)
+        self._names.setdefault(key, {})[name] = None
         if first is not place:
             document.report(node, f"{key}: {name!r} is defined twice, first at {first.file}:{first.line}")
             return False
@@ -193,9 +202,11 @@ class _Merging:
     def _add_rule(self, document: Document, node: yaml.Node, what: str) -> None:
         shape = read(document, node, RuleShape, what)
         if shape is msgspec.UNSET:
+            self._salvage(document, node, what)
             return
         if not self._claim(document, "rules", shape.name, node):
             return
+        self._nodes["rules", shape.name] = (document, node)
         if shape.name == "default":
             document.report(node, f"{what}: the name 'default' is taken; use the key default: instead")
         match_node = (
@@ -205,6 +216,22 @@ class _Merging:
         )
         matchers = self._matchers(document, match_node, shape.match, what)
         self._rules.append(RuleEntry(shape=shape, matchers=matchers, place=document.place(node)))
+
+    def _salvage(self, document: Document, node: yaml.Node, what: str) -> None:
+        """What else is wrong with a rule that cannot be read: it is all told at once."""
+        by_name = (
+            {key.value: value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
+        )
+        name, match, runbook = (by_name.get(key) for key in ("name", "match", "runbook"))
+        if isinstance(name, yaml.ScalarNode):
+            self._claim(document, "rules", name.value, node)
+        if isinstance(match, yaml.SequenceNode):
+            texts = tuple(one.value for one in match.value if isinstance(one, yaml.ScalarNode))
+            if len(texts) == len(match.value):
+                self._matchers(document, match, texts, what)
+        if isinstance(runbook, yaml.ScalarNode) and not is_null(runbook):
+            called = name.value if isinstance(name, yaml.ScalarNode) else what
+            self._loose.append((called, runbook.value, document.place(runbook)))
 
     def _matchers(
         self, document: Document, node: yaml.Node, texts: tuple[str, ...], what: str
@@ -221,6 +248,7 @@ class _Merging:
     def _add_default(self, document: Document, key_node: yaml.Node, node: yaml.Node) -> None:
         if self._claim(document, "default", "default", key_node):
             shape = read(document, node, DefaultShape, "default")
+            self._nodes["default", "default"] = (document, node)
             if shape is not msgspec.UNSET:
                 self._default = shape
 
@@ -242,19 +270,33 @@ class _Merging:
         return raw
 
     def _check(self, raw: RawRules) -> Iterator[Problem]:
-        yield from reference_problems(raw, self._place, self._places)
+        yield from reference_problems(raw, self._place, self._known)
+        for rule, runbook, place in self._loose:
+            yield from runbook_problem(rule, runbook, place, self._known)
         yield from channel_problems(raw, self._place, self._around.channels)
-        yield from default_row_problems(raw, self._place)
+        yield from default_row_problems(raw, self._place, self._known)
         yield from check_times(raw, self._place)
         yield from schedule_checks.name_problems(self._named, self._nodes, self._places)
         yield from unreachable_rules(raw.rules)
-        for problem in plugin_problems(raw.named, raw.rules, self._around.allowed):
-            yield self._place(problem.key, problem.name).problem(problem.text, problem.level)
+        for one in plugin_problems(raw.named, raw.rules, self._around.allowed, self._known):
+            yield self._place(one.key, one.name, *one.path).problem(one.text, one.level)
         services, rows = self._named["services"], self._named["escalation"]
         yield from dependency_problems(services, rows, lambda name: self._place("services", name))
         for name, text, level in quiet_problems(raw.named):
             yield self._place("quiet_hours", name).problem(text, level)
         yield from drill_problems(raw.drills, rows, lambda name: self._place("drills", name))
 
-    def _place(self, key: str, name: str) -> Place:
-        return self._places.get((key, name), Place("rules", 1, 1))
+    def _known(self, key: str, /) -> Collection[str]:
+        """The names under a key, also of entries that could not be read."""
+        return self._names.get(key, {})
+
+    def _place(self, key: str, name: str, /, *path: str | int) -> Place:
+        """Where an entry stands, or what the path leads to in it; what no file has is missing in the first one."""
+        known = self._nodes.get((key, name))
+        if known is not None and path:
+            document, node = known
+            found = document.below(node, *path)
+            if found is not node:
+                return document.place(found)
+        first = self._documents[0].file if self._documents else "rules"
+        return self._places.get((key, name), Place(first, 1, 1))

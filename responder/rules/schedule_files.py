@@ -12,6 +12,14 @@ from responder.oncall.notation import Day, Days, Handoff, Hours, Moment, Window
 from responder.registry import closest
 from responder.secrets import Secret
 
+#: What people write, and a place that they may mean. Some are fixed offsets in the tz database.
+_ABBREVIATIONS = {
+    "EST": "America/New_York", "EDT": "America/New_York", "CST": "America/Chicago", "CDT": "America/Chicago",
+    "MST": "America/Denver", "MDT": "America/Denver", "PST": "America/Los_Angeles", "PDT": "America/Los_Angeles",
+    "HST": "Pacific/Honolulu", "BST": "Europe/London", "IST": "Asia/Kolkata", "CEST": "Europe/Berlin",
+    "JST": "Asia/Tokyo", "SGT": "Asia/Singapore", "AEST": "Australia/Sydney", "PHT": "Asia/Manila",
+}  # fmt: skip
+
 
 class Zone(msgspec.Struct, frozen=True):
     """A time zone by its name in the tz database."""
@@ -20,7 +28,12 @@ class Zone(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read ``Europe/Berlin``."""
+        """Read ``Europe/Berlin``. An abbreviation is refused: ``EST`` would be a zone, without any summer time."""
+        if text in _ABBREVIATIONS:
+            raise ValueError(
+                f"{text} is an abbreviation, not a place: expected a time zone such as {_ABBREVIATIONS[text]}, which knows "
+                "its summer time"
+            )
         try:
             return cls(ZoneInfo(text))
         except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
+from responder.overflow import Overflow, Spill, unheard
 from responder.store.errors import StoreBusyError, StoreError, StoreFullError
 from responder.store.store import AlertWrite, Taken
 
@@ -54,8 +55,9 @@ class GroupCommit:
     It refuses while it is ``full`` (there is no room) or ``closed`` (the store cannot be seen).
     """
 
-    def __init__(self, write: Write, on_taken: Callable[[Taken], None]) -> None:
+    def __init__(self, write: Write, on_taken: Callable[[Taken], None], spill: Spill = unheard) -> None:
         self._write = write
+        self._spill = spill
         self._on_taken = on_taken
         self._waiting: deque[_Piece] = deque()
         self._waiting_bytes = 0
@@ -76,8 +78,10 @@ class GroupCommit:
         if self.closed:
             raise StoreError("the store takes no alerts, or what was done meanwhile is being written down")
         if self.full:
+            self._spill(Overflow.STORE)
             raise StoreFullError("the store is nearly full; alerts are refused so that pages still go out")
         if self._wait_expected() > WAIT_LIMIT:
+            self._spill(Overflow.ALERTS)
             raise StoreBusyError("more alerts are waiting than can be written in time")
         loop = asyncio.get_running_loop()
         pieces = [_Piece(part, size, loop.create_future()) for part, size in cut(alerts)]

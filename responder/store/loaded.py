@@ -59,6 +59,18 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     why_lost: str = ""
 
 
+class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
+    """A leased effect that this version does not know, or that is damaged; ``first_at`` is when it was first tried."""
+
+    lane: str
+    token: str
+    id: str
+    incident: str
+    now: datetime
+    first_at: datetime
+    why: str
+
+
 class NewerSchemaError(Exception):
     """The snapshot was written by a newer version of the daemon."""
 
@@ -157,17 +169,24 @@ def stored_effect_of(stored: bytes) -> Effect:
     return _EFFECT.decode(stored.split(b"|", 5)[5])
 
 
-def attempt_of(lane: str, token: str, answer: list[Any]) -> Attempt:
+def attempt_of(lane: str, token: str, answer: list[Any]) -> Attempt | Unreadable:
     """Read the answer of ``start.lua``."""
-    effect = _EFFECT.decode(answer[1])
-    if answer[0] == b"lost":
-        return Attempt(lane=lane, token=token, effect=effect, why_lost=answer[2].decode())
+    lost, now = answer[0] == b"lost", _time(answer[4])
+    try:
+        effect = _EFFECT.decode(answer[1])
+    except msgspec.DecodeError as error:
+        return Unreadable(
+            lane=lane, token=token, id=answer[2].decode(), incident=answer[3].decode(), now=now,
+            first_at=datetime.min.replace(tzinfo=UTC) if lost else _time(answer[6]), why=str(error),
+        )  # fmt: skip
+    if lost:
+        return Attempt(lane=lane, token=token, effect=effect, why_lost=answer[5].decode())
     return Attempt(
         lane=lane,
         token=token,
         effect=effect,
-        number=int(answer[2]),
-        first_at=_time(answer[3]),
-        now=_time(answer[4]),
-        snapshot=decode_incident(answer[5]) if answer[5] else None,
+        number=int(answer[5]),
+        first_at=_time(answer[6]),
+        now=now,
+        snapshot=decode_incident(answer[7]) if answer[7] else None,
     )

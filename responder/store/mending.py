@@ -13,7 +13,7 @@ import msgspec
 from responder.incident.effects import Effect
 from responder.store.connection import ask, scan
 from responder.store.loaded import stored_effect_of
-from responder.store.store import INCIDENT_LEASE, Store, from_ms, ms
+from responder.store.store import INCIDENT_LEASE, Store, from_ms, ms, to_ms
 
 INCIDENTS_AT_ONCE = 200
 KEYS_AT_ONCE = 500
@@ -86,9 +86,12 @@ class Mender:
         return await self._mend(owned, [one for lane in lanes if (one := await self._lane(lane))])
 
     async def _lane(self, lane: str) -> tuple[str, str, bool] | None:
-        """Where a lane belongs, from the effect at its head."""
+        """Where a lane belongs, from the effect at its head; ``None`` where that cannot be told."""
         head = await ask(self._store.client, "LINDEX", f"{self._base}:l:{lane}", 0)
-        effect: Effect | None = stored_effect_of(head) if head else None
+        try:
+            effect: Effect | None = stored_effect_of(head) if head else None
+        except msgspec.DecodeError:  # of another version, which knows where it belongs
+            return None
         return (effect.queue, lane, effect.urgent) if effect is not None else None
 
     async def _mend(self, keys: list[str], lanes: list[tuple[str, str, bool]]) -> list[Finding]:
@@ -101,6 +104,10 @@ class Mender:
             *(Finding(Kind.KEY_NOWHERE, one.decode()) for one in dropped),
             *(Finding(Kind.LANE_LOST, one.decode()) for one in relisted),
         ]
+
+    async def ran(self) -> None:
+        """A step has come to its end; whoever looks at the time of the last one sees that there is a watchdog."""
+        await ask(self._store.client, "HSET", f"{self._base}:watchdog", "at", to_ms(await self._store.now()))
 
     async def counts(self) -> list[Finding]:
         """Put right the counts of open incidents."""

@@ -129,32 +129,42 @@ class Reader:
 
     async def gauges(self) -> tuple[dict[tuple[str, str, str], int], int]:
         """Open incidents by (service, severity, state), and how many lanes wait in the outbox."""
-        counts, queues = await self._pipeline(
-            [("HGETALL", f"{self._base}:gauge"), ("SMEMBERS", f"{self._base}:queues")]
-        )
-        seen = (q.decode() for q in queues if q.decode() != NULL_CHANNEL)
-        indexes = [f"{self._base}:q:{queue}:{kind}" for queue in seen for kind in "un"]
-        depths = await self._pipeline([("ZCARD", index) for index in indexes])
+        counts = await ask(self._store.client, "HGETALL", f"{self._base}:gauge")
+        depths = await self._pipeline([("ZCARD", index) for index in await self._queues()])
         by_labels = {}
         for field, count in _fields(counts).items():
             service, severity, state = field.decode().rsplit("|", 2)
             by_labels[service, severity, state] = int(count)
         return by_labels, sum(int(depth) for depth in depths)
 
+    async def backlog(self) -> timedelta:
+        """How long the longest overdue lane of the outbox has been due: what is tried again later is not."""
+        firsts = await self._pipeline(
+            [("ZRANGE", index, 0, 0, "WITHSCORES") for index in await self._queues()]
+        )
+        due = [from_ms(score) for first in firsts for _, score in first]
+        return max(await self._store.now() - min(due), timedelta(0)) if due else timedelta(0)
+
+    async def _queues(self) -> list[str]:
+        """The indexes of the outbox, without what is sent to nobody."""
+        queues = await ask(self._store.client, "SMEMBERS", f"{self._base}:queues")
+        seen = (queue.decode() for queue in queues if queue.decode() != NULL_CHANNEL)
+        return [f"{self._base}:q:{queue}:{kind}" for queue in seen for kind in "un"]
+
     async def memory(self) -> dict[str, Any]:
         """``INFO memory``."""
         info = await ask(self._store.client, "INFO", "memory")
         return dict(info) if isinstance(info, dict) else _info(info)
 
-    async def quarantine(self, body: bytes, reason: str) -> int:
-        """Keep a body that could not be read; how often it has been seen."""
+    async def quarantine(self, body: bytes, reason: str) -> tuple[int, int]:
+        """Keep a body that could not be read; how often it has been seen, and how many older ones were dropped for it."""
         digest = hashlib.blake2b(body, digest_size=16).hexdigest()
         answer = await self._store.run(
             "quarantine",
             self._store.shift(), digest, reason, len(body), body[:QUARANTINE_BODY],
             QUARANTINE_KEPT, ms(_QUARANTINE_TTL),
         )  # fmt: skip
-        return int(answer[0])
+        return int(answer[0]), int(answer[1])
 
     async def quarantined(self, limit: int) -> list[Quarantined]:
         """What is in quarantine, newest first, without the bodies."""

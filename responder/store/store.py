@@ -57,7 +57,7 @@ from responder.incident.moves import TAKEN_IN
 from responder.incident.outline import outline_of
 from responder.incident.state import Incident
 from responder.store.connection import Client, Script, ask
-from responder.store.loaded import Attempt, Loaded, attempt_of, loaded_of
+from responder.store.loaded import Attempt, Loaded, Unreadable, attempt_of, loaded_of
 
 INCIDENT_LEASE = timedelta(seconds=5)
 INBOX_LIMIT = 10_000
@@ -227,7 +227,7 @@ class Store:
         outcome: CommitOutcome = answer[0].decode()
         return outcome
 
-    async def start(self, queue: str, lane: str, token: str, lease: timedelta) -> Attempt | None:
+    async def start(self, queue: str, lane: str, token: str, lease: timedelta) -> Attempt | Unreadable | None:
         """Lease a lane and look once more at its head; ``None`` where there is nothing to do now."""
         answer = await self.run("start", self.shift(), queue, lane, token, ms(lease))
         return attempt_of(lane, token, answer) if answer[0] in (b"go", b"lost") else None
@@ -251,6 +251,15 @@ class Store:
             "done" if retry_in is None else f"{'' if begun else '='}{ms(retry_in)}",
             effect.incident, int(effect.urgent), INBOX_LIMIT,
             *[msgspec.json.encode(fact) for fact in facts],
+        )  # fmt: skip
+        return bool(answer[0] == b"ok" and answer[2] == 1)
+
+    async def set_aside(self, queue: str, one: Unreadable, *, retry_in: timedelta | None) -> bool:
+        """Put back what cannot be read, or (``None``) drop it; whether the lane has more to do."""
+        answer = await self.run(
+            "finish",
+            self.shift(), queue, one.lane, one.token, one.id, "done" if retry_in is None else ms(retry_in),
+            one.incident, 0, INBOX_LIMIT,
         )  # fmt: skip
         return bool(answer[0] == b"ok" and answer[2] == 1)
 

@@ -9,11 +9,10 @@ from responder.actions.desk import Asked, Person, Wanted
 from responder.actions.gates import Refusal
 from responder.incident.action import ActionRole, Gate, RunKind
 from responder.incident.audit import AuditEntry
-from responder.text import one_line
-from responder.web.api import NOTE_LIMIT, digest_of, idempotency_key, incident_answer, who
+from responder.web.api import digest_of, idempotency_key, incident_answer, who
 from responder.web.auth import CALLER, Role, caller_of, requires
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, answer, decoded, read
+from responder.web.problems import ProblemError, answer, decoded, noted, read
 from responder.web.times import rfc3339
 
 _PAGE = 500
@@ -43,6 +42,23 @@ class KillSwitchView(msgspec.Struct, frozen=True, kw_only=True):
     by: str | None = None
     at: str | None = None
     note: str | None = None
+
+
+class ActionView(msgspec.Struct, frozen=True, kw_only=True):
+    """An action of the rules in force; ``approval`` says who starts it, ``role`` the least role of a person who may."""
+
+    name: str
+    type: str
+    target: str | None
+    approval: str
+    role: str
+
+
+class ActionsView(msgspec.Struct, frozen=True, kw_only=True):
+    """All of them, and whether they are switched off."""
+
+    actions: tuple[ActionView, ...]
+    kill_switch: KillSwitchView
 
 
 class AuditView(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +94,7 @@ async def ask(request: web.Request) -> web.Response:
     if body.dry_run and body.undo:
         raise ProblemError(400, "body: dry_run and undo exclude each other")
     kind = RunKind.REHEARSE if body.dry_run else RunKind.UNDO if body.undo else RunKind.PERFORM
-    wanted = Wanted(name=request.match_info["name"][:100], kind=kind, note=one_line(body.note, NOTE_LIMIT))
+    wanted = Wanted(name=request.match_info["name"][:100], kind=kind, note=noted("body.note", body.note))
     person = Person(name=who(name, body.by), role=role_for_actions(role), via="api")
     asked = await request.app[PARTS].actions.ask(
         request.match_info["id"], wanted, person,
@@ -106,17 +122,17 @@ def refused(refusal: Refusal) -> ProblemError:
 async def list_actions(request: web.Request) -> web.Response:
     """The actions of the rules in force, and whether they are switched off."""
     parts = request.app[PARTS]
-    listed = [
-        {
-            "name": name,
-            "type": action.type,
-            "target": getattr(action.settings, "target", None),
-            "approval": str(getattr(action.settings, "approval", "")),
-            "role": str(getattr(action.settings, "role", "")),
-        }
+    listed = tuple(
+        ActionView(
+            name=name,
+            type=action.type,
+            target=getattr(action.settings, "target", None),
+            approval=str(getattr(action.settings, "approval", "")),
+            role=str(getattr(action.settings, "role", "")),
+        )
         for name, action in sorted(parts.rules().actions.items())
-    ]
-    return answer({"actions": listed, "kill_switch": await _switch(request)})
+    )
+    return answer(ActionsView(actions=listed, kill_switch=await _switch(request)))
 
 
 @requires(Role.VIEWER)
@@ -139,7 +155,7 @@ async def throw_switch(request: web.Request) -> web.Response:
     _, role = caller_of(request)
     if not body.engaged and role < Role.ADMIN:
         raise ProblemError(403, "switching actions on again needs the role admin")
-    desk, by, note = request.app[PARTS].actions, who(request[CALLER], body.by), one_line(body.note, 500)
+    desk, by, note = request.app[PARTS].actions, who(request[CALLER], body.by), noted("body.note", body.note)
     if body.engaged:
         await desk.switch_off(by, note)
     else:

@@ -17,12 +17,18 @@ from responder.incident.state import StateName
 from responder.text import one_line
 from responder.web.auth import CALLER, Role, requires
 from responder.web.bodies import COMMANDS, NAME_LIMIT, Body, ExplainBody
+from responder.web.listings import quarantine_view, rules_view
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, answer, decoded, read
+from responder.web.problems import ProblemError, answer, decoded, noted, read
 from responder.web.views import ListView, detail_view, incident_view
 
-NOTE_LIMIT = 2_000
 _KEY_LIMIT = 200
+
+
+class RecordedView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person said is on disk (or kept in memory while the store is away); the incident cannot be shown yet."""
+
+    outcome: Outcome
 
 
 NOT_YET = ("updates", "checklist/{item}")
@@ -89,7 +95,7 @@ def _command(
         if fact_kind is facts.NoteAdded and not body.note.strip():
             raise ProblemError(400, "body.note: expected a text")
         made: Any = fact_kind
-        fact = made(at=at, by=by, note=one_line(body.note, NOTE_LIMIT), via="api", **body.more(at))
+        fact = made(at=at, by=by, note=noted("body.note", body.note), via="api", **body.more(at))
         return await record(request, fact, raw)
 
     return requires(Role.RESPONDER)(command)  # type: ignore[return-value]
@@ -139,7 +145,7 @@ def incident_answer(request: web.Request, found: Answer, incident_id: str) -> An
             state = str(incident.state_name) if incident else "unknown"
             raise ProblemError(409, f"not possible while the incident is {state}", state=state)
         case _ if incident is None:
-            return {"outcome": found.outcome}
+            return RecordedView(outcome=found.outcome)
         case _:
             return incident_view(incident, request.app[PARTS].external_url)
 
@@ -147,16 +153,7 @@ def incident_answer(request: web.Request, found: Answer, incident_id: str) -> An
 @requires(Role.VIEWER)
 async def show_rules(request: web.Request) -> web.Response:
     """The rules in force, in the order in which they are tried."""
-    rules = request.app[PARTS].rules()
-    listed = [
-        {
-            "name": rule.name,
-            "match": [str(matcher) for matcher in rule.matchers],
-            "runbook": rule.shape.runbook,
-        }
-        for rule in (*rules.rules, rules.default)
-    ]
-    return answer({"digest": rules.digest, "rules": listed})
+    return answer(rules_view(request.app[PARTS].rules()))
 
 
 @requires(Role.VIEWER)
@@ -170,7 +167,7 @@ async def explain(request: web.Request) -> web.Response:
 async def list_quarantine(request: web.Request) -> web.Response:
     """Bodies that could not be read."""
     found = await request.app[PARTS].desk.quarantined(limit=_limit(request))
-    return answer({"quarantine": [_quarantined(one) for one in found]})
+    return answer(quarantine_view(found))
 
 
 @requires(Role.RESPONDER)
@@ -192,10 +189,6 @@ async def drop_quarantined(request: web.Request) -> web.Response:
     if not await request.app[PARTS].desk.forget_quarantined(request.match_info["digest"]):
         raise ProblemError(404, "not in quarantine")
     return web.Response(status=204)
-
-
-def _quarantined(one: Any) -> dict[str, Any]:
-    return {name: value for name, value in msgspec.structs.asdict(one).items() if name != "body"}
 
 
 def _several(request: web.Request, name: str) -> list[str]:

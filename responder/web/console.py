@@ -15,7 +15,7 @@ from responder.incident.facts import Fact
 from responder.incident.moves import TAKEN_IN
 from responder.incident.state import Incident, StateName
 from responder.store.digests import FoldedIncident
-from responder.text import one_line
+from responder.text import note_text
 from responder.web import session
 from responder.web.api import who
 from responder.web.auth import CALLER, Role, authorise, caller_of, known_token, requires
@@ -146,7 +146,10 @@ async def act(request: web.Request) -> web.StreamResponse:
     session.check_form(request, fields.get(session.FORM_FIELD, ""))
     parts, incident_id = request.app[PARTS], request.match_info["id"]
     kind: Any = _FORMS[request.match_info["form"]]
-    note = one_line(fields.get("note", ""), 2_000)
+    try:
+        note = note_text(fields.get("note", ""))
+    except ValueError as error:
+        return await _incident_page(request, f"Note: {error}.", 422)
     if kind is facts.NoteAdded and not note:
         return await _incident_page(request, "A note needs a text.", 400)
     by = who(request[CALLER], fields.get("by", "")) if request[CALLER] or fields.get("by") else "console"

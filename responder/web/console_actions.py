@@ -8,14 +8,13 @@ from responder.actions.book import Offer
 from responder.actions.desk import Person, Wanted
 from responder.engine.desk import IncidentDetail, Outcome
 from responder.incident.action import Gate, RunKind
-from responder.text import one_line
 from responder.web import session
 from responder.web.actions import refused, role_for_actions
 from responder.web.api import who
 from responder.web.auth import Role, caller_of
 from responder.web.pages import page
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, form_fields
+from responder.web.problems import ProblemError, form_fields, noted
 
 _KINDS = {"perform": RunKind.PERFORM, "rehearse": RunKind.REHEARSE, "undo": RunKind.UNDO}
 
@@ -54,7 +53,7 @@ async def perform(request: web.Request) -> web.StreamResponse:
         raise ProblemError(400, "kind: expected perform, rehearse or undo")
     by = _by(name, fields)
     wanted = Wanted(
-        name=request.match_info["name"][:100], kind=kind, note=one_line(fields.get("note", ""), 2_000)
+        name=request.match_info["name"][:100], kind=kind, note=noted("note", fields.get("note", ""))
     )
     person = Person(name=by, role=role_for_actions(role), via="console")
     asked = await request.app[PARTS].actions.ask(request.match_info["id"], wanted, person)
@@ -78,7 +77,7 @@ async def throw_switch(request: web.Request) -> web.StreamResponse:
     needed = Role.RESPONDER if off else Role.ADMIN
     if role < needed:
         raise ProblemError(403, f"this needs the role {needed.name.lower()}")
-    desk, note = request.app[PARTS].actions, one_line(fields.get("note", ""), 500)
+    desk, note = request.app[PARTS].actions, noted("note", fields.get("note", ""))
     by = _by(name, fields)
     if off:
         await desk.switch_off(by, note)

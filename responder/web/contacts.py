@@ -25,7 +25,7 @@ _SEND_LIMIT = 9.0  # seconds
 LINK_LIFETIME = timedelta(days=1)
 
 
-class ReachView(msgspec.Struct, frozen=True, kw_only=True):
+class ReachableView(msgspec.Struct, frozen=True, kw_only=True):
     """A channel that can reach a contact; ``verified_at`` is null where its owner never confirmed the address."""
 
     name: str
@@ -36,7 +36,7 @@ class ContactView(msgspec.Struct, frozen=True, kw_only=True):
     """A contact and its channels, in the order of the configuration."""
 
     name: str
-    channels: tuple[ReachView, ...]
+    channels: tuple[ReachableView, ...]
 
 
 class ContactsView(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,9 +75,11 @@ async def show(request: web.Request) -> web.Response:
         for name, channel in parts.channels.items()
         if channel.reaches(contact)
     ]
-    views: dict[str, list[ReachView]] = {name: [] for name in sorted(contacts)}
+    views: dict[str, list[ReachableView]] = {name: [] for name in sorted(contacts)}
     for reach, at in zip(reaches, await parts.verified.when(reaches), strict=True):
-        views[reach.contact].append(ReachView(name=reach.channel, verified_at=rfc3339(at) if at else None))
+        views[reach.contact].append(
+            ReachableView(name=reach.channel, verified_at=rfc3339(at) if at else None)
+        )
     listed = tuple(ContactView(name=name, channels=tuple(channels)) for name, channels in views.items())
     return answer(ContactsView(contacts=listed))
 

@@ -35,13 +35,16 @@ async def ready(request: web.Request) -> web.Response:
 
 @requires(Role.ADMIN)
 async def reload(request: web.Request) -> web.Response:
-    """Read the rule files anew; a bad set is refused with its problems and replaces nothing."""
-    taken, problems = await request.app[PARTS].reload()
-    if not taken:
-        raise ProblemError(
-            400, "the rules in force stay: " + "; ".join(problems[:20]), problems=list(problems[:200])
-        )
-    return web.Response(text="rules reloaded.\n")
+    """Read the rule files anew; a bad set is refused with its problems and replaces nothing.
+
+    The configuration is not read anew: where it is not what runs any more, the answer says so.
+    """
+    outcome = await request.app[PARTS].reload()
+    warnings, problems = list(outcome.warnings), [str(one) for one in outcome.problems]
+    if not outcome.taken:
+        text = "the rules in force stay: " + "; ".join(problems[:20])
+        raise ProblemError(400, text, problems=problems[:200], warnings=warnings)
+    return web.Response(text="\n".join(["rules reloaded.", *warnings]) + "\n")
 
 
 async def metrics(request: web.Request) -> web.Response:

@@ -18,11 +18,11 @@ from responder.rules.maintenance import MaintenanceShape, faults, spec_of
 from responder.rules.schedule_files import Zone
 from responder.store.windows import KEPT, id_of
 from responder.text import one_line
-from responder.web.api import NOTE_LIMIT, who
+from responder.web.api import who
 from responder.web.auth import CALLER, Role, requires
 from responder.web.bodies import NAME_LIMIT
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, answer, decoded, read
+from responder.web.problems import ProblemError, answer, decoded, noted, read
 from responder.web.times import rfc3339, rfc3339_or_none
 
 log = structlog.get_logger(__name__)
@@ -132,7 +132,7 @@ async def make_window(request: web.Request) -> web.Response:
         where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault.path)
         raise ProblemError(400, f"body{where}: {fault.text}"[:500])
     spec = msgspec.structs.replace(
-        spec_of(shape), by=who(request[CALLER], body.by), note=one_line(body.note, NOTE_LIMIT), made_at=now
+        spec_of(shape), by=who(request[CALLER], body.by), note=noted("body.note", body.note), made_at=now
     )
     if spec.end is not None and spec.end <= now:
         raise ProblemError(400, "body.to: expected a time to come")

@@ -207,11 +207,11 @@ def time_of(request: web.Request, name: str, otherwise: datetime) -> datetime:
         return otherwise
     try:
         moment = Moment.from_text(_LOST_PLUS.sub(r"+\1", text) if "T" in text else text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.time.tzinfo is None:
+    except ValueError as error:
+        raise ProblemError(400, f"{name}: {one_line(str(error), 300)}") from None
+    if moment.time.tzinfo is None:
         raise ProblemError(
-            400, f"{name}: expected an RFC 3339 time such as 2026-12-24T09:00:00Z, got {one_line(text, 40)!r}"
+            400, f"{name}: expected an offset or Z, as in 2026-12-24T09:00:00Z, got {one_line(text, 40)!r}"
         )
     return moment.at(moment.time.tzinfo)
 

@@ -16,12 +16,12 @@ from responder.registry import did_you_mean
 from responder.rules.schedules import plain
 from responder.store.overrides import KEPT, id_of
 from responder.text import one_line
-from responder.web.api import NOTE_LIMIT, who
+from responder.web.api import who
 from responder.web.auth import CALLER, Role, requires
 from responder.web.bodies import NAME_LIMIT
 from responder.web.oncall import ChangeView, change_view, changes_of, schedule_of
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, answer, decoded, read
+from responder.web.problems import ProblemError, answer, decoded, noted, read
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +106,7 @@ def _common(request: web.Request, body: _ChangeBody, zone: tzinfo) -> dict[str, 
         "start": _moment("from", body.start).at(zone),
         "end": _moment("to", body.end).at(zone),
         "by": who(request[CALLER], body.by),
-        "note": one_line(body.note, NOTE_LIMIT),
+        "note": noted("body.note", body.note),
         "made_at": request.app[PARTS].clock.now(),
     }
 

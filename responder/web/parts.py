@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
@@ -25,10 +26,29 @@ from responder.store.verified import Verified
 from responder.web.credentials import WebhookCredentials
 
 
+class Reloaded(Protocol):
+    """Whether new rules were taken, every problem, and what is to be said of the configuration."""
+
+    @property
+    def taken(self) -> bool:
+        """Whether the new rules are in force."""
+        ...
+
+    @property
+    def problems(self) -> Sequence[object]:
+        """Each is a line for people."""
+        ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a restart would change, or what would keep the daemon from starting."""
+        ...
+
+
 class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts behind the handlers.
 
-    ``reload`` answers the problems, and whether the rules were taken; ``chart`` a picture by its digest; ``blind`` whether
+    ``reload`` answers what became of it; ``chart`` a picture by its digest; ``blind`` whether
     the store cannot be seen, and what is shown comes from memory.
     ``beat`` takes a sign of life and answers when the next is due, ``None`` where the name is not configured.
     """
@@ -44,7 +64,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     tokens: AckTokens
     rules: Callable[[], Compiled]
     explain: Callable[[Mapping[str, str]], Explanation]
-    reload: Callable[[], Awaitable[tuple[bool, tuple[str, ...]]]]
+    reload: Callable[[], Awaitable[Reloaded]]
     ready: Callable[[], Awaitable[bool]]
     blind: Callable[[], bool]
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]]

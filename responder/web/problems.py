@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
+from responder.text import note_text
+
 T = TypeVar("T")
 BODY_LIMIT = 256 * 1024
 _READ_LIMIT = 10.0
@@ -73,6 +75,14 @@ async def form_fields(request: web.Request) -> dict[str, str]:
         return dict(parse_qsl(raw.decode(), max_num_fields=20))
     except ValueError:
         raise ProblemError(400, "form: not readable") from None
+
+
+def noted(field: str, text: str) -> str:
+    """What a person says, whole; 422 where it is longer than is kept."""
+    try:
+        return note_text(text)
+    except ValueError as error:
+        raise ProblemError(422, f"{field}: {error}") from None
 
 
 def decoded(raw: bytes, kind: type[T]) -> T:

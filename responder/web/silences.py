@@ -12,11 +12,11 @@ from responder.engine.desk import Outcome
 from responder.intake.silence_desk import Asker, Silenced, Why, span_of
 from responder.text import one_line
 from responder.web import session
-from responder.web.api import NOTE_LIMIT, digest_of, idempotency_key, incident_answer, who
+from responder.web.api import digest_of, idempotency_key, incident_answer, who
 from responder.web.auth import CALLER, Role, requires
 from responder.web.pages import page
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, answer, decoded, form_fields, read
+from responder.web.problems import ProblemError, answer, decoded, form_fields, noted, read
 
 _STATUS = {Why.UNCONFIGURED: 409, Why.AWAY: 503, Why.REFUSED: 502, Why.IMPOSSIBLE: 409}
 _RETRY_AFTER = {"Retry-After": "10"}
@@ -75,7 +75,7 @@ def _asker(request: web.Request, raw: bytes, by: str, comment: str) -> Asker:
     return Asker(
         by=who(request[CALLER], by),
         via="api",
-        comment=one_line(comment, NOTE_LIMIT),
+        comment=noted("body.comment", comment),
         key=idempotency_key(request),
         digest=digest_of(request, raw),
     )
@@ -106,7 +106,7 @@ async def act(request: web.Request) -> web.StreamResponse:
     asker = Asker(
         by=request[CALLER] or one_line(fields.get("by", ""), 100) or "console",
         via="console",
-        comment=one_line(fields.get("note", ""), NOTE_LIMIT),
+        comment=noted("note", fields.get("note", "")),
     )
     desk = request.app[PARTS].silences
     if request.match_info["form"] == "unsilence":

@@ -25,7 +25,7 @@ async def test_e8_an_action_whose_replica_died_is_unknown_looked_at_and_never_re
     world.lever.hangs = True
     await world.people.ask(incident, _wanted(), ANA)
     # The replica is at it, and dies: its attempt is cancelled in the middle, as a kill would end it.
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not world.lever.pulls:
             await asyncio.sleep(0.01)
     await world.die()
@@ -49,7 +49,7 @@ async def test_a_replica_that_died_before_it_began_leaves_nothing_and_another_do
     world.see(FindingStatus.OK, "all is well")
     world.hang_before = True
     await world.people.ask(incident, _wanted(), ANA)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not world.waiting:
             await asyncio.sleep(0.01)
     await world.die()
@@ -65,7 +65,7 @@ async def test_an_answer_that_does_not_come_is_unknown_and_no_second_try(make_wo
     incident = await world.fire()
     world.lever.hangs = True
     await world.people.ask(incident, _wanted(), ANA)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await world.last_or_none(incident)) is None or not (await world.last(incident)).status.final:
             await settle(world.engine)
     assert (await world.last(incident)).status is RunStatus.UNKNOWN

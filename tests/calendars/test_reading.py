@@ -122,22 +122,22 @@ BOMB = calendar(
 
 async def test_a_repetition_that_takes_for_ever_is_ended_and_holds_up_nothing_meanwhile() -> None:
     begun = time.monotonic()
-    reading = asyncio.create_task(expand(BOMB, START, END, limit=1.0))
+    reading = asyncio.create_task(expand(BOMB, START, END, limit=4.0))
     longest = 0.0
     while not reading.done():
         before = time.monotonic()
         await asyncio.sleep(0.01)
         longest = max(longest, time.monotonic() - before)
-    with pytest.raises(CalendarError, match="longer than 1 s"):
+    with pytest.raises(CalendarError, match="longer than 4 s"):
         await reading
-    assert time.monotonic() - begun < 10
-    assert longest < 1.0
+    assert time.monotonic() - begun < 30
+    assert longest < 3.0
 
 
 async def test_a_reader_does_not_outlive_its_cancellation() -> None:
     before = children()
-    task = asyncio.create_task(expand(BOMB, START, END))
-    async with asyncio.timeout(10):
+    task = asyncio.create_task(expand(BOMB, START, END, limit=60.0))
+    async with asyncio.timeout(30):
         while not children() - before:
             await asyncio.sleep(0.01)
     task.cancel()
@@ -161,8 +161,8 @@ def _reads(entry: Path) -> bool:
 
 async def test_the_reader_is_given_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_PASSWORD", "hunter2-hunter2")
-    task = asyncio.create_task(expand(BOMB, START, END, limit=3.0))
-    async with asyncio.timeout(10):
+    task = asyncio.create_task(expand(BOMB, START, END, limit=60.0))
+    async with asyncio.timeout(30):
         while not (found := children()):
             await asyncio.sleep(0.01)
     assert "hunter2" not in (found.pop() / "environ").read_text()

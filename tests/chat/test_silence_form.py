@@ -67,7 +67,7 @@ class Stage:
         }  # fmt: skip
 
     async def hears(self, count: int = 1) -> str:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.slack.told) < count:
                 await asyncio.sleep(0.01)
         return str(self.slack.told[count - 1]["text"])
@@ -113,7 +113,7 @@ async def on(store: Store) -> AsyncIterator[Stage]:
 
 async def opened(on: Stage) -> None:
     assert on.takes(pressed("silence", on.incident, hooks=on.slack.hooks)) == {}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not on.slack.views:
             await asyncio.sleep(0.01)
 

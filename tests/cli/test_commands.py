@@ -45,6 +45,74 @@ def test_a_broken_rule_set_is_told_line_by_line_and_exits_with_1(
     assert "nobody would be paged" in out
 
 
+CONFIG_WITH_MISTAKES = """listen: nowhere
+lisen: 127.0.0.1:8080
+stale_after: 5
+rules: [r.yaml]
+channels:
+  hook: {type: webhook, url: "http://h/"}
+targets:
+  http:
+    api.v1:
+      url: ftp://api
+auth:
+  tokens:
+    - {name: ci, token: a, role: viewer}
+    - {name: ops, token: b, role: boss}
+"""
+RULES_WITH_MISTAKES = """escalation:
+  database: {primary: dbteam, tertiary: cto}
+contacts:
+  dbteam: {channels: {P1: [hook, phone]}}
+rules:
+  - name: a
+    match: ['service="database"', 'alertname=~"(']
+    severity: P5
+    service: database
+    runbook: gone
+  - name: b
+    match: ['service="b"']
+    severity: P1
+    service: database
+    runbook: db
+default: {severity: P3, service: database}
+runbooks:
+  db: {summary: Too many, diagnoze: [health]}
+actions:
+  fix: {type: http, target: api.v1, path: /fix, verify: helth, timeout: 90s}
+probes:
+  health: {type: htp, target: api.v1, path: /health}
+"""
+
+
+def test_all_mistakes_of_all_files_are_told_at_once_each_in_its_own_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Mending one must not bring up the next, and what follows from a mistake is no mistake of its own."""
+    (tmp_path / "responder.yaml").write_text(CONFIG_WITH_MISTAKES)
+    (tmp_path / "r.yaml").write_text(RULES_WITH_MISTAKES)
+    code, out, _ = command(capsys, "check", "--config", str(tmp_path / "responder.yaml"))
+    told = [line.removeprefix(f"{tmp_path}/") for line in out.splitlines() if ": error: " in line]
+    where = sorted((line.split(":")[0], int(line.split(":")[1])) for line in told)
+    assert where == [
+        ("r.yaml", 2), ("r.yaml", 4), ("r.yaml", 7), ("r.yaml", 8), ("r.yaml", 10), ("r.yaml", 18), ("r.yaml", 20),
+        ("r.yaml", 20), ("r.yaml", 22),
+        ("responder.yaml", 1), ("responder.yaml", 2), ("responder.yaml", 3), ("responder.yaml", 10),
+        ("responder.yaml", 14),
+    ], out  # fmt: skip
+    assert code == 1
+    assert out.splitlines()[-1].startswith("14 error(s)")
+
+
+def test_what_is_missing_in_every_file_is_told_at_a_file_that_is_there(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text("escalation: {database: {primary: dbteam}}\n")
+    _, out, _ = command(capsys, "check", str(file))
+    assert f"{file}:1:1: error: default: service 'platform' has no row in escalation" in out
+
+
 def test_a_broken_configuration_and_its_rules_are_told_together(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

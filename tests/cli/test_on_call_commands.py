@@ -56,6 +56,23 @@ def typed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Typed:
     return Typed(code if isinstance(code, int) else 1, shown.out, shown.err)
 
 
+@pytest.mark.parametrize(
+    ("at", "says"),
+    [
+        ("2026-07-01T09:00:00 PST", "PST means different zones to different people: give an offset"),
+        ("2026-07-01 09:00 CET", "CET means different zones"),
+        ("2026-07-01T09:00:00", "does not say where: give an offset"),
+    ],
+)
+def test_a_time_that_could_be_meant_otherwise_is_refused_with_the_fix(
+    config: Path, capsys: pytest.CaptureFixture[str], at: str, says: str
+) -> None:
+    for command in ("oncall", "schedule", "explain"):
+        answer = typed(capsys, command, "--config", str(config), "--at", at)
+        assert answer.code == 2
+        assert says in answer.error
+
+
 def test_oncall_says_who_it_is_at_a_time_from_the_files_alone(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

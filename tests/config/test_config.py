@@ -86,6 +86,8 @@ auth: {tokens: [{name: a, token: t, role: boss}]}
         "responder.yaml:6:6: error: channels.b: missing url",
         "responder.yaml:2:1: error: configuration: unknown key 'externl_url' (did you mean \"external_url\"?)",
         "responder.yaml:3:14: error: configuration.triage_wait: expected a duration such as 90s, 15m or 1h30m, got '5'",
+        "responder.yaml:1:9: error: listen: expected host:port such as 127.0.0.1:8080, got 'nowhere'",
+        "responder.yaml:7:43: error: auth.tokens[0].role: a: expected role viewer, responder or admin, got 'boss'",
     ]
 
 

@@ -152,7 +152,7 @@ async def test_a_drawing_that_takes_too_long_is_no_picture_and_waiting_is_bounde
     # All seats but one are taken by those who wait; who comes after them is turned away at once.
     waiting = [asyncio.create_task(painter.paint(one)) for _ in range(painting.WAITING - 1)]
     await asyncio.sleep(0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):  # who waits for a seat would wait longer
         assert await painter.paint(one) is None
     held.set()
     assert await asyncio.gather(*waiting) == [b"png"] * (painting.WAITING - 1)

@@ -80,12 +80,12 @@ class Scene:
         _, detail = await self.daemon.get(f"/api/v1/incidents/{found[0]['id']}")
         return detail  # type: ignore[no-any-return]
 
-    async def reaches(self, state: str, limit: float = 20) -> dict[str, Any]:
+    async def reaches(self, state: str, limit: float = 30) -> dict[str, Any]:
         found = await eventually(lambda: self.incident(state), limit=limit)
         assert found is not None
         return found
 
-    async def held(self, kind: str | None, limit: float = 20) -> dict[str, Any]:
+    async def held(self, kind: str | None, limit: float = 30) -> dict[str, Any]:
         """Until its pages are held back for this kind of reason, or for none."""
 
         async def look() -> dict[str, Any] | None:

@@ -33,12 +33,6 @@ default: {severity: P3, service: platform}
 BUNDLING = {"after": 3, "within": "5m", "new_kinds": 2, "digest_every": "2s"}
 
 
-@pytest.fixture
-async def hook() -> AsyncIterator[Receiver]:
-    async with receiver() as found:
-        yield found
-
-
 def hooked(hook: Receiver, **more: Any) -> dict[str, Any]:
     return {
         "channels": {"hook": {"type": "webhook", "url": hook.url}}, "hold_down": "0s", "monitor_for": "1s",

@@ -8,8 +8,8 @@ from pathlib import Path
 from daemon import FAST_RULES, alert, receiver, running, until, webhook_body
 
 PLAN = FAST_RULES.replace(
-    "dbteam: {email: db@example.com}", "dbteam: {channels: {P1: [first, {channel: second, after: 1s}]}}"
-)
+    "dbteam: {email: db@example.com}", "dbteam: {channels: {P1: [first, {channel: second, after: 6s}]}}"
+).replace("respond_within: 6s, escalate: {secondary: 2s, executive: 4s}", "respond_within: 90s")
 
 
 async def test_a_later_channel_pages_at_its_time_and_not_after_an_answer(tmp_path: Path) -> None:
@@ -24,8 +24,9 @@ async def test_a_later_channel_pages_at_its_time_and_not_after_an_answer(tmp_pat
             await daemon.alerts(webhook_body(alert(1)))
             await until(first.pages)
             begun = time.monotonic()
-            await until(second.pages)
-            assert time.monotonic() - begun > 0.7
+            assert second.pages() == []
+            await until(second.pages, limit=30)
+            assert time.monotonic() - begun > 2  # we may have looked late
             assert second.pages()[0]["to"] == "dbteam"
             await daemon.alerts(webhook_body(alert(2)))
             await until(lambda: len(first.pages()) > 1)
@@ -33,6 +34,6 @@ async def test_a_later_channel_pages_at_its_time_and_not_after_an_answer(tmp_pat
             answered = next(listed[title] for title in listed if "Alert2" in title)
             status, _ = await daemon.post(f"/api/v1/incidents/{answered}/acknowledge", {"by": "ana"})
             assert status == 200
-            end = time.monotonic() + 1.5
+            end = time.monotonic() + 7
             await until(lambda: time.monotonic() > end)
             assert answered not in [page["incident"]["id"] for page in second.pages()]

@@ -50,7 +50,7 @@ async def beats(give: Callable[[], Any], seconds: float) -> None:
         await asyncio.sleep(0.5)
 
 
-async def states(daemon: DaemonProcess, *wanted: str, limit: float = 15) -> list[dict[str, Any]]:
+async def states(daemon: DaemonProcess, *wanted: str, limit: float = 30) -> list[dict[str, Any]]:
     """Poll until the incidents are in these states."""
     async with asyncio.timeout(limit):
         while True:

@@ -106,7 +106,7 @@ async def test_who_is_on_call_is_told_for_any_time(daemon: DaemonProcess) -> Non
     for text in ("noon", "", "2026-01-01", "2026-01-01T09:00", "0001-01-01T00:00:00Z", "9" * 5_000):
         status, answer = await daemon.get(f"/api/v1/oncall?at={text}")
         assert status == 400, text
-        assert answer["detail"].startswith("at: expected an RFC 3339 time")
+        assert answer["detail"].startswith("at: expected ")
 
 
 async def test_the_coming_weeks_are_shown_with_their_gaps(daemon: DaemonProcess) -> None:

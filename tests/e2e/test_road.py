@@ -164,7 +164,7 @@ async def test_from_a_prometheus_rule_to_an_acknowledged_page_and_the_resolve(
                 assert line in metrics
 
 
-async def state_of(daemon: DaemonProcess, state: str, limit: float = 15) -> dict[str, Any]:
+async def state_of(daemon: DaemonProcess, state: str, limit: float = 30) -> dict[str, Any]:
     async with asyncio.timeout(limit):
         while True:
             found = await daemon.incidents(f"?state={state}")

@@ -8,6 +8,7 @@ import random
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from conftest import eventually
 from running import Running, run
 from world import OneRow, World, firing, resolving, settle
@@ -197,7 +198,8 @@ async def test_a_resolved_incident_is_reopened_unless_another_has_taken_its_plac
 async def test_updates_that_help_nobody_any_more_are_dropped_and_counted(run: Running) -> None:
     """S3: a restarted queue sent old mail again."""
     dropped: list[str] = []
-    run.engine._outbox._on_dropped = lambda effect, why: dropped.append(why)
+    outbox = run.engine._outbox
+    outbox._hooks = msgspec.structs.replace(outbox._hooks, dropped=lambda _, why: dropped.append(why))
     await run.fire(1)
     run.world.down = {"chat"}
     now = to_ms(await run.store.now())

@@ -15,7 +15,7 @@ from house import House, Replica, house
 from responder.engine.watchdog import EVERY, SAYS, Watchdog
 from responder.incident.facts import ResolvedBy
 from responder.store import mending
-from responder.store.mending import INCIDENTS_AT_ONCE, Kind, Mender
+from responder.store.mending import INCIDENTS_AT_ONCE, Finding, Kind, Mender
 from responder.store.store import Store, to_ms
 
 
@@ -274,7 +274,8 @@ async def test_counts_that_are_wrong_are_counted_anew(walk: Walk) -> None:
     walk.home.turned.turn(seconds=10)
     await walk.dog.once()
     assert walk.counted == {Kind.GAUGE: 3}
-    assert (await walk.replica.reader.gauges())[0] == right[0]
+    counts, _ = await walk.replica.reader.gauges()
+    assert {labels: count for labels, count in counts.items() if labels[0] != "responder"} == right[0]
 
 
 async def test_the_same_finding_many_times_pages_once(walk: Walk) -> None:
@@ -332,3 +333,77 @@ async def test_when_it_last_ran_is_known_to_all(walk: Walk) -> None:
 
 def test_every_kind_has_words() -> None:
     assert set(SAYS) == set(Kind)
+
+
+async def _calls(walk: Walk) -> int:
+    """How many commands the server has run so far, those inside of scripts too."""
+    stats = await walk.client.info("commandstats")
+    return sum(one["calls"] for one in stats.values())
+
+
+async def _step(walk: Walk) -> int:
+    """One step; how many commands it took."""
+    before = await _calls(walk)
+    walk.home.turned.turn(seconds=EVERY.total_seconds())
+    await walk.dog.once()
+    return await _calls(walk) - before
+
+
+async def test_l6_a_step_costs_what_is_open_and_no_more_than_its_share_of_it(
+    walk: Walk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mending, "INCIDENTS_AT_ONCE", 10)
+    monkeypatch.setattr(
+        mending, "RECOUNT_LIMIT", 0
+    )  # what is open is counted in one step, if it is not too much
+    monkeypatch.setattr(mending, "KEYS_AT_ONCE", 10)
+    for number in range(1, 11):
+        await walk.fire(number)
+    share = max([await _step(walk) for _ in range(4)])
+    for number in range(11, 61):
+        await walk.fire(number)
+    # Six times as much is open: a step looks at as much as before, and comes round later.
+    assert max([await _step(walk) for _ in range(8)]) < share * 1.5
+    for number in range(1, 61):  # what is over costs nothing
+        incident = (await walk.replica.listed())[number - 1].id
+        await walk.replica.desk.record(incident, ResolvedBy(at=await walk.home.store.now(), by="ana"))
+    await walk.home.settle()
+    assert max([await _step(walk) for _ in range(8)]) < share
+    assert walk.counted == {}
+
+
+async def test_l6_a_watchdog_that_does_not_come_to_its_end_has_not_run(
+    walk: Walk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alarm of its own is ``ResponderWatchdogStopped``, which looks at this time and nothing else."""
+    await walk.steps(1)
+    ran = (await walk.replica.signs.vitals()).watchdog_at
+
+    async def broken(_self: Mender) -> list[Finding]:
+        raise LookupError("a mistake of ours")
+
+    with monkeypatch.context() as broke:
+        broke.setattr(Mender, "keys", broken)
+        for _ in range(12):
+            walk.home.turned.turn(seconds=EVERY.total_seconds())
+            with pytest.raises(LookupError):
+                await walk.dog.once()
+    vitals = await walk.replica.signs.vitals()
+    assert ran is not None
+    assert vitals.watchdog_at == ran
+    assert vitals.now - ran > timedelta(seconds=100)
+    await walk.steps(1)
+    ran_again = (await walk.replica.signs.vitals()).watchdog_at
+    assert ran_again is not None
+    assert ran_again > ran
+
+
+async def test_l6_an_effect_that_it_cannot_read_does_not_stop_it(walk: Walk) -> None:
+    walk.home.world.down = {"chat"}
+    await walk.fire()
+    [lane] = await walk.do("ZRANGE", walk.key("q", "chat", "u"), 0, -1)
+    head = await walk.do("LINDEX", walk.key("l", lane.decode()), 0)
+    await walk.do("LSET", walk.key("l", lane.decode()), 0, head.rsplit(b"|", 1)[0] + b'|{"effect":"pigeon"}')
+    await walk.steps(2)
+    assert (await walk.replica.signs.vitals()).watchdog_at is not None
+    await walk.do("LSET", walk.key("l", lane.decode()), 0, head)

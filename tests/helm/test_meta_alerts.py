@@ -20,8 +20,12 @@ HEALTHY = {
     f"responder_store_up{{{WHO}}}": "1x20",
     f"responder_blind_mode{{{WHO}}}": "0x20",
     f"responder_wake_lag_seconds{{{WHO}}}": "0x20",
+    f"responder_outbox_lag_seconds{{{WHO}}}": "0x20",
+    f'responder_overflow_total{{{WHO}, queue="store"}}': "0x20",
+    f'responder_overflow_total{{{WHO}, queue="pictures"}}': "0+1x20",  # nobody is woken for that
     f'responder_pages_total{{{WHO}, channel="mail", outcome="failed"}}': "0x20",
     f"responder_config_last_reload_successful{{{WHO}}}": "1x20",
+    f"responder_config_stale{{{WHO}}}": "0x20",
     f"responder_alerts_quarantined_total{{{WHO}}}": "0x20",
     # Time begins at 0 here; both keep up with it.
     f"responder_watchdog_last_run_timestamp_seconds{{{WHO}}}": "0+60x20",
@@ -81,6 +85,12 @@ def metrics_in(text: str) -> set[str]:
         ),
         ("ResponderBlind", {f"responder_blind_mode{{{WHO}}}": "1x20"}, {}),
         ("ResponderEscalationsLate", {f"responder_wake_lag_seconds{{{WHO}}}": "11x20"}, {}),
+        ("ResponderOutboxLate", {f"responder_outbox_lag_seconds{{{WHO}}}": "31x20"}, {}),
+        (
+            "ResponderFull",
+            {f'responder_overflow_total{{{WHO}, queue="store"}}': "0+1x20"},
+            {"queue": "store"},
+        ),
         (
             "ResponderPagesFail",
             {f'responder_pages_total{{{WHO}, channel="mail", outcome="failed"}}': "0+1x20"},
@@ -91,6 +101,7 @@ def metrics_in(text: str) -> set[str]:
             {f"responder_config_last_reload_successful{{{WHO}}}": "0x20"},
             {},
         ),
+        ("ResponderConfigStale", {f"responder_config_stale{{{WHO}}}": "1x20"}, {}),
         ("ResponderWatchdogStopped", {f"responder_watchdog_last_run_timestamp_seconds{{{WHO}}}": "1x20"}, {}),
         ("ResponderCanaryLost", {f"responder_canary_last_success_timestamp_seconds{{{WHO}}}": "1x20"}, {}),
         ("ResponderAlertsNotUnderstood", {f"responder_alerts_quarantined_total{{{WHO}}}": "0+1x20"}, {}),
@@ -107,7 +118,7 @@ def test_each_fires_for_its_own_trouble_and_none_without(
         expected = [
             {"exp_labels": {**labels, **rule["labels"]}, "exp_annotations": rule["annotations"]}
         ] if rule["alert"] == name else []  # fmt: skip
-        tests.append({"eval_time": "10m", "alertname": rule["alert"], "exp_alerts": expected})
+        tests.append({"eval_time": "20m", "alertname": rule["alert"], "exp_alerts": expected})
     case = {
         "interval": "1m",
         "input_series": [{"series": key, "values": value} for key, value in shown.items()],

@@ -50,6 +50,11 @@ def test_a_time_is_read_as_it_is_meant(kind: type, text: str, means: object) -> 
         (Day, "0001-01-01", "expected a date"),
         (Moment, "noon", "expected a time such as 2026-12-24 09:00"),
         (Moment, "9999-12-31T23:00:00Z", "expected a time"),
+        (Moment, "2026-12-24 09:00 PST", "PST means different zones .* give an offset"),
+        (Moment, "2026-12-24T09:00:00CET", "CET means different zones"),
+        (Moment, "2026-12-24P09:00Z", "expected a time"),
+        (Moment, "2026-W52-4T09:00Z", "expected a time"),
+        (Moment, "20261224T090000Z", "expected a time"),
     ],
 )
 def test_a_mistake_is_told_with_what_would_be_right(kind: type, text: str, says: str) -> None:

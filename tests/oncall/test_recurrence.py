@@ -125,17 +125,17 @@ def test_it_agrees_with_another_reader_wherever_it_begins_to_look(
     ],
 )
 def test_what_never_comes_is_found_out_at_once(text: str) -> None:
-    begun = time.monotonic()
+    begun = time.thread_time()
     assert times(text).following(wall("2026-06-01")) is None
-    assert time.monotonic() - begun < 1.0
+    assert time.thread_time() - begun < 2.0  # of our own work: others share the machine
 
 
 def test_a_look_far_from_the_beginning_costs_no_more_than_one_near_it() -> None:
     found = times("FREQ=DAILY", wall("2000-01-01 02:00"))
-    begun = time.monotonic()
+    begun = time.thread_time()
     for number in range(200):
         assert list(found.between(wall("2090-01-01") + timedelta(days=number), wall("2090-12-01")))
-    assert time.monotonic() - begun < 2.0
+    assert time.thread_time() - begun < 2.0
 
 
 @pytest.mark.parametrize(

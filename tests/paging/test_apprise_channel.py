@@ -104,7 +104,7 @@ async def test_a_service_that_hangs_is_given_up_and_takes_no_more_than_its_seats
             await one.send(message(), DB, Receipt())
         assert not caught.value.permanent
         found.release.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while threading.active_count() > 1 and any(
                 "apprise any" in t.name for t in threading.enumerate()
             ):

@@ -443,8 +443,8 @@ async def test_l13_a_hanging_update_does_not_hold_the_page_of_the_next_level(
         paging = asyncio.create_task(
             one.send(page(2, "cto", findings=()), msgspec.structs.replace(DB, name="cto"), Receipt())
         )
-        async with asyncio.timeout(2):
-            await until(lambda: slack.thread(receipt.reference["ts"]))
+        await until(lambda: slack.thread(receipt.reference["ts"]))
+        assert not update.done()  # it still hangs
         for task in (update, paging):
             task.cancel()
         await asyncio.gather(update, paging, return_exceptions=True)
@@ -517,7 +517,7 @@ async def test_s2_after_a_restart_500_updates_are_paced_grouped_and_never_in_the
 
 
 async def until(look: Any) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not look():
             await asyncio.sleep(0.01)
 

@@ -42,7 +42,7 @@ def with_picture(tools: ChannelTools, png: bytes | None) -> ChannelTools:
 
 async def sends(one: SlackChannel, message: Message, contact: Contact, receipt: Receipt) -> Receipt:
     """As the engine does: what has to wait for its turn comes again."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 return await one.send(message, contact, receipt)
@@ -51,7 +51,7 @@ async def sends(one: SlackChannel, message: Message, contact: Contact, receipt: 
 
 
 async def until(look: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not look():
             await asyncio.sleep(0.01)
 
@@ -144,7 +144,7 @@ async def test_a_picture_that_hangs_does_not_hold_the_page_and_ends_with_the_cha
 
     async with fake_slack() as slack:
         one = channel(slack, msgspec.structs.replace(tools, chart=chart))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             await one.send(message(findings=(charted(),)), DB, Receipt())
             await hanging.wait()
             pages = [await one.send(message(findings=(charted(),)), DB, Receipt()) for _ in range(AT_ONCE)]

@@ -119,11 +119,11 @@ def test_what_a_sender_wrote_is_a_value_and_nothing_else(kind: MessageKind, tool
     ],
 )
 def test_a_template_that_could_break_run_or_grow_is_refused_at_load(template: str, says: str) -> None:
-    begun = time.monotonic()
+    begun = time.thread_time()
     with pytest.raises(ValueError, match=r"^template: ") as caught:
         settings(template)
     assert says in str(caught.value)
-    assert time.monotonic() - begun < 5
+    assert time.thread_time() - begun < 5
 
 
 def test_a_body_that_grows_too_large_is_a_failure_for_good(tools: ChannelTools) -> None:
@@ -141,9 +141,9 @@ def test_a_rendering_of_the_largest_message_is_quick() -> None:
     loops = "{% for a in findings %}{% for b in findings %}{{ a.detail | upper | length }}{% endfor %}{% endfor %}"
     template = BodyTemplate(loops, "text/plain", ("findings",))
     finding = {"detail": "x" * 2_000}
-    begun = time.monotonic()
+    begun = time.thread_time()
     template.render({"findings": [finding] * 20})
-    assert time.monotonic() - begun < 2
+    assert time.thread_time() - begun < 2
 
 
 @pytest.mark.parametrize("content_type", ["", "json", "text/html\r\nX-Evil: 1", "text/plain; x"])

@@ -213,7 +213,7 @@ async def test_a_loop_that_calls_the_store_ends_when_it_is_cancelled_wherever_it
         for _ in range(number % 40):
             await asyncio.sleep(0)
         task.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.gather(task, return_exceptions=True)
         assert task.cancelled()
 

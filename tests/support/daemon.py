@@ -216,7 +216,7 @@ def webhook_body(*alerts: dict[str, Any]) -> bytes:
     ).encode()
 
 
-async def until(look: Callable[[], Any], limit: float = 15.0) -> Any:
+async def until(look: Callable[[], Any], limit: float = 30.0) -> Any:
     """Poll a plain function until it returns something true."""
     last = None
     try:

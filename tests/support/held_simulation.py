@@ -138,6 +138,8 @@ class HeldSimulation:
                 page.level for page in incident.pages
                 if page.episode == incident.episode.number and page.status is PageStatus.DELIVERED
             }  # fmt: skip
+            # Where a provider refused a level's page for good, the next level was paged at once instead.
+            told |= {reach.level for reach in incident.episode.reached if reach.exhausted}
             for level in LEVELS:
                 due = incident.due_at(level)
                 if due is not None and due + timedelta(minutes=3) < now:

@@ -49,7 +49,7 @@ class Site:
     async def fire(self, number: int = 1) -> str:
         """An alert; its incident, once somebody was paged."""
         assert await self.alerts(alert(number)) == 200
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 _, listed = await self.api("GET", "/incidents")
                 found = [one["id"] for one in listed["incidents"] if f"Alert{number}" in one["title"]]
@@ -65,7 +65,7 @@ class Site:
 
     async def until_state(self, incident: str, state: str) -> dict[str, Any]:
         """The incident, once it is in a state."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 _, shown = await self.api("GET", f"/incidents/{incident}")
                 if shown["state"] == state:

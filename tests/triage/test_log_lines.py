@@ -94,10 +94,10 @@ def test_mail_addresses_and_card_numbers_are_masked_and_times_are_not() -> None:
 
 
 def test_hostile_lines_take_no_time() -> None:
-    begun = time.monotonic()
+    begun = time.thread_time()
     for piece in ("a" * 10, "0-", "12:", "0x", "status ", "| ", "a1_", "-----BEGIN ", "2026-11-24 ", "a@a."):
         grouped([piece * 100_000] * 20, 5)
-    assert time.monotonic() - begun < 5
+    assert time.thread_time() - begun < 5
 
 
 def test_kinds_without_end_are_bounded() -> None:

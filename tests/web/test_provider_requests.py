@@ -77,7 +77,7 @@ class Stage:
 
     async def timeline(self, incident: str, text: str) -> dict[str, Any]:
         """The line of the time line that has this text, when it is there."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 for entry in (await self.incident(incident))["timeline"]:
                     if text in entry["text"]:

@@ -19,6 +19,7 @@ from responder.incident.message import MessageKind
 from responder.incident.moves import TAKEN_IN
 from responder.incident.sight import turn
 from responder.incident.state import Acknowledged, Incident, Monitoring, Triggered
+from responder.overflow import Overflow, Spill, unheard
 from responder.store.loaded import Loaded
 
 _ALERT = msgspec.json.Decoder(Alert)
@@ -42,12 +43,12 @@ class Stray(msgspec.Struct, frozen=True, kw_only=True):
 class Memory:
     """See the module. ``me`` names this replica, ``others`` those that were last seen beside it."""
 
-    def __init__(self, me: str) -> None:
+    def __init__(self, me: str, spill: Spill = unheard) -> None:
         self.me = me
+        self._spill = spill
         self.others: frozenset[str] = frozenset()
         self.items: dict[str, Item] = {}
         self.strays: list[Stray] = []
-        self.left_out = 0
         self._by_key: dict[str, str] = {}
         #: By how much they matter, 0 the most: what is forgotten first where there is no room is found at once.
         self._classes: dict[int, dict[str, None]] = {}
@@ -115,7 +116,9 @@ class Memory:
             turned.setdefault(item.id, item.quiet)
             before = item.members.get(one.fingerprint)
             room = self._bytes + one.size <= BYTES_KEPT or before is not None
-            if room and item.hear(one):
+            if not room:
+                self._spill(Overflow.BLIND_ALERTS)
+            elif item.hear(one):
                 self._bytes += one.size - (before.size if before is not None else 0)
         kept = [(self.items[name], was) for name, was in turned.items() if name in self.items]
         return [seen for item, was in kept if item.quiet is not was and (seen := item.as_seen) is not None]
@@ -129,7 +132,6 @@ class Memory:
             return None
         item = Item(id=born_id(one.key, one.write), key=one.key, severity=one.severity, since=now)
         if item.id in self.items or not self._room_for(item):
-            self.left_out += 1
             return None
         self._add(item)
         return item
@@ -153,6 +155,7 @@ class Memory:
         """Whether it is remembered; where there is no room, something that matters less is forgotten for it."""
         if len(self.items) < INCIDENTS_KEPT:
             return True
+        self._spill(Overflow.BLIND_INCIDENTS)
         least = max(number for number, ids in self._classes.items() if ids)
         if least <= _class_of(item):
             return False
@@ -236,7 +239,10 @@ class Memory:
         item = self.items.get(incident_id)
         if item is None or item.incident is None:
             return None
-        if item.incident.state_name not in TAKEN_IN[type(fact)] or len(item.answers) >= ANSWERS_KEPT:
+        if item.incident.state_name not in TAKEN_IN[type(fact)]:
+            return False
+        if len(item.answers) >= ANSWERS_KEPT:
+            self._spill(Overflow.BLIND_ANSWERS)
             return False
         item.answers.append(fact)
         item.news.append(fact)
@@ -245,6 +251,7 @@ class Memory:
     def stray(self, incident_id: str, fact: Said) -> bool:
         """Keep what a person says to an incident that another replica may know; whether there was room."""
         if len(self.strays) >= STRAY_KEPT:
+            self._spill(Overflow.BLIND_ANSWERS)
             return False
         self.strays.append(Stray(incident=incident_id, fact=fact))
         return True
@@ -272,7 +279,6 @@ class Memory:
     def end(self, now: datetime) -> None:
         """The store is back, and knows all of it."""
         self._begun = None
-        self.left_out = 0
         self.drop_new(now)
 
     def alerts(self, incident_id: str) -> list[Alert]:

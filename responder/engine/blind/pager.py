@@ -55,9 +55,15 @@ class BlindPager:
     def __init__(self, parts: BlindParts, hooks: BlindHooks) -> None:
         self._parts = parts
         self._hooks = hooks
-        self.memory = Memory(parts.roll.me)
+        self.memory = Memory(parts.roll.me, hooks.spill)
         self._lookout = Lookout(parts.roll, parts.reader, self.memory, parts.clock, parts.patience)
-        sends = SendsHooks(perform=parts.perform, incident=self._incident, told=self.told, paged=hooks.paged)
+        sends = SendsHooks(
+            perform=parts.perform,
+            incident=self._incident,
+            told=self.told,
+            paged=hooks.paged,
+            spill=hooks.spill,
+        )
         self._sends = Sends(sends, self.now)
         self._more = asyncio.Event()
         self._since: datetime | None = None

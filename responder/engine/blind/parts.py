@@ -12,6 +12,7 @@ from responder.engine.blind.lookout import Ingest
 from responder.engine.blind.sends import Perform
 from responder.incident.decision import Decision
 from responder.incident.state import Incident
+from responder.overflow import Spill, unheard
 from responder.rules.model import RuleSet
 from responder.store.loaded import Loaded
 from responder.store.reading import Reader
@@ -39,7 +40,7 @@ class BlindParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlindHooks(msgspec.Struct, frozen=True, kw_only=True):
-    """Who hears that the doors are closed and open again, and of each page that was delivered from memory.
+    """Who hears that the doors are closed and open again, of each page delivered from memory, of what found no place.
 
     ``seen`` hears of each incident as others should see it by now, since they may stand on it; ``joined``, of the labels of
     an alert that fires in an incident and that the store does not know.
@@ -49,3 +50,4 @@ class BlindHooks(msgspec.Struct, frozen=True, kw_only=True):
     paged: Callable[[], object] = lambda: None
     seen: Callable[[Incident], object] = lambda _: None
     joined: Callable[[str, Mapping[str, str]], object] = lambda _incident, _labels: None
+    spill: Spill = unheard

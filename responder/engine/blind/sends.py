@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 import structlog
@@ -22,6 +23,7 @@ from responder.incident.lastlook import awaits_its_page, overtaken
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.sight import Pace
 from responder.incident.state import Incident, StateName
+from responder.overflow import Overflow, Spill, unheard
 from responder.store.loaded import Attempt
 
 log = structlog.get_logger(__name__)
@@ -48,12 +50,13 @@ Perform = Callable[[Attempt], Awaitable[Done]]
 
 
 class SendsHooks(msgspec.Struct, frozen=True, kw_only=True):
-    """How a message is sent, where its incident is to be found, who hears what came of it, and who counts the pages."""
+    """How a message is sent, where its incident is, who hears what came of it, who counts pages and what found no place."""
 
     perform: Perform
     incident: Callable[[str], Incident | None]
     told: Callable[[str, Sequence[Fact]], object]
     paged: Callable[[], object] = lambda: None
+    spill: Spill = unheard
 
 
 class _Queued(msgspec.Struct):
@@ -72,7 +75,8 @@ class Sends:
         self._pace = Pace(PAGES_PER_MINUTE)
         self._lanes: dict[str, deque[_Queued]] = {}
         self._rested = asyncio.Event()
-        self._pool = Pool("sends from memory", SEATS, _LINE, self._work, self._rested.set)
+        full = partial(hooks.spill, Overflow.LANES)
+        self._pool = Pool("sends from memory", SEATS, _LINE, self._work, self._rested.set, full)
         self._resting = False
 
     def open(self, group: asyncio.TaskGroup) -> None:
@@ -88,6 +92,7 @@ class Sends:
         for effect in effects:
             lane = self._lanes.get(effect.lane)
             if lane is None and len(self._lanes) >= _LINE:
+                self._hooks.spill(Overflow.BLIND_MESSAGES)
                 log.error("too many messages wait; not sent", effect=effect.id, to=effect.contact)
                 continue
             queued = _Queued(effect=effect, not_before=now, first_at=now)

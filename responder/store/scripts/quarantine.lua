@@ -2,7 +2,7 @@
 -- Keep a body that could not be read, once per distinct content, within a bound.
 --
 -- KEYS[1] base; ARGV: shift, digest, reason, size, body, how many are kept, TTL ms
--- answers {times seen, first seen ms}
+-- answers {times seen, how many older ones were dropped for it}
 local base, digest = KEYS[1], ARGV[2]
 local call = redis.call
 local time = call('TIME')
@@ -21,4 +21,4 @@ if over > 0 then
     call('ZREM', index, old)
   end
 end
-return { seen, call('HGET', item, 'first') }
+return { seen, math.max(over, 0) }

@@ -4,8 +4,8 @@
 -- An effect is stored as kind|incident|episode|expires|id|payload; kind P (a page: wanted only while its episode is
 -- unacknowledged, then for ever), A (wanted only while its episode is acknowledged) or X (anything else).
 -- KEYS[1] base; ARGV: shift, queue, lane, token, lease ms
--- answers  {'none'} | {'later'} | {'lost', payload, why} (overtaken or expired: to be finished as dropped)
---          | {'go', payload, attempt, first attempt ms, now ms, snapshot of the incident}
+-- answers  {'none'} | {'later'} | {'lost', payload, id, incident, now ms, why} (overtaken or expired: to be finished as dropped)
+--          | {'go', payload, id, incident, now ms, attempt, first attempt ms, snapshot of the incident}
 local base, lane = KEYS[1], ARGV[3]
 local call, fmt = redis.call, string.format
 local time = call('TIME')
@@ -24,7 +24,7 @@ if not head then
   call('DEL', base .. ':l:' .. lane .. ':s')
   return { 'none' }
 end
-local _, last, kind, id, episode, expires = string.find(head, '^(%a)|(%x*)|(%d+)|(%d+)|%x*|')
+local _, last, kind, id, episode, expires, effect = string.find(head, '^(%a)|(%x*)|(%d+)|(%d+)|(%x*)|')
 local payload = string.sub(head, last + 1)
 local incident = base .. ':i:' .. id
 local held = call('HMGET', incident, 'st', 'ep', 'mark', 'snap')
@@ -48,7 +48,8 @@ local until_text = fmt('%.0f', now + tonumber(ARGV[5]))
 local state = base .. ':l:' .. lane .. ':s'
 call('ZADD', queue, until_text, lane)
 call('HSET', state, 'token', ARGV[4])
-if why then return { 'lost', payload, why } end
+local now_text = fmt('%.0f', now)
+if why then return { 'lost', payload, effect, id, now_text, why } end
 local attempt = call('HINCRBY', state, 'n', 1)
-call('HSETNX', state, 'first', fmt('%.0f', now))
-return { 'go', payload, attempt, call('HGET', state, 'first'), fmt('%.0f', now), held[4] or '' }
+call('HSETNX', state, 'first', now_text)
+return { 'go', payload, effect, id, now_text, attempt, call('HGET', state, 'first'), held[4] or '' }

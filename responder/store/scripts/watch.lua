@@ -90,7 +90,7 @@ local from = tonumber(call('HGET', state, 'from') or '0')
 local ids = call('ZRANGE', open, from, from + limit - 1)
 for i = 1, #ids do look(ids[i]) end
 local round = #ids < limit
-call('HSET', state, 'from', round and 0 or from + #ids - gone, 'at', now_text)
+call('HSET', state, 'from', round and 0 or from + #ids - gone)
 
 for _, index in ipairs({ ':w:u', ':w:n' }) do
   local late = call('ZRANGEBYSCORE', base .. index, '-inf', fmt('%.0f', now - overdue), 'WITHSCORES', 'LIMIT', 0, limit)
