@@ -15,6 +15,7 @@ from kubernetes_objects import (
     deployment,
     ended,
     event,
+    fine_stamp,
     pod,
     replica_set,
     running,
@@ -286,8 +287,8 @@ async def test_events_of_new_recorders_have_their_times_elsewhere(
     kube: FakeCluster, looking: Looking
 ) -> None:
     new = event(1, "FailedScheduling", "0/3 nodes", "a-1", count=0) | {
-        "firstTimestamp": None, "lastTimestamp": None, "eventTime": f"{stamp(2 * HOUR)[:-1]}.123456Z",
-        "series": {"count": 12, "lastObservedTime": f"{stamp(3 * MINUTE)[:-1]}.123456Z"},
+        "firstTimestamp": None, "lastTimestamp": None, "eventTime": fine_stamp(2 * HOUR),
+        "series": {"count": 12, "lastObservedTime": fine_stamp(3 * MINUTE)},
     }  # fmt: skip
     new["metadata"]["creationTimestamp"] = stamp(2 * HOUR)
     kube.add("", "events", new)
