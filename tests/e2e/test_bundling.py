@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import eventually
-from daemon import DaemonProcess, Receiver, alert, receiver, running, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, running, until, webhook_body
 
 RULES = """
 severities:

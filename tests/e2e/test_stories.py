@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-from daemon import FAST_RULES, Receiver, alert, receiver, running, until, webhook_body
+from daemon import FAST_RULES, Receiver, alert, running, until, webhook_body
 from slow_target import slow_target
 
 from responder.performers import _TRIAGE_SEATS
