@@ -126,6 +126,16 @@ async def test_nothing_is_folded_into_what_nobody_is_paged_for_and_the_next_dige
     assert await gate.many(5, 6, 7) == ["carry", "in 5", "in 5"]
 
 
+async def test_a_new_kind_does_not_wait_for_the_next_digest_either(gate: Gate, turned: TurnedClock) -> None:
+    await gate.many(*range(1, 6))
+    await gate.is_in(4, "acknowledged")
+    assert await gate.many(20, 21, kind="Other") == ["new", "wait"]
+    assert await gate.many(22, kind="Third") == ["new"]
+    assert await gate.many(23, kind="Fourth") == ["wait"]  # no more than two of them
+    turned.turn(minutes=1, seconds=1)
+    assert await gate.many(21, 23) == ["carry", "in 21"]
+
+
 async def test_a_storm_is_over_when_nothing_of_it_came_for_a_while(gate: Gate, turned: TurnedClock) -> None:
     await gate.many(*range(1, 6))
     turned.turn(minutes=4)

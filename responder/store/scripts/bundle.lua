@@ -114,19 +114,22 @@ if other then
 end
 
 -- 3. A storm: what is new breaks through, the rest is told with the digest.
+local function breaks_through()
+  if call('ZSCORE', kinds, kind) or call('ZCARD', broke) >= new_kinds then return false end
+  call('ZADD', broke, now_text, kind)
+  return true
+end
 if carrier and now - active <= within and is_paged(carrier) then
-  if not call('ZSCORE', kinds, kind) and call('ZCARD', broke) < new_kinds then
-    call('ZADD', broke, now_text, kind)
-    return ring('ring', 'new')
-  end
+  if breaks_through() then return ring('ring', 'new') end
   local answer = fold(carrier)
   if answer then return answer end
 end
 
--- 4. No storm; 5. or the first page of one.
+-- 4. No storm; 5. or the first page of one, which waits for its turn where the last digest's was just before, unless it is new.
 if call('ZCARD', rang) < after then return ring('ring') end
 local wait = since + every - now
 if wait > 0 and wait <= every then
+  if breaks_through() then return ring('ring', 'new') end
   kept()
   return { 'wait', fmt('%.0f', wait) }
 end
