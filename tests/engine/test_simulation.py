@@ -316,8 +316,8 @@ async def close_all(store: Store, simulation: Simulation) -> None:
     assert await store.client.hlen(f"{store.base}:gauge") == 0
 
 
-async def test_in_a_fault_free_run_two_replicas_send_each_page_once(store: Store, turned: Any) -> None:
-    """D6: two replicas, one tick, two mails."""
+async def test_d6_in_a_fault_free_run_two_replicas_send_each_page_once(store: Store, turned: Any) -> None:
+    """Elsewhere two replicas in one tick sent two mails."""
     world = World(random.Random(1))
     replicas = [Replica(store, world, ("chat",)) for _ in range(2)]
     for replica in replicas:
