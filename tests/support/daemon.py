@@ -124,7 +124,7 @@ class DaemonProcess:
         if ready:
             await self.until_ready()
 
-    async def until_ready(self, limit: float = 30.0) -> None:
+    async def until_ready(self, limit: float = 60.0) -> None:
         async with asyncio.timeout(limit):
             while True:
                 assert self.process is not None
@@ -142,7 +142,7 @@ class DaemonProcess:
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
     async def kill(self) -> None:
@@ -164,7 +164,7 @@ class DaemonProcess:
         path: str,
         *,
         headers: dict[str, str] | None = None,
-        timeout: float = 10,
+        timeout: float = 30,
         **more: Any,
     ) -> tuple[int, bytes]:
         async with (
@@ -239,7 +239,7 @@ def webhook_body(*alerts: dict[str, Any]) -> bytes:
     ).encode()
 
 
-async def until(look: Callable[[], Any], limit: float = 30.0) -> Any:
+async def until(look: Callable[[], Any], limit: float = 60.0) -> Any:
     """Poll a plain function until it returns something true."""
     last = None
     try:
