@@ -103,7 +103,7 @@ async def test_killed_between_the_200_and_the_page_it_pages_after_the_restart(
     hook.status = 200
     await daemon.start()
     # Where it was killed in the middle of an attempt, that attempt's lease ends first.
-    await until(lambda: "primary" in [page["level"] for page in hook.pages()], limit=60)
+    await until(lambda: "primary" in [page["level"] for page in hook.pages()])
     await daemon.stop()
 
 
@@ -382,7 +382,7 @@ async def test_two_replicas_on_one_store_send_each_page_once(
     async with running(tmp_path / "a", config) as one, running(tmp_path / "b", config) as other:
         raw = webhook_body(*(alert(n) for n in range(10)))
         await asyncio.gather(one.alerts(raw), other.alerts(raw))
-        await until(lambda: len(hook.pages()) >= 30, limit=60)
+        await until(lambda: len(hook.pages()) >= 30)
         ids = [page["id"] for page in hook.pages()]
         assert (len(ids), len(set(ids))) == (30, 30)
 
