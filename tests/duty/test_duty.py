@@ -179,7 +179,7 @@ async def test_it_is_kept_up_to_date_beside(store: Store, make: Make, seen: Seen
         schedule = f"{{timezone: UTC, ical: {{url: '{server.url}', people: {{Ana Reyes: ana}}}}}}"
         duty = make(compiled(tmp_path / "rules", schedule))
         watching = asyncio.create_task(duty.watch(Clock()))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while duty.who(["dbteam"], now) != {"dbteam": ("ana",)} or not seen.ready:
                 await asyncio.sleep(0.02)
             await Overrides(store).put(await standing_in(store, "ben"))

@@ -15,11 +15,11 @@ from conftest import eventually
 from daemon import DaemonProcess, Receiver, until
 from real_alertmanager import RealAlertmanager, together
 
-pytestmark = [pytest.mark.debian("prometheus-alertmanager"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.debian("prometheus-alertmanager"), pytest.mark.timeout(300)]
 
 RULES = """
 severities:
-  P1: {title: Critical, respond_within: 60s, escalate: {secondary: 30s, executive: 60s}}
+  P1: {title: Critical, respond_within: 30m, escalate: {secondary: 10m, executive: 20m}}
   P3: {respond_within: 4h}
 escalation:
   database: {primary: dbteam, secondary: platform, executive: cto}
@@ -47,7 +47,7 @@ class Scene:
         section = {
             "urls": [one.url for one in self.ams],
             "reconcile_every": "1s",
-            "timeout": "1s",
+            "timeout": "3s",
             "grace": grace,
         }
         config = {
@@ -80,12 +80,12 @@ class Scene:
         _, detail = await self.daemon.get(f"/api/v1/incidents/{found[0]['id']}")
         return detail  # type: ignore[no-any-return]
 
-    async def reaches(self, state: str, limit: float = 30) -> dict[str, Any]:
+    async def reaches(self, state: str, limit: float = 60) -> dict[str, Any]:
         found = await eventually(lambda: self.incident(state), limit=limit)
         assert found is not None
         return found
 
-    async def held(self, kind: str | None, limit: float = 30) -> dict[str, Any]:
+    async def held(self, kind: str | None, limit: float = 60) -> dict[str, Any]:
         """Until its pages are held back for this kind of reason, or for none."""
 
         async def look() -> dict[str, Any] | None:
@@ -105,7 +105,7 @@ class Scene:
         metric = "responder_reconcile_last_success_timestamp_seconds"
         for _ in range(times):
             before = await self.metric(metric)
-            await eventually(lambda before=before: self._moved(metric, before), limit=20)  # type: ignore[misc]
+            await eventually(lambda before=before: self._moved(metric, before))  # type: ignore[misc]
 
     async def _moved(self, name: str, before: float) -> bool:
         return await self.metric(name) > before
@@ -153,9 +153,9 @@ async def test_e4_a_silence_that_ends_by_itself_pages_at_its_end_if_it_still_fir
     async with Scene(tmp_path, hook) as scene:
         await scene.am.firing(DB)
         await until(lambda: scene.paged() == ["dbteam"])
-        await scene.am.silence(5, alertname=DB["alertname"])
+        await scene.am.silence(15, alertname=DB["alertname"])
         await scene.held("silence")
-        await until(lambda: scene.paged() == ["dbteam", "dbteam"], limit=10)
+        await until(lambda: scene.paged() == ["dbteam", "dbteam"])
 
 
 async def test_what_resolves_while_it_is_silenced_is_resolved_by_the_comparison_and_pages_nobody_afterwards(
@@ -220,7 +220,7 @@ async def test_a_new_alert_that_the_silence_does_not_match_pages_at_once(
         await scene.silence((await scene.reaches("triggered"))["id"])
         await scene.held("silence")
         await scene.am.firing({**DB, "alertname": "DiskFull"})
-        await until(lambda: scene.paged() == ["dbteam", "dbteam"], limit=5)
+        await until(lambda: scene.paged() == ["dbteam", "dbteam"])
         assert "an alert joined that Alertmanager does not mute; paging now" in texts(
             await scene.reaches("triggered")
         )
@@ -258,10 +258,10 @@ async def test_inhibition_holds_pages_back_until_what_inhibits_is_over(
             _, detail = await scene.daemon.get(f"/api/v1/incidents/{found[0]['id']}")
             return detail if [hold["kind"] for hold in detail["holds"]] == ["inhibition"] else None
 
-        held = await eventually(inhibited, limit=15)
+        held = await eventually(inhibited)
         assert held["holds"][0]["text"] == "inhibited by the alert NodeDown"
         await scene.am.resolving(cause)
-        await until(lambda: scene.paged().count("dbteam") == 2, limit=15)
+        await until(lambda: scene.paged().count("dbteam") == 2)
 
 
 async def test_a_silence_that_was_withdrawn_while_we_were_down_is_noticed_at_the_start(
@@ -275,7 +275,7 @@ async def test_a_silence_that_was_withdrawn_while_we_were_down_is_noticed_at_the
         await scene.daemon.stop()
         await scene.am.expire(silence)
         await scene.daemon.start()
-        await until(lambda: scene.paged() == ["dbteam", "dbteam"], limit=10)
+        await until(lambda: scene.paged() == ["dbteam", "dbteam"])
 
 
 async def test_killed_while_something_is_silenced_it_takes_over_its_own_lease_when_that_ends(
@@ -289,7 +289,7 @@ async def test_killed_while_something_is_silenced_it_takes_over_its_own_lease_wh
         await scene.daemon.kill()
         await scene.am.expire(silence)
         await scene.daemon.start()
-        await until(lambda: scene.paged() == ["dbteam", "dbteam"], limit=40)
+        await until(lambda: scene.paged() == ["dbteam", "dbteam"])
 
 
 async def test_e10_a_restarted_alertmanager_that_has_lost_its_alerts_resolves_nothing(
@@ -306,7 +306,7 @@ async def test_e10_a_restarted_alertmanager_that_has_lost_its_alerts_resolves_no
         await scene.am.start()
         await scene.looks(3)
         assert (await scene.reaches("triggered"))["counts"]["firing"] == 1
-        await scene.reaches("monitoring", limit=30)
+        await scene.reaches("monitoring")
 
 
 async def test_l17_an_alert_whose_webhook_never_came_is_found(hook: Receiver, tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ async def test_l17_an_alert_whose_webhook_never_came_is_found(hook: Receiver, tm
         scene.am.config["route"] |= {"group_wait": "1h"}
         await scene.am.start()
         await scene.am.firing(DB)
-        await until(lambda: "dbteam" in scene.paged(), limit=20)
+        await until(lambda: "dbteam" in scene.paged())
 
 
 async def test_of_a_cluster_cut_in_two_what_either_lists_fires_and_nothing_is_resolved(
@@ -338,9 +338,14 @@ async def test_of_a_cluster_cut_in_two_what_either_lists_fires_and_nothing_is_re
         await scene.held("silence")
         other.thaw()
         await scene.looks(2)
-        assert [two["id"] for two in await other.silences()] == [silence], "it hears of it by gossip"
+        await eventually(lambda: known(other, silence))  # it hears of it by gossip
         await other.expire(silence)
         await until(lambda: scene.paged() == ["dbteam", "dbteam", "dbteam"])
+
+
+async def known(one: RealAlertmanager, *silences: str) -> bool:
+    """Whether these are its active silences."""
+    return [found["id"] for found in await one.silences()] == list(silences)
 
 
 async def test_with_one_of_two_away_a_missing_alert_is_not_resolved(hook: Receiver, tmp_path: Path) -> None:
@@ -350,7 +355,7 @@ async def test_with_one_of_two_away_a_missing_alert_is_not_resolved(hook: Receiv
         await until(lambda: scene.paged() == ["dbteam"])
         await scene.looks(2)
         other.freeze()
-        some_looks_later = time.monotonic() + 4
+        some_looks_later = time.monotonic() + 8
         await until(lambda: time.monotonic() > some_looks_later)
         assert (await scene.reaches("triggered"))["counts"]["firing"] == 1
         status, answer = await scene.silence((await scene.reaches("triggered"))["id"])
@@ -380,7 +385,7 @@ async def test_a_silence_over_one_of_two_is_made_and_withdrawn_with_the_other_aw
         assert status == 200
         one.thaw()
         await scene.looks(2)
-        assert await one.silences() == []
+        await eventually(lambda: known(one))
         await until(lambda: len(scene.paged()) == 2)
 
 

@@ -75,7 +75,7 @@ class World:
             seen = {f["probe"]: f for f in bodies[-1]["findings"]} if bodies else {}
             return seen if seen.keys() >= set(wanted) else None
 
-        found: dict[str, dict[str, Any]] = await eventually(whole, limit=20)
+        found: dict[str, dict[str, Any]] = await eventually(whole)
         return found
 
     async def approve(self, incident: str, name: str) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class World:
             run: dict[str, Any] = detail["action_runs"][-1]
             return run if run["status"] not in {"requested", "verifying"} else None
 
-        found: dict[str, Any] = await eventually(ended, limit=30)
+        found: dict[str, Any] = await eventually(ended)
         return found
 
     async def written_down(self, incident: str, name: str) -> list[str]:

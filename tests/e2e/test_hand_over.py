@@ -54,7 +54,7 @@ async def test_whoever_takes_over_gets_what_is_open_once_by_mail(
             override = f'{{from: "{start:%FT%TZ}", to: "{start + timedelta(hours=2):%FT%TZ}", who: ben}}'
             for daemon in (one, two):  # both see that the file has changed
                 (daemon.folder / "rules" / "rules.yaml").write_text(RULES.format(override=override))
-            await until(lambda: box.mails, limit=25)
+            await until(lambda: box.mails)
             await asyncio.sleep(6)  # another look of both finds nothing more to tell
     [mail] = box.mails
     assert box.recipients == [["ben@example.com"]]

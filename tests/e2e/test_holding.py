@@ -22,7 +22,7 @@ from responder.web.openapi import description
 
 RULES = """
 severities:
-  P1: {title: Critical, respond_within: 60s, escalate: {secondary: 20s, executive: 40s}}
+  P1: {title: Critical, respond_within: 30m, escalate: {secondary: 10m, executive: 20m}}
 escalation:
   database: {primary: dbteam, secondary: platform, executive: cto}
   api: {primary: backend, secondary: platform, executive: cto}
@@ -75,7 +75,7 @@ async def typed(daemon: DaemonProcess, *arguments: str) -> tuple[int, str]:
 async def test_a_window_suppresses_paging_until_it_ends_and_is_announced_on_both_sides(
     hook: Receiver, daemon: DaemonProcess
 ) -> None:
-    body = {"name": "move", "match": ['service="database"'], "for": "4s", "by": "ana", "note": "moving"}
+    body = {"name": "move", "match": ['service="database"'], "for": "15s", "by": "ana", "note": "moving"}
     status, made = await daemon.post("/api/v1/maintenance", body)
     assert status == 201, made
     assert (made["name"], made["by"], made["running"] is not None) == ("move", "ana", True)
@@ -89,7 +89,7 @@ async def test_a_window_suppresses_paging_until_it_ends_and_is_announced_on_both
     assert [(one["kind"], one["by"]) for one in held["holds"]] == [("maintenance", f"move ({made['id']})")]
     console = (await daemon.get(f"/incidents/{held['id']}"))[1]
     assert "paging is held back (maintenance): move: moving, set by ana" in console
-    await until(lambda: "dbteam" in [one["to"] for one in pages(hook)], limit=12)
+    await until(lambda: "dbteam" in [one["to"] for one in pages(hook)])
     assert made["running"]["to"] <= f"{SystemClock().now():%FT%TZ}"
     await until(lambda: "dbteam: Maintenance move is over" in told(hook))
     assert len(told(hook)) == 2
@@ -188,7 +188,7 @@ async def test_a_window_survives_a_kill_and_its_end_is_not_slept_through(
 ) -> None:
     daemon = DaemonProcess(tmp_path / "killed", hooked(hook), RULES)
     await daemon.start()
-    ends = now() + timedelta(seconds=15)
+    ends = now() + timedelta(seconds=20)
     body = {"match": ['service="database"'], "to": ends.isoformat(), "by": "ana"}
     assert (await daemon.post("/api/v1/maintenance", body))[0] == 201
     await daemon.alerts(webhook_body(alert(1)))
@@ -198,12 +198,12 @@ async def test_a_window_survives_a_kill_and_its_end_is_not_slept_through(
     async def opened() -> Any:  # the kill may have come between the answer and the decision
         return await daemon.incidents()
 
-    held = (await eventually(opened, limit=20))[0]["holds"]
+    (incident,) = await eventually(opened)
     if now() < ends:  # a busy machine may take longer to start
-        assert held[0]["kind"] == "maintenance"
+        assert incident["holds"][0]["kind"] == "maintenance"
         assert pages(hook) == []
     await daemon.kill()
-    await until(lambda: now() > ends, limit=20)
+    await until(lambda: now() > ends)
     await daemon.start()
     await until(lambda: [one["to"] for one in pages(hook)] == ["dbteam"])
     await daemon.stop()

@@ -55,7 +55,7 @@ async def test_a_changed_configuration_is_told_with_its_keys_until_it_is_what_ru
     async def as_it_runs() -> bool:
         return not await stale(daemon)
 
-    await eventually(as_it_runs, limit=30)  # nobody had to ask
+    await eventually(as_it_runs)  # nobody had to ask
 
 
 @pytest.mark.parametrize("how", ["by itself", "signal"])
@@ -71,7 +71,7 @@ async def test_a_broken_configuration_on_disk_is_told_and_changes_nothing(
     async def told() -> bool:
         return await stale(daemon)
 
-    await eventually(told, limit=30)
+    await eventually(told)
     assert "would not start" in daemon.log()
     assert "lisen" in daemon.log()
     status, answer = await daemon.post("/-/reload")

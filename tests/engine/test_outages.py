@@ -186,7 +186,7 @@ class Outages:
         now = self.replicas[0].pager.now()
         replica = self.chance.choice(self.replicas)
         if effect.incident not in self.acknowledged and await replica.acknowledge(effect.incident, now):
-            self.acknowledged[effect.incident] = (now, effect.episode)
+            self.acknowledged[effect.incident] = (replica.pager.now(), effect.episode)
 
     def outage(self) -> None:
         away = not self.away

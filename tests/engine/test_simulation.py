@@ -96,8 +96,8 @@ class Simulation:
         incident = self.chance.choice(waiting)
         now = await self.store.now()
         recorded = await self.store.record(incident.id, self.answer(now))
-        if recorded.outcome == "ok":
-            self.acknowledged.setdefault((incident.id, incident.episode.number), now)
+        if recorded.outcome == "ok":  # what was begun before it was on disk may still arrive
+            self.acknowledged.setdefault((incident.id, incident.episode.number), await self.store.now())
 
     def answer(self, now: datetime) -> Fact:
         """How a person takes an incident."""

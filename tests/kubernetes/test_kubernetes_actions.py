@@ -421,12 +421,12 @@ async def test_a_change_of_which_nothing_is_known_is_no_refusal(
     kube.faults.append(bad)
     action = looking.action(
         "kubernetes.rollout_restart",
-        RestartSettings(target="prod", deployment="api-gateway", timeout=timedelta(seconds=1)),
+        RestartSettings(target="prod", deployment="api-gateway", timeout=timedelta(seconds=4)),
     )
     with pytest.raises(UnclearError, match="no answer says whether it was changed"):
         await action.perform(wish())
     settings = ScaleSettings(
-        target="prod", deployment="api-gateway", replicas=5, timeout=timedelta(seconds=1)
+        target="prod", deployment="api-gateway", replicas=5, timeout=timedelta(seconds=4)
     )
     with pytest.raises(UnclearError, match="no answer says whether it was scaled to 5"):
         await looking.action("kubernetes.scale", settings).perform(wish())
@@ -454,7 +454,7 @@ async def test_a_rehearsal_that_hangs_is_refused_and_changes_nothing(
     kube.apps("deployments", deployment())
     kube.faults.append(hanging("", "PATCH"))
     settings = ScaleSettings(
-        target="prod", deployment="api-gateway", replicas=5, timeout=timedelta(seconds=0.5)
+        target="prod", deployment="api-gateway", replicas=5, timeout=timedelta(seconds=4)
     )
     with pytest.raises(ActionError, match="no answer to the rehearsal"):
         await looking.action("kubernetes.scale", settings).rehearse(wish())

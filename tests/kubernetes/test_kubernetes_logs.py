@@ -112,9 +112,9 @@ async def test_one_node_that_hangs_hides_no_other_pods_log(kube: FakeCluster, lo
     kube.pods(pod("superset-1"), pod("superset-2"))
     kube.logs["superset-2", "app", False] = [(MINUTE, b"ERROR here")]
     kube.faults.append(hanging("superset-1/log"))
-    finding = await see(looking, timeout=timedelta(seconds=3))
+    finding = await see(looking, timeout=timedelta(seconds=8))
     assert "1 error in 1 line" in finding.headline
-    assert re.search(r"superset-1/app: no answer within [01]\.\d s; is its node well\?", finding.detail)
+    assert re.search(r"superset-1/app: no answer within \d\.\d s; is its node well\?", finding.detail)
 
 
 async def test_ten_logs_that_hang_leave_time_for_the_others(kube: FakeCluster, looking: Looking) -> None:
@@ -123,7 +123,7 @@ async def test_ten_logs_that_hang_leave_time_for_the_others(kube: FakeCluster, l
     kube.logs["superset-9", "proxy", False] = [(MINUTE, b"ERROR here")]
     kube.faults.append(hanging("superset-1/log"))
     kube.faults += [hanging(f"superset-{number}/log") for number in range(6)]
-    finding = await see(looking, timeout=timedelta(seconds=4))
+    finding = await see(looking, timeout=timedelta(seconds=10))
     assert "1 error in 1 line" in finding.headline
 
 

@@ -82,7 +82,7 @@ async def run(daemon: DaemonProcess, incident: str, name: str, **more: Any) -> s
         last = found["action_runs"][-1]
         return last if last["name"] == name and last["status"] not in {"requested", "verifying"} else None
 
-    ended_as = await eventually(over, limit=30)
+    ended_as = await eventually(over)
     return f"{ended_as['status']}: {ended_as['text']}"
 
 

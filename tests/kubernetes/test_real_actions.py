@@ -312,4 +312,4 @@ async def test_thousands_of_pods_come_in_pages(real: RealCluster, admin: Looking
         finding = await admin.see("kubernetes.pods", PodSettings(target="prod"))
         return finding.headline.startswith("0 of 300 pods ready")
 
-    await eventually(made, limit=60)
+    await eventually(made)

@@ -107,9 +107,9 @@ def test_a_year_is_told_without_holes_or_overlaps_and_agrees_with_each_of_its_we
 ) -> None:
     week, team = given_
     begin, end = at("2025-01-01"), at("2026-01-01")
-    begun = time.perf_counter()
+    begun = time.thread_time()
     year = team.spans(begin, end)
-    assert time.perf_counter() - begun < 5  # alone it takes milliseconds; turns of an hour are 8,760 spans
+    assert time.thread_time() - begun < 5  # alone it takes milliseconds; turns of an hour are 8,760 spans
     assert (year[0].start, year[-1].end) == (begin, end)
     for one, following in itertools.pairwise(year):
         assert one.start < one.end == following.start
@@ -181,8 +181,8 @@ def test_a_year_of_three_layers_takes_a_moment() -> None:
             override(at(f"2025-{month:02}-10"), at(f"2025-{month:02}-12"), "zoe") for month in range(1, 13)
         ],
     )
-    begun = time.perf_counter()
+    begun = time.thread_time()
     found = team.spans(at("2025-01-01"), at("2026-01-01"))
-    took = time.perf_counter() - begun
+    took = time.thread_time() - begun
     assert len(found) > 600
     assert took < 1, shown(found)[:3]

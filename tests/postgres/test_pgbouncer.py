@@ -60,7 +60,7 @@ async def test_a_pool_that_is_well_and_one_that_makes_clients_wait(
     well = await look(session, console(pooler))
     assert well.status is FindingStatus.OK
     assert well.headline == "no client waits; 2 clients, 1 server connection, 1 pool"
-    busy = asyncio.create_task(first.execute("SELECT pg_sleep(20)"))
+    busy = asyncio.create_task(first.execute("SELECT pg_sleep(100)"))
     waiting = asyncio.create_task(second.execute("SELECT 1"))
 
     async def waits() -> bool:
@@ -98,7 +98,7 @@ async def test_every_answer_can_be_read_with_the_least_right(
 
 @pooled
 async def test_who_may_not_use_the_console_and_what_is_none(
-    pooler: PgBouncer, newest: Cluster, session: aiohttp.ClientSession
+    pooler: PgBouncer, newest: Cluster, session: aiohttp.ClientSession, unknown_names: None
 ) -> None:
     stranger = await look(session, console(pooler, "stranger"))
     assert stranger.status is FindingStatus.DENIED
@@ -172,7 +172,7 @@ async def test_what_the_pooler_refuses_is_told_by_what_it_is(
     assert full.headline == "main: the pooler takes no more clients (max_client_conn)"
     for one in held[1:]:
         await one.close()
-    busy = asyncio.create_task(held[0].execute("SELECT pg_sleep(20)"))
+    busy = asyncio.create_task(held[0].execute("SELECT pg_sleep(100)"))
     await asyncio.sleep(0)
     slow = await see(app(pooler), query=Query.VERSION, timeout=timedelta(seconds=1))
     assert slow.status is FindingStatus.TIMEOUT

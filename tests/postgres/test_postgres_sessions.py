@@ -65,7 +65,7 @@ async def test_active_queries_are_shown_without_the_data_in_them(
     cluster: Cluster, see: See, connect: Connect
 ) -> None:
     busy = await connect(cluster.url())
-    sleeping = asyncio.create_task(busy.execute("SELECT pg_sleep(5), 'ada@example.com', 4111111111111111"))
+    sleeping = asyncio.create_task(busy.execute("SELECT pg_sleep(100), 'ada@example.com', 4111111111111111"))
 
     async def seen() -> Finding | None:
         finding = await see(cluster.url(), query=Query.ACTIVE, slow_after=NONE)

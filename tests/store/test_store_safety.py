@@ -189,7 +189,7 @@ async def test_sentinel_and_its_primary_are_found(tmp_path: Path) -> None:
             return False
 
     try:
-        assert await eventually(there, limit=20)
+        assert await eventually(there)
     finally:
         await close(client)
         for process in (sentinel, primary):
@@ -243,7 +243,7 @@ async def test_a_cluster_serves_a_whole_incident(tmp_path: Path) -> None:
             return "cluster_state:ok" in _flat(await plain.execute_command("CLUSTER", "INFO"))
         return False
 
-    await eventually(formed, limit=20)
+    await eventually(formed)
     client = connect(f"redis+cluster://127.0.0.1:{port}")
     try:
         await check_durability(client, accept_data_loss=False)

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from daemon import free_port
+
 
 class Line:
     """A TCP proxy. While it is cut, connections are refused and those that were there are gone."""
 
     def __init__(self, to_port: int) -> None:
-        self.port = 0
+        self.port = free_port()
         self._to_port = to_port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -23,7 +25,6 @@ class Line:
 
     async def mend(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         assert self._server is not None

@@ -16,7 +16,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 PLAIN_USER = "nobody"
-_START_LIMIT = 30.0  # seconds
+_START_LIMIT = 60.0  # seconds
 
 
 def _wheels() -> Iterator[tuple[str, Path]]:

@@ -20,7 +20,7 @@ async def program(*command: str, log: Path, ready: str) -> AsyncIterator[None]:
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(*command, stdout=out, stderr=out)
     try:
-        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
             while True:
                 assert process.returncode is None, log.read_text(errors="replace")[-3_000:]
                 with contextlib.suppress(aiohttp.ClientError):

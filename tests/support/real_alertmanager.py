@@ -61,7 +61,7 @@ class RealAlertmanager(Alertmanager):
                 f"--storage.path={self.folder}/data", f"--web.listen-address=127.0.0.1:{self.port}", *cluster,
                 stdout=out, stderr=out,
             )  # fmt: skip
-        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
             while True:
                 assert self.process.returncode is None, (self.folder / "log").read_text()[-3_000:]
                 with contextlib.suppress(aiohttp.ClientError):
@@ -140,7 +140,7 @@ async def together(*members: RealAlertmanager) -> None:
     for one in members:
         one.peers = [other for other in members if other is not one]
     await asyncio.gather(*(one.start() for one in members))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         for one in members:
             while len((await one.call("GET", "/api/v2/status"))["cluster"].get("peers", [])) < len(members):
                 await asyncio.sleep(0.1)

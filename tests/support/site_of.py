@@ -49,7 +49,7 @@ class Site:
     async def fire(self, number: int = 1) -> str:
         """An alert; its incident, once somebody was paged."""
         assert await self.alerts(alert(number)) == 200
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 _, listed = await self.api("GET", "/incidents")
                 found = [one["id"] for one in listed["incidents"] if f"Alert{number}" in one["title"]]
@@ -65,7 +65,7 @@ class Site:
 
     async def until_state(self, incident: str, state: str) -> dict[str, Any]:
         """The incident, once it is in a state."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 _, shown = await self.api("GET", f"/incidents/{incident}")
                 if shown["state"] == state:
@@ -107,7 +107,7 @@ class Site:
         text = await self.page("/metrics")
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
 
-    async def until_metric(self, name: str, value: float, limit: float = 20) -> None:
+    async def until_metric(self, name: str, value: float, limit: float = 60) -> None:
         async with asyncio.timeout(limit):
             while await self.metric(name) != value:
                 await asyncio.sleep(0.05)

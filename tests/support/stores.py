@@ -33,7 +33,7 @@ class StoreProcess:
             "--appendonly", "yes", "--appendfsync", "always", "--save", "", *self._options,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        await eventually(self._up, limit=20)
+        await eventually(self._up)
 
     async def _up(self) -> bool:
         with contextlib.suppress(Exception):  # not there yet

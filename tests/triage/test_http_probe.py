@@ -91,7 +91,7 @@ async def test_a_certificate_that_nobody_trusts_and_a_peer_without_tls_are_named
     assert finding.headline == "cannot reach api: the TLS handshake failed"
 
 
-async def test_names_and_addresses_that_are_none() -> None:
+async def test_names_and_addresses_that_are_none(unknown_names: None) -> None:
     assert (await look("http://no-such-host.invalid")).headline == (
         "cannot reach api: its name cannot be resolved"
     )

@@ -113,7 +113,7 @@ async def test_l18_a_probe_that_hangs_holds_up_no_other_and_findings_come_as_the
     async with server(hang) as base:
         bench = Bench(session, Targets(http={"api": HttpTarget(url=base)}))
         runner = bench.runner(
-            slow=("http", HttpSettings(target="api", path="/slow", timeout=timedelta(seconds=1))),
+            slow=("http", HttpSettings(target="api", path="/slow", timeout=timedelta(seconds=6))),
             fast=("http", HttpSettings(target="api", path="/fast")),
             unknown=("http", ProbeSettings()),
         )

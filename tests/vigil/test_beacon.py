@@ -64,7 +64,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 def beacon_of(replica: Replica, url: str, session: aiohttp.ClientSession) -> Beacon:
     parts = BeaconParts(signs=replica.signs, session=session, metrics=replica.metrics, clock=SystemClock())
-    config = HeartbeatOutConfig(url=Secret(url), timeout=timedelta(seconds=1))
+    config = HeartbeatOutConfig(url=Secret(url), timeout=timedelta(seconds=30))
     return Beacon(config, CONFIG, parts)
 
 

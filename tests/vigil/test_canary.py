@@ -82,13 +82,12 @@ async def test_nobody_sees_it_in_lists_counts_or_figures(home: House) -> None:
 async def test_a_road_that_is_closed_is_a_failure_and_the_next_one_clears_it_away(home: House) -> None:
     replica = await home.replica()
     home.world.down = {NULL_CHANNEL}
-    canary = canary_of(replica, CanaryConfig(timeout=timedelta(seconds=1)))
-    await canary.once()
+    await canary_of(replica, CanaryConfig(timeout=timedelta(seconds=1))).once()
     assert replica.value("responder_canary_failures_total") == 1
     assert (await replica.signs.vitals()).canary_at is None
     home.world.down = set()
     home.turned.turn(minutes=1)
-    await canary.once()
+    await canary_of(replica).once()
     assert replica.value("responder_canary_seconds_count") == 1
     assert await keys(home) == {"turns", "canary", "queues"}
 

@@ -61,7 +61,7 @@ async def acknowledge(replica: Replica, incident: Incident) -> None:
 
 async def test_it_pages_as_in_earnest_and_is_over_once_a_person_has_acknowledged(home: House) -> None:
     replica, drills, due = await drilling(home)
-    await until(home, due - timedelta(seconds=10), drills)
+    await until(home, due - timedelta(seconds=40), drills)
     assert await replica.listed() == []
     await until(home, due + timedelta(minutes=6), drills)
     assert home.pages() == ["primary dbteam", "secondary platform"]

@@ -25,7 +25,7 @@ PHONE = "+639171234567"
 ROUTING, SECRET = "e93facc04764012d7bfb002500d5d1a6", "webhook-secret-1"
 RULES = """
 severities:
-  P1: {title: Critical, respond_within: 60s, escalate: {secondary: 20s, executive: 40s}}
+  P1: {title: Critical, respond_within: 30m, escalate: {secondary: 10m, executive: 20m}}
 escalation:
   database: {primary: dbteam, secondary: platform}
   platform: {primary: platform}
