@@ -104,4 +104,11 @@ def _news(effect: Spread, attempt: Attempt, episode: int) -> Fact:
         return CarrierGone(at=attempt.now or effect.requested_at, carrier=effect.incident)
     via = f"the digest of incident {effect.incident}"
     at = effect.at or effect.requested_at
-    return AcknowledgedBy(at=at, by=effect.by, via=via, digest=effect.incident, episode=episode)
+    return AcknowledgedBy(
+        at=at,
+        by=effect.by,
+        via=via,
+        digest=effect.incident,
+        episode=episode,
+        snoozed_until=effect.snoozed_until,
+    )

@@ -21,6 +21,7 @@ from responder.incident.facts import (
     MessageDelivered,
     MessageWaits,
     ResolvedBy,
+    SnoozedBy,
 )
 from responder.incident.hold import Hold, HoldKind
 from responder.incident.lastlook import overtaken
@@ -28,7 +29,7 @@ from responder.incident.message import MessageKind
 from responder.incident.policy import AcknowledgementPolicy
 from responder.incident.reach import OnCall
 from responder.incident.severity import Level, Severity
-from responder.incident.state import Acknowledged, Incident, Triggered
+from responder.incident.state import Acknowledged, Incident, Monitoring, Triggered
 
 CARRIER = "c" * 16
 PLANS = dict.fromkeys(Severity, plan("chat"))
@@ -159,6 +160,48 @@ def test_it_is_acknowledged_with_the_digest_but_only_in_the_episode_that_was_tol
     play.fire(Severity.P1).at(1)
     play.at(1, fact)
     assert isinstance(play.incident.state, Triggered)
+
+
+def test_nobody_takes_with_a_digest_what_no_digest_has_told_of() -> None:
+    play = Play(Severity.P3)
+    (page,) = play.incident.pages
+    fact = AcknowledgedBy(at=START + MINUTE, by="ana", digest=CARRIER, episode=1)
+    play.at(1, fact)
+    assert isinstance(play.incident.state, Triggered)  # its page still waits for the digest's to arrive
+    late = MessageDelivered(
+        at=START, effect=page.id, page=page.id, kind=MessageKind.PAGE, attempt=1, told_in=CARRIER
+    )
+    assert kinds(play.at(1, late).effects) == ["page primary dbteam chat"]
+    play = Play(Severity.P3)
+    (page,) = play.incident.pages
+    play.at(1, msgspec.structs.replace(late, effect=page.id, page=page.id), fact)
+    assert isinstance(play.incident.state, Acknowledged)  # it was told just before
+
+
+def test_what_was_quiet_for_a_moment_when_its_digest_was_taken_is_not_left_to_it_when_it_flaps() -> None:
+    play = folded()
+    for minute in (1, 2, 3):
+        play.clear().at(minute)
+        play.fire(Severity.P3).at(minute + 0.5)
+        told(play)
+    number = play.incident.episode.number
+    play.clear()
+    play.at(4, AcknowledgedBy(at=START + 4 * MINUTE, by="ana", digest=CARRIER, episode=number))
+    assert isinstance(play.incident.state, Monitoring)
+    play.fire(Severity.P3)
+    assert "page primary dbteam chat" in kinds(play.at(4.5).effects)
+
+
+def test_a_digest_that_is_snoozed_is_snoozed_as_one() -> None:
+    until = START + 60 * MINUTE
+    play = carrying()
+    play.at(1, SnoozedBy(at=START + MINUTE, by="ana", until=until))
+    (spread,) = spreads(play)
+    assert (spread.by, spread.snoozed_until) == ("ana", until)
+    play = folded()
+    play.at(1, AcknowledgedBy(at=START + MINUTE, by="ana", digest=CARRIER, episode=1, snoozed_until=until))
+    assert isinstance(play.incident.state, Acknowledged)
+    assert "page primary dbteam chat" in kinds(play.at(60).effects)
 
 
 def test_where_each_of_a_level_has_to_answer_a_digest_is_not_enough() -> None:

@@ -16,6 +16,7 @@ from responder.incident.digest import Digest
 from responder.incident.digest_facts import CarrierGone, DigestBegan, FoldedEnded, IncidentFolded
 from responder.incident.draft import Draft
 from responder.incident.effects import LeaveDigest, Spread
+from responder.incident.facts import AcknowledgedBy, MessageDelivered
 from responder.incident.ids import derive
 from responder.incident.message import Wanted
 from responder.incident.state import Acknowledged, Incident, Monitoring, Page, PageStatus, Triggered
@@ -51,6 +52,21 @@ def note_gone(draft: Draft, carrier: str, at: datetime) -> None:
     draft.change(carriers_gone=dict([*known.items(), (carrier, at)][-_GONE_KEPT:]))
 
 
+def is_told(draft: Draft, one: AcknowledgedBy) -> bool:
+    """Whether the digest that was taken had told of this one's present episode; what came of its page may be news as well."""
+    incident = draft.incident
+    if one.episode != incident.episode.number:
+        return False
+    told = {
+        news.page
+        for news in draft.news.facts
+        if isinstance(news, MessageDelivered) and news.told_in == one.digest
+    }
+    return one.digest in told_in(incident) or any(
+        page.id in told and page.episode == incident.episode.number for page in incident.pages
+    )
+
+
 def pass_on(draft: Draft) -> None:
     """What was folded into this one, and what this one was folded into, hears what this decision changed."""
     if draft.incident.digest is not None and not draft.incident.is_paged and _is_news_to_folded(draft):
@@ -65,6 +81,7 @@ def pass_on(draft: Draft) -> None:
                 requested_at=draft.now,
                 by=taken.by if taken is not None else "",
                 at=taken.at if taken is not None else None,
+                snoozed_until=taken.snoozed_until if taken is not None else None,
             )
         )
     for carrier in _left(draft):
