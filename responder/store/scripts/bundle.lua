@@ -76,7 +76,7 @@ local function fold(into)
   local before = call('HGET', mine, contact)
   call('HSET', mine, contact, into .. '|' .. kind)
   if before and string.sub(before, 1, 16) ~= into then unfold(string.sub(before, 1, 16)) end
-  call('HSET', list, id, fmt('%.0f', episode) .. '|' .. line)
+  call('HSET', list, id, fmt('%.0f|%.0f|', episode, now) .. line)
   call('SADD', list .. ':due', id)
   local back = call('SREM', list .. ':over', id)
   for _, key in ipairs({ list, list .. ':due', list .. ':over', mine }) do call('PEXPIRE', key, fmt('%.0f', retention)) end
