@@ -62,9 +62,7 @@ class Spreader:
 
     async def _tell(self, effect: Spread, due: Due) -> bool:
         """Whether all of these know now; one for which there is no room holds up no other."""
-        told = [
-            one for one in due.folded if one.state not in _PAGED or await self._record(effect, due, one)
-        ]
+        told = [one for one in due.folded if one.state not in _PAGED or await self._record(effect, due, one)]
         await self._digests.told(effect.incident, told)
         return len(told) == len(due.folded)
 

@@ -229,6 +229,18 @@ async def test_a_digest_that_does_not_reach_the_person_is_none_and_the_next_one_
     assert len(room.delivered) == 1
 
 
+async def test_however_many_digests_tell_somebody_else_the_page_leaves() -> None:
+    """Each attempt begins with the same ones: what gave up after a few of them would never come to an end."""
+    others = [msgspec.structs.replace(fold(None), into=f"{number:016x}") for number in range(9)]
+    room = Room(Door(*others, Ring()), carrier(PageStatus.FAILED))
+    await room.perform(waited=6)
+    assert len(room.delivered) == 1
+    assert room.door.asked[-1]["deaf"] == tuple(one.into for one in others)
+    room = Room(Door(fold(None)), carrier(PageStatus.FAILED))
+    await room.perform(waited=6)
+    assert len(room.delivered) == 1
+
+
 async def test_somebody_elses_digest_is_waited_for_a_moment_only() -> None:
     room = Room(Door(fold(None), Ring()), carrier(None))
     assert (await room.perform()).retry_in is not None

@@ -150,3 +150,29 @@ async def test_five_hundred_at_once_over_two_replicas_ring_no_more_than_the_boun
     assert len(rang) == BOUNDS.after + BOUNDS.new_kinds + 1
     (carrier,) = {one for one in answers if one.startswith("in ")}
     assert len(await gates[0].listed(int(carrier[3:]))) == 500 - len(rang)
+
+
+@pytest.mark.parametrize("state", ["acknowledged", "resolved"])
+async def test_what_rings_just_when_its_digest_is_over_still_hears_what_became_of_that(
+    gate: Gate, state: str
+) -> None:
+    await gate.many(*range(1, 6))
+    await gate.is_in(4, state)
+    assert await gate.many(5, severity=Severity.P2) == ["new"]
+    assert [one.id for one in (await gate.digests.due(f"{4:016x}", 100)).folded] == [f"{5:016x}"]
+
+
+async def test_what_was_in_a_digest_that_is_over_is_not_counted_in_the_next_one_of_the_same_incident(
+    gate: Gate,
+) -> None:
+    await gate.many(*range(1, 8))
+    carrier = f"{4:016x}"
+    await gate.is_in(4, "acknowledged")
+    await gate.digests.leave(f"{6:016x}", carrier)
+    await gate.digests.told(carrier, (await gate.digests.due(carrier, 100)).folded)
+    assert len(await gate.listed(4)) == 3  # people may look at what it was
+    await gate.is_in(4, episode=2)
+    answer = await gate.ask(8)
+    assert isinstance(answer, Fold)
+    assert (answer.into, answer.count, answer.over) == (carrier, 1, None)
+    assert await gate.listed(4) == {f"{8:016x}": "P3 database: number 8"}

@@ -31,8 +31,15 @@ local function kept()
   for _, key in ipairs({ storm, rang, kinds, broke }) do call('PEXPIRE', key, fmt('%.0f', within + every)) end
 end
 
--- It is told of by this one's page no longer, unless somebody else is.
+local function is_paged(carrier)
+  local held = call('HMGET', base .. ':i:' .. carrier, 'st', 'snap')
+  -- Inside a text of the snapshot the quotes would be escaped.
+  return held[1] == 'triggered' and not (held[2] and string.find(held[2], '"holds":[{', 1, true))
+end
+
+-- It is told of by this one's page no longer, unless somebody else is. Where that is over, it still has to hear so.
 local function unfold(into)
+  if not is_paged(into) then return end
   for _, other in ipairs(call('HVALS', mine)) do
     if string.sub(other, 1, 16) == into then return end
   end
@@ -56,12 +63,6 @@ local function ring(answer, why)
   return { answer, why or '' }
 end
 
-local function is_paged(carrier)
-  local held = call('HMGET', base .. ':i:' .. carrier, 'st', 'snap')
-  -- Inside a text of the snapshot the quotes would be escaped.
-  return held[1] == 'triggered' and not (held[2] and string.find(held[2], '"holds":[{', 1, true))
-end
-
 local known = call('HMGET', storm, 'carrier', 'since', 'active')
 local carrier, since, active = known[1], tonumber(known[2] or '0'), tonumber(known[3] or '0')
 if carrier and deaf[carrier] then
@@ -72,6 +73,8 @@ end
 
 local function fold(into)
   local list = base .. ':folded:' .. into
+  -- Where all the others know what became of them, it has begun to carry anew.
+  if call('EXISTS', list .. ':due') == 0 then call('DEL', list, list .. ':over') end
   if call('HEXISTS', list, id) == 0 and call('HLEN', list) >= limit then return nil end
   local before = call('HGET', mine, contact)
   call('HSET', mine, contact, into .. '|' .. kind)
