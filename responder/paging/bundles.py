@@ -16,7 +16,7 @@ import structlog
 
 from responder.durations import format_duration
 from responder.engine.outbox import Done
-from responder.incident.digest import Digest
+from responder.incident.digest import Digest, present
 from responder.incident.digest_facts import DigestBegan, IncidentFolded
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageWaits
@@ -152,7 +152,7 @@ class Bundles:
         why = (
             f"more than {bounds.after} incidents within {format_duration(bounds.within)} for {effect.contact}"
         )
-        digest = incident.digest or Digest(began_at=now, why=why)
+        digest = present(incident.digest) or Digest(began_at=now, why=why)
         shown = msgspec.structs.replace(incident, digest=digest.with_contact(effect.contact))
         done = await self._deliver(msgspec.structs.replace(attempt, snapshot=shown))
         if effect.contact in digest.contacts or not done.facts:

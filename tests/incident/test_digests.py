@@ -30,6 +30,7 @@ from responder.incident.policy import AcknowledgementPolicy
 from responder.incident.reach import OnCall
 from responder.incident.severity import Level, Severity
 from responder.incident.state import Acknowledged, Incident, Monitoring, Triggered
+from responder.paging.compose import Words, compose
 
 CARRIER = "c" * 16
 PLANS = dict.fromkeys(Severity, plan("chat"))
@@ -301,6 +302,28 @@ def test_what_was_folded_in_the_last_moment_is_told_as_well() -> None:
     assert [one.by for one in spreads(play)] == ["ana"]
 
 
+def test_a_carrier_that_is_paged_anew_after_its_digest_was_over_tells_of_nothing_until_something_is_folded_again() -> (
+    None
+):
+    play = carrying()
+    play.at(5, AcknowledgedBy(at=START + 5 * MINUTE, by="ana"))
+    play.at(6, EscalatedBy(at=START + 6 * MINUTE, by="ana"))
+    digest = play.incident.digest
+    assert digest is not None
+    assert (digest.ended, digest.untold, digest.count) == (True, False, 3)  # people may look at what it was
+    page = next(one for one in play.decisions[-1].effects if isinstance(one, SendMessage))
+    words = Words(attempt=1, sent_at=play.now, external_url="http://localhost")
+    assert "DIGEST" not in compose(play.incident, page, words).summary
+    play.at(7, one_more(1, 7))
+    digest = play.incident.digest
+    assert digest is not None
+    assert (digest.ended, digest.count, len(digest.newest), digest.began_at) == (
+        False, 1, 1, START + 7 * MINUTE,
+    )  # fmt: skip
+    assert play.decisions[-1].entries[-1].text == "1 more are told with this one's page; 1 in all"
+    assert "DIGEST: 1 more incident of 1 service" in compose(play.incident, page, words).summary
+
+
 def test_a_carrier_that_is_paged_anew_or_further_goes_on_carrying() -> None:
     play = carrying()
     play.fire(Severity.P1).at(5)
@@ -308,6 +331,7 @@ def test_a_carrier_that_is_paged_anew_or_further_goes_on_carrying() -> None:
     play.until(30)
     assert spreads(play) == []
     assert play.incident.digest is not None
+    assert not play.incident.digest.ended
 
 
 FACTS = ("told", "late", "gone", "ack", "own", "resolve", "fire", "clear", "p1", "hold", "free", "wait")
