@@ -105,6 +105,8 @@ class Digests:
     def __init__(self, store: Store, bounds: Bounds) -> None:
         self._store = store
         self.bounds = bounds
+        #: Those that are told together may be open for longer than closed incidents are kept.
+        self._kept = max(store.options.retention, store.options.firing_ttl)
 
     async def ask(
         self, incident: Incident, contact: str, *, deaf: Collection[str] = (), never_rang: bool = False
@@ -122,7 +124,7 @@ class Digests:
                 (
                     store.shift(), incident.id, incident.episode.number, derive(contact), kind, line,
                     bounds.after, ms(bounds.within), bounds.new_kinds, ms(bounds.digest_every),
-                    ms(store.options.retention), FOLDED_LIMIT, tuple(deaf), never_rang,
+                    ms(self._kept), FOLDED_LIMIT, tuple(deaf), never_rang,
                 )
             ),
         )  # fmt: skip

@@ -176,3 +176,14 @@ async def test_what_was_in_a_digest_that_is_over_is_not_counted_in_the_next_one_
     assert isinstance(answer, Fold)
     assert (answer.into, answer.count, answer.over) == (carrier, 1, None)
     assert await gate.listed(4) == {f"{8:016x}": "P3 database: number 8"}
+
+
+async def test_a_digest_is_known_for_as_long_as_its_incidents_may_fire_however_soon_closed_ones_are_forgotten(
+    store: Store, store_name: str, turned: TurnedClock
+) -> None:
+    soon = StoreOptions(retention=timedelta(minutes=5))
+    gate = Gate(Store(store.client, store_name, soon, shift=turned))
+    await gate.many(*range(1, 6))
+    folded = f"{store.base}:folded:{4:016x}"
+    for key in (folded, f"{folded}:due", f"{store.base}:told_in:{5:016x}"):
+        assert await store.client.pttl(key) > timedelta(days=29) / timedelta(milliseconds=1)

@@ -5,7 +5,7 @@
 -- digest, and the incident whose page is their digest. All of it is decided in this one step, so that the bound holds however
 -- many replicas ask; and nothing is folded into an incident that is not triggered, or is held back, in the same step.
 -- KEYS[1] base
--- ARGV[1] msgpack {shift, incident, episode, contact, kind, line, after, within ms, new kinds, every ms, retention ms,
+-- ARGV[1] msgpack {shift, incident, episode, contact, kind, line, after, within ms, new kinds, every ms, how long it is kept in ms,
 --         limit (how many are folded into one), {incidents whose page does not tell this person}, whether the page of the
 --         person's own digest among these never arrived, so that the next one need not wait}
 -- answers {'ring', why} | {'carry'} | {'wait', ms} | {'fold', into, how many are by now, ms since it carries for this person
@@ -13,7 +13,7 @@
 local base = KEYS[1]
 local o = cmsgpack.unpack(ARGV[1])
 local shift, id, episode, contact, kind, line = o[1], o[2], o[3], o[4], o[5], o[6]
-local after, within, new_kinds, every, retention, limit = o[7], o[8], o[9], o[10], o[11], o[12]
+local after, within, new_kinds, every, kept_for, limit = o[7], o[8], o[9], o[10], o[11], o[12]
 local call, fmt = redis.call, string.format
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + shift
@@ -82,7 +82,7 @@ local function fold(into)
   call('HSET', list, id, fmt('%.0f|%.0f|', episode, now) .. line)
   call('SADD', list .. ':due', id)
   local back = call('SREM', list .. ':over', id)
-  for _, key in ipairs({ list, list .. ':due', list .. ':over', mine }) do call('PEXPIRE', key, fmt('%.0f', retention)) end
+  for _, key in ipairs({ list, list .. ':due', list .. ':over', mine }) do call('PEXPIRE', key, fmt('%.0f', kept_for)) end
   call('ZADD', kinds, now_text, kind)
   if into == carrier then call('HSET', storm, 'active', now_text) end
   kept()
