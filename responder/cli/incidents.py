@@ -117,7 +117,8 @@ def show(args: argparse.Namespace, client: Client) -> int:
         ]
         lines.append(f"attached: {', '.join(services)}")
     if one["digest"]:
-        lines.append(f"digest: {one['digest']['text']}, told with its page; acknowledging takes all of them")
+        takes = "" if one["digest"]["ended"] else "; acknowledging takes all of them"
+        lines.append(f"digest: {one['digest']['text']}, told with its page{takes}")
     if one["flapping_since"]:
         lines.append(f"flapping since {one['flapping_since'][:19]}Z")
     if one["snoozed_until"]:

@@ -16,7 +16,7 @@ from responder.incident.digest_facts import CarrierGone, FoldedEnded
 from responder.incident.effects import LeaveDigest, Spread
 from responder.incident.facts import AcknowledgedBy, Fact
 from responder.incident.state import StateName
-from responder.store.digests import Digests, Due
+from responder.store.digests import Digests, Due, Waiting
 from responder.store.errors import StoreError
 from responder.store.loaded import Attempt
 from responder.store.store import Store
@@ -51,7 +51,7 @@ class Spreader:
                 due = await self._digests.due(effect.incident, _CHUNK)
                 if due.paged or not due.folded:
                     return Done()
-                if not await self._tell(effect, attempt, due):
+                if not await self._tell(effect, due):
                     return Done(retry_in=_AGAIN, begun=False)
         except StoreError as error:
             log.warning(
@@ -60,22 +60,19 @@ class Spreader:
             return Done(retry_in=_AGAIN)
         return Done(retry_in=_AT_ONCE, begun=False)
 
-    async def _tell(self, effect: Spread, attempt: Attempt, due: Due) -> bool:
-        """Whether all of these know now."""
-        told = []
-        for incident, episode, state in due.folded:
-            if state in _PAGED:
-                fact = _news(effect, attempt, episode if state != StateName.MONITORING else 0)
-                if not await self._record(incident, fact, effect.urgent):
-                    break
-            told.append(incident)
+    async def _tell(self, effect: Spread, due: Due) -> bool:
+        """Whether all of these know now; one for which there is no room holds up no other."""
+        told = [one for one in due.folded if one.state not in _PAGED or await self._record(effect, due, one)]
         await self._digests.told(effect.incident, told)
         return len(told) == len(due.folded)
 
-    async def _record(self, incident: str, fact: Fact, urgent: bool) -> bool:  # noqa: FBT001 - as it is passed on
-        recorded = await self._store.record(incident, fact)
+    async def _record(self, effect: Spread, due: Due, one: Waiting) -> bool:
+        """Whether there was room for the news. What has just gone quiet cannot be taken; should it flap, nobody tells of it."""
+        recorded = await self._store.record(one.id, _news(effect, due, one))
+        if recorded.outcome == "refused":
+            recorded = await self._store.record(one.id, _gone(effect, due))
         if recorded.outcome == "ok":
-            self._look_at(incident, urgent)
+            self._look_at(one.id, effect.urgent)
         return recorded.outcome != "full"
 
     async def leave(self, attempt: Attempt) -> Done:
@@ -98,10 +95,21 @@ class Spreader:
         return Done()
 
 
-def _news(effect: Spread, attempt: Attempt, episode: int) -> Fact:
-    """What a folded incident hears; ``episode`` is that in which it was folded, zero where it cannot be taken just now."""
-    if not (effect.by and episode):
-        return CarrierGone(at=attempt.now or effect.requested_at, carrier=effect.incident)
-    via = f"the digest of incident {effect.incident}"
-    at = effect.at or effect.requested_at
-    return AcknowledgedBy(at=at, by=effect.by, via=via, digest=effect.incident, episode=episode)
+def _news(effect: Spread, due: Due, one: Waiting) -> Fact:
+    """What a folded incident hears. Who took the digest took nothing of what was folded after that had begun anew."""
+    is_taken = effect.by and due.episode == effect.episode and one.state != StateName.MONITORING
+    if not is_taken:
+        return _gone(effect, due)
+    return AcknowledgedBy(
+        at=effect.at or effect.requested_at,
+        by=effect.by,
+        via=f"the digest of incident {effect.incident}",
+        digest=effect.incident,
+        episode=one.episode,
+        snoozed_until=effect.snoozed_until,
+    )
+
+
+def _gone(effect: Spread, due: Due) -> CarrierGone:
+    """As of the look at it, and not of the attempt's beginning: what was folded since then is left to it as well."""
+    return CarrierGone(at=due.now, carrier=effect.incident)

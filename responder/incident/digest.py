@@ -25,6 +25,7 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``why`` says what began it, for people. ``count`` is of all, ``over`` of those that have ended, were taken or paged by
     themselves since. ``untold``: who was paged does not know of the newest yet; they were last told at ``told_at``.
+    ``ended``: it was taken, or told nobody any more. Paged anew, the incident tells of nothing that was in it.
     """
 
     began_at: datetime
@@ -37,6 +38,7 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     worst: Severity | None = None
     untold: bool = False
     told_at: datetime | None = None
+    ended: bool = False
 
     def with_contact(self, name: str) -> Digest:
         """The same, for one more person."""
@@ -69,6 +71,11 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
         """What is told of it while it grows."""
         newest = f"; newest: {self.newest[0].line}" if self.newest else ""
         return f"Digest: {self.counted}{newest}"
+
+
+def present(digest: Digest | None) -> Digest | None:
+    """A digest that tells of something, or is about to; ``None`` where it was over before."""
+    return digest if digest is not None and not digest.ended else None
 
 
 def kind_of(rule: str, alert: str, severity: Severity) -> str:

@@ -106,11 +106,13 @@ class _DigestEffect(_Effect, frozen=True, kw_only=True):
 class Spread(_DigestEffect, frozen=True, kw_only=True, tag="spread"):
     """Tell what was folded into the incident's digest that it is acknowledged, or that it carries nothing any more.
 
-    ``by`` took it ``at`` that time; nobody did, where it is empty. Nothing is told where the incident is paged again by then.
+    ``by`` took it ``at`` that time, perhaps until ``snoozed_until`` only; nobody did, where it is empty. Nothing is told where
+    the incident is paged again by then.
     """
 
     by: str = ""
     at: datetime | None = None
+    snoozed_until: datetime | None = None
 
 
 class LeaveDigest(_DigestEffect, frozen=True, kw_only=True, tag="leave_digest"):

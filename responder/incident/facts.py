@@ -26,10 +26,14 @@ SNOOZE_LIMIT = timedelta(hours=24)
 
 
 class AcknowledgedBy(_Human, frozen=True, kw_only=True, tag="acknowledged"):
-    """A person took the incident; or the ``digest`` (an incident) into which this one's ``episode`` was folded."""
+    """A person took the incident; or the ``digest`` (an incident) into which this one's ``episode`` was folded.
+
+    ``snoozed_until``: the digest was taken until then only.
+    """
 
     digest: str = ""
     episode: int = 0
+    snoozed_until: datetime | None = None
 
 
 class EscalatedBy(_Human, frozen=True, kw_only=True, tag="escalated"):

@@ -16,7 +16,7 @@ import structlog
 
 from responder.durations import format_duration
 from responder.engine.outbox import Done
-from responder.incident.digest import Digest
+from responder.incident.digest import Digest, present
 from responder.incident.digest_facts import DigestBegan, IncidentFolded
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageWaits
@@ -38,8 +38,8 @@ SHARED_PATIENCE = timedelta(seconds=5)
 _LOOK_SOON = timedelta(milliseconds=400)
 _LOOK_AGAIN = timedelta(seconds=1)
 _LONGEST_LOOK = timedelta(seconds=10)
-#: Digests that are looked at in one attempt; then it is tried again.
-_DIGESTS_TRIED = 3
+#: Digests that are looked at before a page leaves; more people than this are on no three levels.
+_DIGESTS_TRIED = 64
 _PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
 
 
@@ -110,7 +110,7 @@ class Bundles:
                 return _not_yet(answer, effect, attempt)
             deaf.append(answer.into)
             never_rang = told is Told.NO and answer.carries_for is not None
-        return Done(retry_in=_LOOK_AGAIN, begun=False)
+        return None
 
     def _not_folded(self, answer: Answer, effect: SendMessage, attempt: Attempt) -> Done | Carry | None:
         match answer:
@@ -152,7 +152,7 @@ class Bundles:
         why = (
             f"more than {bounds.after} incidents within {format_duration(bounds.within)} for {effect.contact}"
         )
-        digest = incident.digest or Digest(began_at=now, why=why)
+        digest = present(incident.digest) or Digest(began_at=now, why=why)
         shown = msgspec.structs.replace(incident, digest=digest.with_contact(effect.contact))
         done = await self._deliver(msgspec.structs.replace(attempt, snapshot=shown))
         if effect.contact in digest.contacts or not done.facts:

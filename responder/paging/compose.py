@@ -9,6 +9,7 @@ import msgspec
 
 from responder.durations import format_duration
 from responder.incident.around import Listed
+from responder.incident.digest import present
 from responder.incident.effects import SendMessage
 from responder.incident.finding import FINDING_ORDER, Finding
 from responder.incident.hold import until_words
@@ -199,7 +200,7 @@ def _listed(incident: Incident, effect: SendMessage) -> tuple[Listed, ...]:
 def _is_digest(incident: Incident, effect: SendMessage) -> bool:
     """Whether the message tells of others as well."""
     asks = effect.kind in _WORK and isinstance(incident.state, Triggered)
-    return incident.digest is not None and asks and effect.wanted is not Wanted.ACKNOWLEDGED
+    return present(incident.digest) is not None and asks and effect.wanted is not Wanted.ACKNOWLEDGED
 
 
 def _digest_title(incident: Incident) -> str:

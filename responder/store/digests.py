@@ -81,12 +81,22 @@ class FoldedIncident(msgspec.Struct, frozen=True, kw_only=True):
 Answer = Ring | Carry | Wait | Fold
 
 
-class Due(msgspec.Struct, frozen=True, kw_only=True):
-    """The incident's present state, whether people are paged for it, and some of those that do not know: id, episode, state."""
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """One that was folded, in its ``episode`` and ``at`` that millisecond, and its present state."""
 
+    id: str
+    episode: int
+    at: int
     state: str
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether people are paged for the incident ``now``, in which episode, and some of those that do not know."""
+
+    now: datetime
     paged: bool
-    folded: tuple[tuple[str, int, str], ...]
+    episode: int
+    folded: tuple[Waiting, ...]
 
 
 class Digests:
@@ -95,6 +105,8 @@ class Digests:
     def __init__(self, store: Store, bounds: Bounds) -> None:
         self._store = store
         self.bounds = bounds
+        #: Those that are told together may be open for longer than closed incidents are kept.
+        self._kept = max(store.options.retention, store.options.firing_ttl)
 
     async def ask(
         self, incident: Incident, contact: str, *, deaf: Collection[str] = (), never_rang: bool = False
@@ -112,7 +124,7 @@ class Digests:
                 (
                     store.shift(), incident.id, incident.episode.number, derive(contact), kind, line,
                     bounds.after, ms(bounds.within), bounds.new_kinds, ms(bounds.digest_every),
-                    ms(store.options.retention), FOLDED_LIMIT, tuple(deaf), never_rang,
+                    ms(self._kept), FOLDED_LIMIT, tuple(deaf), never_rang,
                 )
             ),
         )  # fmt: skip
@@ -136,20 +148,24 @@ class Digests:
 
     async def due(self, incident_id: str, limit: int) -> Due:
         """Some of what was folded into an incident and does not know what became of it."""
-        state, paged, found = await self._store.run("spread", incident_id, limit)
-        parts = (one.decode().split("|", 2) for one in found)
+        store = self._store
+        now, paged, episode, found = await store.run("spread", store.shift(), incident_id, limit)
+        parts = (one.decode().split("|", 3) for one in found)
         return Due(
-            state=state.decode(),
+            now=from_ms(now),
             paged=paged == 1,
-            folded=tuple((one, int(episode), held) for one, episode, held in parts),
+            episode=int(episode),
+            folded=tuple(
+                Waiting(id=one, episode=int(folded_in), at=int(at), state=state)
+                for one, folded_in, at, state in parts
+            ),
         )
 
-    async def told(self, incident_id: str, folded: Collection[str]) -> None:
-        """These know."""
+    async def told(self, incident_id: str, folded: Collection[Waiting]) -> None:
+        """These know, unless they were folded again since they were looked at."""
         if folded:
-            await ask(
-                self._store.client, "SREM", f"{self._store.base}:folded:{incident_id}:due", *sorted(folded)
-            )
+            named = (word for one in folded for word in (one.id, one.at))
+            await self._store.run("told", incident_id, *named)
 
     async def leave(self, incident_id: str, carrier: str) -> int | None:
         """An incident has left a digest; how many have by now, ``None`` where it was not in it."""
@@ -170,7 +186,7 @@ class FoldedLists:
         while True:
             following, found = await ask(self._store.client, "HSCAN", key, cursor, "COUNT", _CHUNK)
             pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
-            lines |= {name.decode(): line.decode().partition("|")[2] for name, line in pairs}
+            lines |= {name.decode(): line.decode().split("|", 2)[2] for name, line in pairs}
             cursor = int(following)
             if cursor == 0:
                 break

@@ -161,7 +161,7 @@ class Store:
         names = (
             "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
             "shelve", "surroundings", "announce",
-            "talk", "records", "opens", "roll", "bundle", "spread", "leave",
+            "talk", "records", "opens", "roll", "bundle", "spread", "told", "leave",
             "attend", "turn", "forget", "vitals", "watch", "mend", "recount",
         )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}

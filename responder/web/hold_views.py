@@ -39,12 +39,16 @@ class AttachedView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DigestSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """How many incidents are told with this one's page, and the newest of them; ``/digest`` has all of them."""
+    """How many incidents are told with this one's page, and the newest of them; ``/digest`` has all of them.
+
+    ``ended``: it was acknowledged, or told nobody any more; what was in it goes its own way.
+    """
 
     began_at: str
     contacts: tuple[str, ...]
     count: int
     over: int
+    ended: bool
     text: str
     newest: tuple[str, ...]
 
@@ -59,6 +63,7 @@ def digest_summary(incident: Incident) -> DigestSummary | None:
         contacts=digest.contacts,
         count=digest.count,
         over=digest.over,
+        ended=digest.ended,
         text=digest.counted,
         newest=tuple(one.line for one in digest.newest),
     )

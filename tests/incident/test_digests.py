@@ -21,6 +21,7 @@ from responder.incident.facts import (
     MessageDelivered,
     MessageWaits,
     ResolvedBy,
+    SnoozedBy,
 )
 from responder.incident.hold import Hold, HoldKind
 from responder.incident.lastlook import overtaken
@@ -28,7 +29,8 @@ from responder.incident.message import MessageKind
 from responder.incident.policy import AcknowledgementPolicy
 from responder.incident.reach import OnCall
 from responder.incident.severity import Level, Severity
-from responder.incident.state import Acknowledged, Incident, Triggered
+from responder.incident.state import Acknowledged, Incident, Monitoring, Triggered
+from responder.paging.compose import Words, compose
 
 CARRIER = "c" * 16
 PLANS = dict.fromkeys(Severity, plan("chat"))
@@ -161,6 +163,48 @@ def test_it_is_acknowledged_with_the_digest_but_only_in_the_episode_that_was_tol
     assert isinstance(play.incident.state, Triggered)
 
 
+def test_nobody_takes_with_a_digest_what_no_digest_has_told_of() -> None:
+    play = Play(Severity.P3)
+    (page,) = play.incident.pages
+    fact = AcknowledgedBy(at=START + MINUTE, by="ana", digest=CARRIER, episode=1)
+    play.at(1, fact)
+    assert isinstance(play.incident.state, Triggered)  # its page still waits for the digest's to arrive
+    late = MessageDelivered(
+        at=START, effect=page.id, page=page.id, kind=MessageKind.PAGE, attempt=1, told_in=CARRIER
+    )
+    assert kinds(play.at(1, late).effects) == ["page primary dbteam chat"]
+    play = Play(Severity.P3)
+    (page,) = play.incident.pages
+    play.at(1, msgspec.structs.replace(late, effect=page.id, page=page.id), fact)
+    assert isinstance(play.incident.state, Acknowledged)  # it was told just before
+
+
+def test_what_was_quiet_for_a_moment_when_its_digest_was_taken_is_not_left_to_it_when_it_flaps() -> None:
+    play = folded()
+    for minute in (1, 2, 3):
+        play.clear().at(minute)
+        play.fire(Severity.P3).at(minute + 0.5)
+        told(play)
+    number = play.incident.episode.number
+    play.clear()
+    play.at(4, AcknowledgedBy(at=START + 4 * MINUTE, by="ana", digest=CARRIER, episode=number))
+    assert isinstance(play.incident.state, Monitoring)
+    play.fire(Severity.P3)
+    assert "page primary dbteam chat" in kinds(play.at(4.5).effects)
+
+
+def test_a_digest_that_is_snoozed_is_snoozed_as_one() -> None:
+    until = START + 60 * MINUTE
+    play = carrying()
+    play.at(1, SnoozedBy(at=START + MINUTE, by="ana", until=until))
+    (spread,) = spreads(play)
+    assert (spread.by, spread.snoozed_until) == ("ana", until)
+    play = folded()
+    play.at(1, AcknowledgedBy(at=START + MINUTE, by="ana", digest=CARRIER, episode=1, snoozed_until=until))
+    assert isinstance(play.incident.state, Acknowledged)
+    assert "page primary dbteam chat" in kinds(play.at(60).effects)
+
+
 def test_where_each_of_a_level_has_to_answer_a_digest_is_not_enough() -> None:
     play = Play(
         Severity.P3,
@@ -258,6 +302,28 @@ def test_what_was_folded_in_the_last_moment_is_told_as_well() -> None:
     assert [one.by for one in spreads(play)] == ["ana"]
 
 
+def test_a_carrier_that_is_paged_anew_after_its_digest_was_over_tells_of_nothing_until_something_is_folded_again() -> (
+    None
+):
+    play = carrying()
+    play.at(5, AcknowledgedBy(at=START + 5 * MINUTE, by="ana"))
+    play.at(6, EscalatedBy(at=START + 6 * MINUTE, by="ana"))
+    digest = play.incident.digest
+    assert digest is not None
+    assert (digest.ended, digest.untold, digest.count) == (True, False, 3)  # people may look at what it was
+    page = next(one for one in play.decisions[-1].effects if isinstance(one, SendMessage))
+    words = Words(attempt=1, sent_at=play.now, external_url="http://localhost")
+    assert "DIGEST" not in compose(play.incident, page, words).summary
+    play.at(7, one_more(1, 7))
+    digest = play.incident.digest
+    assert digest is not None
+    assert (digest.ended, digest.count, len(digest.newest), digest.began_at) == (
+        False, 1, 1, START + 7 * MINUTE,
+    )  # fmt: skip
+    assert play.decisions[-1].entries[-1].text == "1 more are told with this one's page; 1 in all"
+    assert "DIGEST: 1 more incident of 1 service" in compose(play.incident, page, words).summary
+
+
 def test_a_carrier_that_is_paged_anew_or_further_goes_on_carrying() -> None:
     play = carrying()
     play.fire(Severity.P1).at(5)
@@ -265,6 +331,7 @@ def test_a_carrier_that_is_paged_anew_or_further_goes_on_carrying() -> None:
     play.until(30)
     assert spreads(play) == []
     assert play.incident.digest is not None
+    assert not play.incident.digest.ended
 
 
 FACTS = ("told", "late", "gone", "ack", "own", "resolve", "fire", "clear", "p1", "hold", "free", "wait")

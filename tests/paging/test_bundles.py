@@ -175,6 +175,17 @@ async def test_a_page_that_rings_is_delivered_and_one_that_carries_says_so_and_i
     assert shown.digest.why == "more than 3 incidents within 5m for dbteam"
 
 
+async def test_what_carries_again_after_its_digest_was_over_says_so_anew() -> None:
+    room = Room(Door(Carry()))
+    over = Digest(began_at=START, why="then", contacts=("dbteam",), count=7, ended=True)
+    done = await room.perform(incident=msgspec.structs.replace(page()[1], digest=over), waited=60)
+    assert [type(one) for one in done.facts] == [DigestBegan, MessageDelivered]
+    shown = room.delivered[0].snapshot
+    assert shown is not None
+    assert shown.digest is not None
+    assert (shown.digest.count, shown.digest.ended) == (0, False)
+
+
 async def test_what_is_told_counts_as_delivered_once_the_digest_knows_of_it() -> None:
     room = Room(Door(fold()), carrier(PageStatus.DELIVERED))
     room.outcome = "full"
@@ -226,6 +237,18 @@ async def test_a_digest_that_does_not_reach_the_person_is_none_and_the_next_one_
         {"deaf": (), "never_rang": False},
         {"deaf": (CARRIER,), "never_rang": never_rang},
     ]
+    assert len(room.delivered) == 1
+
+
+async def test_however_many_digests_tell_somebody_else_the_page_leaves() -> None:
+    """Each attempt begins with the same ones: what gave up after a few of them would never come to an end."""
+    others = [msgspec.structs.replace(fold(None), into=f"{number:016x}") for number in range(9)]
+    room = Room(Door(*others, Ring()), carrier(PageStatus.FAILED))
+    await room.perform(waited=6)
+    assert len(room.delivered) == 1
+    assert room.door.asked[-1]["deaf"] == tuple(one.into for one in others)
+    room = Room(Door(fold(None)), carrier(PageStatus.FAILED))
+    await room.perform(waited=6)
     assert len(room.delivered) == 1
 
 

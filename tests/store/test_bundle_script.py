@@ -4,77 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import Any
 
-import msgspec
 import pytest
+from bundle_gate import BOUNDS, Gate, said
 from conftest import TurnedClock
-from stage import Play
 
 from responder.incident.severity import Severity
-from responder.incident.state import Incident
 from responder.store import digests
 from responder.store.connection import connect
-from responder.store.digests import Answer, Bounds, Carry, Digests, Fold, FoldedLists, Ring, Wait
+from responder.store.digests import Fold, Wait
 from responder.store.store import Store, StoreOptions
-
-BOUNDS = Bounds(
-    after=3, within=timedelta(minutes=5), new_kinds=2, digest_every=timedelta(minutes=1)
-)  # fmt: skip
-TEMPLATE = Play(Severity.P3).incident
-
-
-def incident(number: int, kind: str = "Same", severity: Severity = Severity.P3) -> Incident:
-    return msgspec.structs.replace(
-        TEMPLATE,
-        id=f"{number:016x}",
-        labels={"alertname": kind},
-        severity=severity,
-        title=f"number {number}",
-    )
-
-
-class Gate:
-    """Asks, and keeps the incidents in the store as the engine would."""
-
-    def __init__(self, store: Store, bounds: Bounds = BOUNDS) -> None:
-        self.store, self.digests = store, Digests(store, bounds)
-
-    async def is_in(self, number: int, state: str = "triggered", *, held: bool = False) -> None:
-        snapshot = '{"holds":[{"kind":"maintenance"}]}' if held else '{"holds":[]}'
-        key = f"{self.store.base}:i:{number:016x}"
-        await self.store.client.hset(key, mapping={"st": state, "snap": snapshot})
-        await self.store.client.pexpire(key, 600_000)
-
-    async def ask(
-        self,
-        number: int,
-        to: str = "ana",
-        kind: str = "Same",
-        severity: Severity = Severity.P3,
-        **more: Any,
-    ) -> Answer:
-        if not await self.store.client.exists(f"{self.store.base}:i:{number:016x}"):
-            await self.is_in(number)
-        return await self.digests.ask(incident(number, kind, severity), to, **more)
-
-    async def listed(self, number: int) -> dict[str, str]:
-        return {one.id: one.line for one in await FoldedLists(self.store).all(f"{number:016x}")}
-
-    async def many(self, *numbers: int, **more: Any) -> list[str]:
-        return [said(await self.ask(number, **more)) for number in numbers]
-
-
-def said(answer: Answer) -> str:
-    match answer:
-        case Ring(new):
-            return "new" if new else "ring"
-        case Carry():
-            return "carry"
-        case Wait():
-            return "wait"
-        case Fold(into=into):
-            return f"in {int(into, 16)}"
 
 
 @pytest.fixture
@@ -176,10 +115,13 @@ async def test_who_was_told_is_named_until_they_know_and_who_has_left_is_counted
     await gate.many(*range(1, 8))
     carrier = f"{4:016x}"
     found = await gate.digests.due(carrier, 100)
-    assert (found.state, found.paged) == ("triggered", True)
-    assert sorted(found.folded) == [(f"{n:016x}", 1, "triggered") for n in (5, 6, 7)]
-    await gate.digests.told(carrier, [f"{5:016x}", f"{6:016x}"])
-    assert [one[0] for one in (await gate.digests.due(carrier, 100)).folded] == [f"{7:016x}"]
+    assert (found.paged, found.episode) == (True, 1)
+    folded = sorted(found.folded, key=lambda one: one.id)
+    assert [(int(one.id, 16), one.episode, one.state) for one in folded] == [
+        (n, 1, "triggered") for n in (5, 6, 7)
+    ]
+    await gate.digests.told(carrier, folded[:2])
+    assert [one.id for one in (await gate.digests.due(carrier, 100)).folded] == [f"{7:016x}"]
     assert [await gate.digests.leave(f"{n:016x}", carrier) for n in (5, 5, 6)] == [1, 1, 2]
     assert await gate.digests.leave(f"{9:016x}", carrier) is None
     back = await gate.ask(5)
@@ -208,3 +150,40 @@ async def test_five_hundred_at_once_over_two_replicas_ring_no_more_than_the_boun
     assert len(rang) == BOUNDS.after + BOUNDS.new_kinds + 1
     (carrier,) = {one for one in answers if one.startswith("in ")}
     assert len(await gates[0].listed(int(carrier[3:]))) == 500 - len(rang)
+
+
+@pytest.mark.parametrize("state", ["acknowledged", "resolved"])
+async def test_what_rings_just_when_its_digest_is_over_still_hears_what_became_of_that(
+    gate: Gate, state: str
+) -> None:
+    await gate.many(*range(1, 6))
+    await gate.is_in(4, state)
+    assert await gate.many(5, severity=Severity.P2) == ["new"]
+    assert [one.id for one in (await gate.digests.due(f"{4:016x}", 100)).folded] == [f"{5:016x}"]
+
+
+async def test_what_was_in_a_digest_that_is_over_is_not_counted_in_the_next_one_of_the_same_incident(
+    gate: Gate,
+) -> None:
+    await gate.many(*range(1, 8))
+    carrier = f"{4:016x}"
+    await gate.is_in(4, "acknowledged")
+    await gate.digests.leave(f"{6:016x}", carrier)
+    await gate.digests.told(carrier, (await gate.digests.due(carrier, 100)).folded)
+    assert len(await gate.listed(4)) == 3  # people may look at what it was
+    await gate.is_in(4, episode=2)
+    answer = await gate.ask(8)
+    assert isinstance(answer, Fold)
+    assert (answer.into, answer.count, answer.over) == (carrier, 1, None)
+    assert await gate.listed(4) == {f"{8:016x}": "P3 database: number 8"}
+
+
+async def test_a_digest_is_known_for_as_long_as_its_incidents_may_fire_however_soon_closed_ones_are_forgotten(
+    store: Store, store_name: str, turned: TurnedClock
+) -> None:
+    soon = StoreOptions(retention=timedelta(minutes=5))
+    gate = Gate(Store(store.client, store_name, soon, shift=turned))
+    await gate.many(*range(1, 6))
+    folded = f"{store.base}:folded:{4:016x}"
+    for key in (folded, f"{folded}:due", f"{store.base}:told_in:{5:016x}"):
+        assert await store.client.pttl(key) > timedelta(days=29) / timedelta(milliseconds=1)

@@ -12,10 +12,11 @@ import msgspec
 
 from responder.incident.around import Listed
 from responder.incident.decision import Reason
-from responder.incident.digest import Digest
+from responder.incident.digest import Digest, present
 from responder.incident.digest_facts import CarrierGone, DigestBegan, FoldedEnded, IncidentFolded
 from responder.incident.draft import Draft
 from responder.incident.effects import LeaveDigest, Spread
+from responder.incident.facts import AcknowledgedBy, MessageDelivered
 from responder.incident.ids import derive
 from responder.incident.message import Wanted
 from responder.incident.state import Acknowledged, Incident, Monitoring, Page, PageStatus, Triggered
@@ -51,10 +52,26 @@ def note_gone(draft: Draft, carrier: str, at: datetime) -> None:
     draft.change(carriers_gone=dict([*known.items(), (carrier, at)][-_GONE_KEPT:]))
 
 
+def is_told(draft: Draft, one: AcknowledgedBy) -> bool:
+    """Whether the digest that was taken had told of this one's present episode; what came of its page may be news as well."""
+    incident = draft.incident
+    if one.episode != incident.episode.number:
+        return False
+    told = {
+        news.page
+        for news in draft.news.facts
+        if isinstance(news, MessageDelivered) and news.told_in == one.digest
+    }
+    return one.digest in told_in(incident) or any(
+        page.id in told and page.episode == incident.episode.number for page in incident.pages
+    )
+
+
 def pass_on(draft: Draft) -> None:
     """What was folded into this one, and what this one was folded into, hears what this decision changed."""
     if draft.incident.digest is not None and not draft.incident.is_paged and _is_news_to_folded(draft):
         taken = _taken(draft.incident)
+        draft.change(digest=msgspec.structs.replace(draft.incident.digest, ended=True, untold=False))
         draft.ask(
             Spread(
                 id=derive(draft.incident.id, "spread", draft.now.isoformat()),
@@ -65,6 +82,7 @@ def pass_on(draft: Draft) -> None:
                 requested_at=draft.now,
                 by=taken.by if taken is not None else "",
                 at=taken.at if taken is not None else None,
+                snoozed_until=taken.snoozed_until if taken is not None else None,
             )
         )
     for carrier in _left(draft):
@@ -96,9 +114,13 @@ def _present(incident: Incident) -> list[Page]:
     ]
 
 
+def _digest(draft: Draft) -> Digest | None:
+    """What this one carries. Paged anew after a digest was over, it begins another; until then, late news belong to that."""
+    return present(draft.incident.digest) if draft.incident.is_paged else draft.incident.digest
+
+
 def _begin(draft: Draft, one: DigestBegan) -> None:
-    known = draft.incident.digest
-    digest = known or Digest(began_at=one.at, why=one.why)
+    digest = _digest(draft) or Digest(began_at=one.at, why=one.why)
     if one.contact in digest.contacts:
         return
     draft.change(digest=digest.with_contact(one.contact))
@@ -109,14 +131,16 @@ def _begin(draft: Draft, one: DigestBegan) -> None:
 
 def _note_folded(draft: Draft) -> None:
     """One line for all of them: the list of them is kept beside the incident."""
-    before = draft.before.digest.count if draft.before.digest is not None else 0
-    count = draft.incident.digest.count if draft.incident.digest is not None else 0
-    if count > before:
-        draft.note(Reason.FOLDED, f"{count - before} more are told with this one's page; {count} in all")
+    if (digest := draft.incident.digest) is None:
+        return
+    before = draft.before.digest if digest.ended else present(draft.before.digest)
+    more = digest.count - (before.count if before is not None else 0)
+    if more > 0:
+        draft.note(Reason.FOLDED, f"{more} more are told with this one's page; {digest.count} in all")
 
 
 def _fold(draft: Draft, one: IncidentFolded) -> None:
-    digest = draft.incident.digest or Digest(began_at=one.at)
+    digest = _digest(draft) or Digest(began_at=one.at)
     changed = digest.with_contact(one.contact).with_one(
         Listed(one.incident, one.line), one.service, one.severity, one.count
     )

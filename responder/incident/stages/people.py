@@ -12,7 +12,7 @@ from responder.incident.draft import Draft
 from responder.incident.escalation import everybody
 from responder.incident.moves import TAKEN_IN
 from responder.incident.reach import Reach
-from responder.incident.stages.digest import note_gone
+from responder.incident.stages.digest import is_told, note_gone
 from responder.incident.state import Acknowledged, Monitoring, Resolved, Triggered
 
 
@@ -31,6 +31,8 @@ def _take_each(draft: Draft) -> None:
         if draft.incident.state_name not in TAKEN_IN[type(one)]:
             text = f"{type(one).__struct_config__.tag}: too late, the incident is {draft.incident.state_name}"
             draft.note(Reason.TOO_LATE, text, by=getattr(one, "by", ""), at=one.at)
+            if isinstance(one, fact.AcknowledgedBy) and one.digest:
+                note_gone(draft, one.digest, draft.now)  # should it flap, nobody tells of it any more
             continue
         _take_one(draft, one)
 
@@ -71,8 +73,11 @@ def _judge_response(draft: Draft, at: datetime) -> None:
 
 def _acknowledge(draft: Draft, one: fact.AcknowledgedBy) -> None:
     state = draft.incident.state
-    if one.digest and (isinstance(state, Acknowledged) or one.episode != draft.incident.episode.number):
-        return  # it was taken, or goes its own way: it was not in what the person saw
+    if one.digest and isinstance(state, Acknowledged):
+        return
+    if one.digest and not is_told(draft, one):
+        note_gone(draft, one.digest, draft.now)  # it was not in what the person saw, and never will be
+        return
     if isinstance(state, Acknowledged):
         draft.note(
             Reason.ALREADY_ACKNOWLEDGED, f"already acknowledged by {state.by}. {one.note}".strip(), by=one.by
@@ -80,7 +85,7 @@ def _acknowledge(draft: Draft, one: fact.AcknowledgedBy) -> None:
         return
     first = not everybody.begun(draft.incident)
     if who := everybody.answer(draft, one.by):
-        draft.move(Acknowledged(by=who, at=one.at, digest=one.digest))
+        draft.move(Acknowledged(by=who, at=one.at, digest=one.digest, snoozed_until=one.snoozed_until))
         draft.change(acknowledged_at=one.at, acknowledged_by=who)
         draft.note(
             Reason.ACKNOWLEDGED, f"acknowledged via {one.via}. {one.note}".strip(), by=one.by, at=one.at

@@ -5,7 +5,7 @@
 -- digest, and the incident whose page is their digest. All of it is decided in this one step, so that the bound holds however
 -- many replicas ask; and nothing is folded into an incident that is not triggered, or is held back, in the same step.
 -- KEYS[1] base
--- ARGV[1] msgpack {shift, incident, episode, contact, kind, line, after, within ms, new kinds, every ms, retention ms,
+-- ARGV[1] msgpack {shift, incident, episode, contact, kind, line, after, within ms, new kinds, every ms, how long it is kept in ms,
 --         limit (how many are folded into one), {incidents whose page does not tell this person}, whether the page of the
 --         person's own digest among these never arrived, so that the next one need not wait}
 -- answers {'ring', why} | {'carry'} | {'wait', ms} | {'fold', into, how many are by now, ms since it carries for this person
@@ -13,7 +13,7 @@
 local base = KEYS[1]
 local o = cmsgpack.unpack(ARGV[1])
 local shift, id, episode, contact, kind, line = o[1], o[2], o[3], o[4], o[5], o[6]
-local after, within, new_kinds, every, retention, limit = o[7], o[8], o[9], o[10], o[11], o[12]
+local after, within, new_kinds, every, kept_for, limit = o[7], o[8], o[9], o[10], o[11], o[12]
 local call, fmt = redis.call, string.format
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + shift
@@ -31,8 +31,15 @@ local function kept()
   for _, key in ipairs({ storm, rang, kinds, broke }) do call('PEXPIRE', key, fmt('%.0f', within + every)) end
 end
 
--- It is told of by this one's page no longer, unless somebody else is.
+local function is_paged(carrier)
+  local held = call('HMGET', base .. ':i:' .. carrier, 'st', 'snap')
+  -- Inside a text of the snapshot the quotes would be escaped.
+  return held[1] == 'triggered' and not (held[2] and string.find(held[2], '"holds":[{', 1, true))
+end
+
+-- It is told of by this one's page no longer, unless somebody else is. Where that is over, it still has to hear so.
 local function unfold(into)
+  if not is_paged(into) then return end
   for _, other in ipairs(call('HVALS', mine)) do
     if string.sub(other, 1, 16) == into then return end
   end
@@ -56,12 +63,6 @@ local function ring(answer, why)
   return { answer, why or '' }
 end
 
-local function is_paged(carrier)
-  local held = call('HMGET', base .. ':i:' .. carrier, 'st', 'snap')
-  -- Inside a text of the snapshot the quotes would be escaped.
-  return held[1] == 'triggered' and not (held[2] and string.find(held[2], '"holds":[{', 1, true))
-end
-
 local known = call('HMGET', storm, 'carrier', 'since', 'active')
 local carrier, since, active = known[1], tonumber(known[2] or '0'), tonumber(known[3] or '0')
 if carrier and deaf[carrier] then
@@ -72,14 +73,16 @@ end
 
 local function fold(into)
   local list = base .. ':folded:' .. into
+  -- Where all the others know what became of them, it has begun to carry anew.
+  if call('EXISTS', list .. ':due') == 0 then call('DEL', list, list .. ':over') end
   if call('HEXISTS', list, id) == 0 and call('HLEN', list) >= limit then return nil end
   local before = call('HGET', mine, contact)
   call('HSET', mine, contact, into .. '|' .. kind)
   if before and string.sub(before, 1, 16) ~= into then unfold(string.sub(before, 1, 16)) end
-  call('HSET', list, id, fmt('%.0f', episode) .. '|' .. line)
+  call('HSET', list, id, fmt('%.0f|%.0f|', episode, now) .. line)
   call('SADD', list .. ':due', id)
   local back = call('SREM', list .. ':over', id)
-  for _, key in ipairs({ list, list .. ':due', list .. ':over', mine }) do call('PEXPIRE', key, fmt('%.0f', retention)) end
+  for _, key in ipairs({ list, list .. ':due', list .. ':over', mine }) do call('PEXPIRE', key, fmt('%.0f', kept_for)) end
   call('ZADD', kinds, now_text, kind)
   if into == carrier then call('HSET', storm, 'active', now_text) end
   kept()
