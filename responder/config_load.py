@@ -13,6 +13,7 @@ import yaml
 
 from responder.config import ChannelSection, Config, TypeCatalogue
 from responder.config_checks import NAME, problems_of
+from responder.config_ranges import range_warnings
 from responder.documents import Document, Problem, ProblemsError
 from responder.registry import did_you_mean
 from responder.secrets import Secret
@@ -203,13 +204,10 @@ class _Loading:
         return None if settings is msgspec.UNSET else ChannelSection(type=kind, settings=settings)
 
     def _check(self, config: Config) -> None:
-        for key, problem in problems_of(config):
-            section = re.split(r"[.\[]", key, maxsplit=1)[0]
-            if section in self.unread or (section == "listen" and "auth" in self.unread):
-                continue  # whether that is so cannot be told before it can be read
-            node = self._places.get(section, self._document.root)
-            if node is not None:
-                self._document.report(_at(node, key.removeprefix(section)), f"{key}: {problem}")
+        for key, problem in problems_of(config, whole=not self.unread):
+            self._report(key, problem, "error")
+        for key, warning in range_warnings(config):
+            self._report(key, warning, "warning")
         for key, why in _NOT_YET.items():
             if key in self._places:
                 self._document.report(self._places[key], f"{key}: accepted, but {why}", "warning")
@@ -218,6 +216,14 @@ class _Loading:
                 text = f"targets.supabase.{name}.{wrong}"
                 node = _at(self._places["targets"], f".supabase.{name}")
                 self._document.report(node, text, "warning")
+
+    def _report(self, key: str, text: str, level: str) -> None:
+        section = re.split(r"[.\[]", key, maxsplit=1)[0]
+        if section in self.unread or (section == "listen" and "auth" in self.unread):
+            return  # whether that is so cannot be told before it can be read
+        node = self._places.get(section, self._document.root)
+        if node is not None:
+            self._document.report(_at(node, key.removeprefix(section)), f"{key}: {text}", level)
 
 
 def _at(node: yaml.Node, path: str) -> yaml.Node:
