@@ -14,7 +14,7 @@ import yaml
 from responder.config import ChannelSection, Config, TypeCatalogue
 from responder.config_checks import NAME, problems_of
 from responder.config_ranges import range_warnings
-from responder.documents import Document, Problem, ProblemsError
+from responder.documents import Document, Place, Problem, ProblemsError
 from responder.registry import did_you_mean
 from responder.secrets import Secret
 from responder.targets.supabase import misconfigured
@@ -245,6 +245,15 @@ def _at(node: yaml.Node, path: str) -> yaml.Node:
         name, node = max(fits, key=lambda fit: len(fit[0]))
         path = path.removeprefix(f".{name}")
     return node
+
+
+def place_in(path: Path, key: str) -> Place:
+    """Where a key such as ``heartbeats[0].service`` stands in a configuration that was read before."""
+    try:
+        document = Document(str(path), path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return Place(str(path), 1, 1)
+    return document.place(_at(document.root, f".{key}")) if document.root else Place(str(path), 1, 1)
 
 
 def configured_secrets(value: Any) -> tuple[str, ...]:

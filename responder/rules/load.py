@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -23,6 +21,7 @@ from responder.rules.dependencies import dependency_problems
 from responder.rules.drills import DrillShape, drill_problems, read_drills
 from responder.rules.files import DefaultShape, RuleShape, SeverityShape
 from responder.rules.maintenance import read_windows
+from responder.rules.on_disk import rule_files
 from responder.rules.plugin_checks import plugin_problems
 from responder.rules.quiet_hours import quiet_problems
 from responder.rules.raw import PluginEntry, RawRules, RuleEntry
@@ -33,6 +32,7 @@ from responder.rules.reference_checks import (
     reference_problems,
     runbook_problem,
 )
+from responder.rules.service_checks import ServiceOf, matcher_problems, named_problems, over_problems
 from responder.rules.times import check_times
 from responder.typed import read
 
@@ -52,6 +52,10 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """The allow-list of each target, by section and name; ``None`` where there is no configuration to check against."""
     channels: Sequence[str] | None = None
     """Names of the configured channels; ``None`` where there is no configuration to check against."""
+    services: Sequence[ServiceOf] = ()
+    """Those that the configuration names."""
+    now: datetime | None = None
+    """By which windows are over; ``None`` where that is not to be judged."""
 
 
 class LoadedRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,28 +63,6 @@ class LoadedRules(msgspec.Struct, frozen=True, kw_only=True):
 
     raw: RawRules | None
     problems: tuple[Problem, ...]
-
-
-def rule_files(paths: Sequence[str]) -> tuple[tuple[Path, ...], tuple[Problem, ...]]:
-    """The files that folders, globs and file names stand for, in order, each once."""
-    found: dict[Path, None] = {}
-    problems = []
-    for path in paths:
-        here = Path(path)
-        if here.is_dir():
-            matches = [one for one in sorted(here.rglob("*")) if one.suffix in {".yaml", ".yml"}]
-        else:
-            matches = [Path(one) for one in sorted(glob.glob(path, recursive=True))]  # noqa: PTH207 - absolute globs
-        if not matches and not here.is_dir():
-            problems.append(Problem(file=path, text="no such rule file or folder"))
-        found.update(dict.fromkeys(one for one in matches if not _hidden(one, here)))
-    return tuple(found), tuple(problems)
-
-
-def _hidden(file: Path, root: Path) -> bool:
-    """Kubernetes mounts a ConfigMap's versions in hidden folders beside the links to them."""
-    parts = file.relative_to(root).parts if root.is_dir() else ()
-    return any(part.startswith(".") for part in parts)
 
 
 def load(paths: Sequence[str], around: Surroundings) -> LoadedRules:
@@ -285,6 +267,11 @@ class _Merging:
         for name, text, level in quiet_problems(raw.named):
             yield self._place("quiet_hours", name).problem(text, level)
         yield from drill_problems(raw.drills, rows, lambda name: self._place("drills", name))
+        known = self._known("escalation")
+        yield from named_problems(self._around.services, known)
+        yield from matcher_problems(raw, self._around.services, known, self._place)
+        if self._around.now is not None:
+            yield from over_problems(raw.maintenance, self._around.now, self._place)
 
     def _known(self, key: str, /) -> Collection[str]:
         """The names under a key, also of entries that could not be read."""

@@ -121,7 +121,7 @@ async def test_the_api_lists_refuses_repeats_and_ends_windows(daemon: DaemonProc
         ({"match": ['a="b"'], "to": "2100-01-01"}, "body.to: expected a time such as"),
         ({**weekly, "every": "FREQ=SECONDLY"}, "body.every: expected FREQ to be one of"),
         ({**weekly, "timezone": "Asia/Manilla"}, "body.timezone: expected a time zone"),
-        ({**weekly, "lasts": "30d"}, "body.lasts: expected a duration from 1m to 7d"),
+        ({**weekly, "lasts": "30d"}, "body.lasts: expected 1m to 7d, got 30d"),
         ({**weekly, "for": "1h"}, "body.for: goes with from"),
         ({"match": ['a="b"'], "until": "x"}, "unknown field `until`"),
     ):  # fmt: skip
