@@ -181,7 +181,7 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
         if incident.episode.cause and effect.wanted is Wanted.UNACKNOWLEDGED:
             lines.insert(1, f"Paged anew: {incident.episode.cause}")
         if listed := _listed(incident, effect):
-            lines += ["Waited as well:", *(f"- {one.line}" for one in listed)]
+            lines += ["Waited as well, and to be acknowledged as well:", *(f"- {one.line}" for one in listed)]
         if incident.summary:
             lines.append(f"Runbook {incident.runbook}: {incident.summary}")
         if incident.drill:
