@@ -5,18 +5,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from datetime import timedelta
 from urllib.parse import urlsplit
 
 from responder.config import Config, HeartbeatConfig
+from responder.config_ranges import range_problems
 from responder.matchers import MatcherError, parse_matcher
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_SECOND = timedelta(seconds=1)
 _STORES = frozenset({"redis", "rediss", "unix", "redis+sentinel", "redis+cluster"})
 ROLES = ("viewer", "responder", "admin")
-#: Durations that may be nothing at all.
-_MAY_BE_NONE = ("triage_wait", "hold_down")
 
 
 def is_http(url: str) -> bool:
@@ -33,24 +30,17 @@ def liveness_problems(config: Config) -> Iterator[tuple[str, str]]:
     for number, one in enumerate(config.heartbeats):
         for problem in _heartbeat_problems(one):
             yield f"heartbeats[{number}]", problem
-    canary, out = config.canary, config.heartbeat_out
-    if canary.every and not _SECOND <= canary.timeout <= canary.every:
-        yield "canary", "timeout: expected at least 1s, and no more than every"
-    if out is None:
+    if config.heartbeat_out is None:
         return
-    if not is_http(out.url.reveal()):
+    if not is_http(config.heartbeat_out.url.reveal()):
         yield "heartbeat_out.url", "expected http://host or https://host"
-    if not _SECOND <= out.timeout <= out.every:
-        yield "heartbeat_out", "timeout: expected at least 1s, and no more than every"
-    if not canary.every:
+    if not config.canary.every:
         yield "heartbeat_out", "it waits for the canary, which canary.every: 0s switches off"
 
 
 def _heartbeat_problems(one: HeartbeatConfig) -> Iterator[str]:
     if not NAME.fullmatch(one.name):
         yield f"name: expected 1 to 64 letters, digits, '.', '_' or '-', got {one.name!r}"
-    if one.every < _SECOND:
-        yield "every: expected at least 1s"
     matchers = []
     for number, text in enumerate(one.match):
         try:
@@ -61,8 +51,11 @@ def _heartbeat_problems(one: HeartbeatConfig) -> Iterator[str]:
         yield "match: would take every alert without such labels; name a label that the heartbeat has"
 
 
-def problems_of(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 - one line per key
-    """Every problem with its key, such as ``targets.http.api.url`` or ``auth.tokens[2].role``."""
+def problems_of(config: Config, *, whole: bool = True) -> Iterator[tuple[str, str]]:  # noqa: C901 - one line per key
+    """Every problem with its key, such as ``targets.http.api.url`` or ``auth.tokens[2].role``.
+
+    Where sections could not be read the configuration is not ``whole``, and what depends on two of them is not judged.
+    """
     if not NAME.fullmatch(config.name):
         yield "name", "expected 1 to 64 letters, digits, '.', '_' or '-'"
     yield from _listen_problems(config)
@@ -75,9 +68,6 @@ def problems_of(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR
             if not is_http(url):
                 shown = url.rpartition("@")[2]  # what is before it may be a password
                 yield "alertmanager.urls", f"expected http://host or https://host, got {shown!r}"
-        for field in ("reconcile_every", "timeout"):
-            if getattr(config.alertmanager, field) < timedelta(seconds=1):
-                yield f"alertmanager.{field}", "expected at least 1s"
     for kind in ("http", "prometheus", "superset", "supabase"):
         for name, target in getattr(config.targets, kind).items():
             if not is_http(target.url):
@@ -90,23 +80,9 @@ def problems_of(config: Config) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR
             yield f"targets.postgres.{name}.url", "expected postgresql://…"
     yield from _auth_problems(config)
     yield from liveness_problems(config)
-    for field in (
-        "triage_wait",
-        "hold_down",
-        "stale_after",
-        "monitor_for",
-        "retention",
-        "blind_after",
-        "shutdown_grace",
-    ):
-        if getattr(config, field) < timedelta(0) or (
-            field not in _MAY_BE_NONE and not getattr(config, field)
-        ):
-            yield field, "expected a duration above zero"
+    yield from range_problems(config, whole=whole)
     if config.log_level not in {"debug", "info", "warning", "error"}:
         yield "log_level", f"expected debug, info, warning or error, got {config.log_level!r}"
-    if config.max_body_bytes < 1024:
-        yield "max_body_bytes", "expected at least 1024"
 
 
 def _auth_problems(config: Config) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,8 @@ import yaml
 
 from responder.config import ChannelSection, Config, TypeCatalogue
 from responder.config_checks import NAME, problems_of
-from responder.documents import Document, Problem, ProblemsError
+from responder.config_ranges import range_warnings
+from responder.documents import Document, Place, Problem, ProblemsError
 from responder.registry import did_you_mean
 from responder.secrets import Secret
 from responder.targets.supabase import misconfigured
@@ -203,13 +204,10 @@ class _Loading:
         return None if settings is msgspec.UNSET else ChannelSection(type=kind, settings=settings)
 
     def _check(self, config: Config) -> None:
-        for key, problem in problems_of(config):
-            section = re.split(r"[.\[]", key, maxsplit=1)[0]
-            if section in self.unread or (section == "listen" and "auth" in self.unread):
-                continue  # whether that is so cannot be told before it can be read
-            node = self._places.get(section, self._document.root)
-            if node is not None:
-                self._document.report(_at(node, key.removeprefix(section)), f"{key}: {problem}")
+        for key, problem in problems_of(config, whole=not self.unread):
+            self._report(key, problem, "error")
+        for key, warning in range_warnings(config):
+            self._report(key, warning, "warning")
         for key, why in _NOT_YET.items():
             if key in self._places:
                 self._document.report(self._places[key], f"{key}: accepted, but {why}", "warning")
@@ -218,6 +216,14 @@ class _Loading:
                 text = f"targets.supabase.{name}.{wrong}"
                 node = _at(self._places["targets"], f".supabase.{name}")
                 self._document.report(node, text, "warning")
+
+    def _report(self, key: str, text: str, level: str) -> None:
+        section = re.split(r"[.\[]", key, maxsplit=1)[0]
+        if section in self.unread or (section == "listen" and "auth" in self.unread):
+            return  # whether that is so cannot be told before it can be read
+        node = self._places.get(section, self._document.root)
+        if node is not None:
+            self._document.report(_at(node, key.removeprefix(section)), f"{key}: {text}", level)
 
 
 def _at(node: yaml.Node, path: str) -> yaml.Node:
@@ -239,6 +245,15 @@ def _at(node: yaml.Node, path: str) -> yaml.Node:
         name, node = max(fits, key=lambda fit: len(fit[0]))
         path = path.removeprefix(f".{name}")
     return node
+
+
+def place_in(path: Path, key: str) -> Place:
+    """Where a key such as ``heartbeats[0].service`` stands in a configuration that was read before."""
+    try:
+        document = Document(str(path), path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return Place(str(path), 1, 1)
+    return document.place(_at(document.root, f".{key}")) if document.root else Place(str(path), 1, 1)
 
 
 def configured_secrets(value: Any) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def did_you_mean(name: str, known: Iterable[object]) -> str:
     return closest(name, options) or (f" (known: {', '.join(options)})" if options else "")
 
 
-def closest(name: str, known: Iterable[object]) -> str:
-    """`` (did you mean "x"?)``, or nothing."""
-    close = difflib.get_close_matches(name, [str(option) for option in known], n=1)
+def closest(name: str, known: Iterable[object], alike: float = 0.6) -> str:
+    """`` (did you mean "x"?)``, or nothing where none is so much ``alike`` (1 is the same)."""
+    close = difflib.get_close_matches(name, [str(option) for option in known], n=1, cutoff=alike)
     return f' (did you mean "{close[0]}"?)' if close else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -12,12 +13,14 @@ import structlog
 from responder.catalogue import catalogue
 from responder.clock import Clock, SystemClock
 from responder.config import Config, Targets
-from responder.config_load import configured_secrets
+from responder.config_load import configured_secrets, place_in
 from responder.documents import Problem
 from responder.incident.policy import FlappingPolicy
 from responder.rules.compile import Compiled, Timing
 from responder.rules.explain import Explanation, Holding, Who, explain
-from responder.rules.load import LoadedRules, RulesError, Surroundings, load, rule_files
+from responder.rules.load import LoadedRules, RulesError, Surroundings, load
+from responder.rules.on_disk import rule_files
+from responder.rules.service_checks import ServiceOf
 from responder.secrets import Redactor
 from responder.staleness import ConfigFile
 
@@ -67,7 +70,7 @@ class Rulebook:
         async with self._lock:
             await asyncio.to_thread(self.file.look)
             warnings = self.file.warnings()
-            loaded = await asyncio.to_thread(load_rules, self._config)
+            loaded = await asyncio.to_thread(load_rules, self._config, self.file.path, self._clock.now())
             if loaded.raw is None:
                 self.last_reload_ok = False
                 log.error(
@@ -78,6 +81,10 @@ class Rulebook:
             self.last_reload_ok = True
             self.loaded_at = self._clock.now()
             log.info("rules reloaded", rules=len(self.rules.rules))
+            if loaded.problems:
+                log.warning(
+                    "warnings of the rules", problems=[str(one) for one in loaded.problems[:_PROBLEMS_LOGGED]]
+                )
             return ReloadOutcome(taken=True, problems=loaded.problems, warnings=warnings)
 
     async def watch(self, clock: Clock) -> None:
@@ -130,8 +137,8 @@ def target_names(config: Config) -> dict[str, frozenset[str]]:
     return {kind: frozenset(getattr(config.targets, kind)) for kind in Targets.__struct_fields__}
 
 
-def surroundings_of(config: Config) -> Surroundings:
-    """What the rules may refer to."""
+def surroundings_of(config: Config, path: Path | None, now: datetime) -> Surroundings:
+    """What the rules may refer to; ``path`` is where the configuration was read from."""
     sections = {kind: getattr(config.targets, kind) for kind in Targets.__struct_fields__}
     return Surroundings(
         catalogue=catalogue(),
@@ -140,12 +147,22 @@ def surroundings_of(config: Config) -> Surroundings:
             (kind, name): one.allow for kind, section in sections.items() for name, one in section.items()
         },
         channels=tuple(config.channels),
+        services=tuple(
+            ServiceOf(
+                what=f"heartbeats[{number}]",
+                service=one.service,
+                place=place_in(path, f"heartbeats[{number}].service"),
+            )
+            for number, one in enumerate(config.heartbeats)
+            if path is not None
+        ),
+        now=now,
     )
 
 
-def load_rules(config: Config) -> LoadedRules:
+def load_rules(config: Config, path: Path | None, now: datetime) -> LoadedRules:
     """Read the files that the configuration names."""
-    return load(config.rules, surroundings_of(config))
+    return load(config.rules, surroundings_of(config, path, now))
 
 
 def rulebook(config: Config, path: Path | None = None) -> Rulebook:
@@ -154,4 +171,5 @@ def rulebook(config: Config, path: Path | None = None) -> Rulebook:
     Raises:
         RulesError: with every problem.
     """
-    return Rulebook(config, load_rules(config), path=path)
+    clock = SystemClock()
+    return Rulebook(config, load_rules(config, path, clock.now()), clock, path=path)

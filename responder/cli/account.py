@@ -39,8 +39,7 @@ def _incident_lines(found: Any) -> Iterator[str]:
     yield f"incident  {incident['id']}  {incident['severity']}  {incident['state']}  {incident['title']}"
     yield f"  rule {incident['rule']}, key {incident['key']}, service {incident['service']}"
     for one in found["suppressed"]:
-        by = f" (by {one['by']})" if one["by"] else ""
-        yield f"held back {one['text']}{by}{', over' if one['over'] else ''}"
+        yield f"held back {one['text']} ({'over' if one['over'] else 'still holds'})"
     yield "paged"
     for one in found["paged"]:
         error = f": {one['error']}" if one["error"] else ""

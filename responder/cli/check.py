@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     paths = tuple(args.rules) or (around.paths if around else ())
     raw = None
     if paths:
-        loaded = load(paths, around.rules if around else Surroundings(catalogue=catalogue()))
+        loaded = load(paths, around.rules if around else Surroundings(catalogue=catalogue(), now=now()))
         problems, raw = problems + loaded.problems, loaded.raw
     for problem in _in_order(problems):
         print(problem)
@@ -102,20 +102,20 @@ def _configuration(path: str | None) -> tuple[tuple[Problem, ...], Config | None
     """Its problems, the configuration where it can be used, and what the rules are to be checked with."""
     if path is None:
         config = with_a_channel(Config(), catalogue())
-        return (), config, _Around(config.rules, Surroundings(catalogue=catalogue()))
+        return (), config, _Around(config.rules, Surroundings(catalogue=catalogue(), now=now()))
     try:
         loaded = load_config(Path(path), os.environ, catalogue())
     except ConfigError as error:
-        return error.problems, None, _beside(error.partial)
-    around = _Around(loaded.config.rules, surroundings_of(loaded.config))
+        return error.problems, None, _beside(error.partial, Path(path))
+    around = _Around(loaded.config.rules, surroundings_of(loaded.config, Path(path), now()))
     return loaded.warnings, loaded.config, around
 
 
-def _beside(partial: PartialConfig | None) -> _Around | None:
+def _beside(partial: PartialConfig | None, path: Path) -> _Around | None:
     """A configuration with errors: its rules are checked all the same, but not against what cannot be read."""
     if partial is None or "rules" in partial.unread:
         return None
-    around = surroundings_of(with_a_channel(partial.config, catalogue()))
+    around = surroundings_of(with_a_channel(partial.config, catalogue()), path, now())
     if "channels" in partial.unread:
         around = msgspec.structs.replace(around, channels=None)
     if "targets" in partial.unread:

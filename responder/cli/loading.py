@@ -32,9 +32,11 @@ def configuration(path: str | None) -> Config | None:
 
 
 def rules_of(config: Config, path: str | None = None) -> Rulebook | None:
-    """The rules in force; ``None`` after their problems were told."""
+    """The rules in force, whose warnings were told; ``None`` after their problems were."""
     try:
-        return rulebook(config, Path(path) if path else None)
+        found = rulebook(config, Path(path) if path else None)
     except RulesError as error:
         tell(error.problems)
         return None
+    tell(found.warnings)
+    return found

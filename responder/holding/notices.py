@@ -149,8 +149,8 @@ def _text(kind: str, of: tuple[MaintenanceWindow, Stretch], services: Sequence[s
     shown = ", ".join(services[:_SERVICES_SHOWN]) + (" and more" if len(services) > _SERVICES_SHOWN else "")
     if kind == _OVER:
         early = " before its time" if now < stretch.end else ""
-        return f"It has ended{early}. What still fires is paged now ({shown})."
+        return f"It has ended{early}. What still fires is paged now. Services: {shown}."
     matching = ", ".join(str(one) for one in window.matchers)
     why = window.hold(stretch).text.removeprefix(window.name).removeprefix(": ")
     until = f"until {stretch.end:%Y-%m-%d %H:%M} UTC"
-    return f"Nobody is paged for {matching} {until} ({shown}). {why}".strip()
+    return f"Nobody is paged for {matching} {until}. Services: {shown}. {why}".strip()

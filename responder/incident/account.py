@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from responder.incident.decision import Entry, Reason
-from responder.incident.hold import HoldKind
+from responder.incident.hold import HoldKind, held_words, reason_alone
 from responder.incident.reach import Person, Reach
 from responder.incident.severity import LEVELS, Level
 from responder.incident.state import (
@@ -143,7 +143,7 @@ def _suppressed(incident: Incident, timeline: Sequence[Entry]) -> Iterable[Suppr
     )
     for number, entry in enumerate(lines):
         if entry.reason is Reason.HELD and (number < ended or not holding):
-            yield Suppression(text=entry.text, by=entry.by, since=entry.at, over=True)
+            yield Suppression(text=reason_alone(entry.text), by=entry.by, since=entry.at, over=True)
     for page in incident.pages:
         if page.told_in:
             yield Suppression(
@@ -153,7 +153,8 @@ def _suppressed(incident: Incident, timeline: Sequence[Entry]) -> Iterable[Suppr
                 over=page.episode != incident.episode.number or not incident.is_paged,
             )
     for hold in incident.holds:
-        yield Suppression(text=hold.text, by=hold.by, kind=hold.kind, since=hold.since, until=hold.until)
+        text = reason_alone(held_words(hold))
+        yield Suppression(text=text, by=hold.by, kind=hold.kind, since=hold.since, until=hold.until)
 
 
 def _spared(incident: Incident) -> Iterable[Spared]:
@@ -207,8 +208,7 @@ def _why_not(incident: Incident, level: Level) -> str:
         case Acknowledged(by=by, at=at):
             return f"{by} acknowledged at {_time(at)}{by_then}"
         case Triggered() if incident.holds:
-            hold = incident.holds[0]
-            return f"paging is held back ({hold.kind}, {hold.by}): {hold.text}"
+            return held_words(incident.holds[0])
         case _ if incident.triage is TriageStatus.RUNNING and not incident.episode.reached:
             return "the first page waits for findings"
         case _:

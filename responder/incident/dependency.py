@@ -30,7 +30,7 @@ def dependency_holds(draft: Draft) -> tuple[Hold, ...]:
         (one for one in draft.news.outside.around.beneath if _carries(one, incident.severity)), None
     )
     if beneath is not None:
-        return (_attached_to(beneath),)
+        return (_attached_to(beneath, incident.service),)
     if incident.severity is Severity.P1:
         return ()
     if known is None:
@@ -47,12 +47,13 @@ def _carries(beneath: Outline, severity: Severity) -> bool:
     return beneath.pages and not severity.worse_than(beneath.severity)
 
 
-def _attached_to(beneath: Outline) -> Hold:
+def _attached_to(beneath: Outline, service: str) -> Hold:
     since = f"{beneath.opened_at:%Y-%m-%d %H:%M} UTC"
+    paging = f"{beneath.severity} incident {beneath.id}, paging since {since}"
     return Hold(
         kind=HoldKind.DEPENDENCY,
         by=beneath.id,
-        text=f"{beneath.service} is paging since {since} ({beneath.severity}, incident {beneath.id})",
+        text=f"{service} depends on {beneath.service}, which has an incident already ({paging})",
     )
 
 
@@ -61,5 +62,5 @@ def _arrival(draft: Draft) -> tuple[Hold, ...]:
     length = draft.news.outside.around.hold_down
     if not length or not (draft.news.opened or Reason.REOPENED_BY_FIRING in draft.why):
         return ()
-    text = f"waiting {format_duration(length)} whether something that {draft.incident.service} stands on fires too"
+    text = f"it waits {format_duration(length)}, to see whether something that {draft.incident.service} depends on fires as well"
     return (Hold(kind=HoldKind.DEPENDENCY, by=ARRIVAL, text=text, until=draft.now + length),)

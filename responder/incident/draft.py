@@ -158,6 +158,12 @@ class Draft:
         )
         self.move(states.Triggered())
 
+    @property
+    def anew(self) -> str:
+        """What to say of pages that begin from the first level; nothing where nobody was paged yet, or nobody may be."""
+        paged = self.incident.first_paged_at is not None and not self.incident.holds
+        return "; paging anew" if paged else ""
+
     def raise_severity(self, severity: Severity, *, keep_findings: bool = False) -> None:
         """Take a worse severity and page anew; what was found stays where it was the reason."""
         before = self.incident

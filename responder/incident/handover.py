@@ -111,7 +111,7 @@ def _standing(incident: Incident) -> str:
             waiting = waiting_for(incident)
             paged = f"paged {', '.join(reached)}" if reached else "nobody paged yet"
             each = f"; still to acknowledge: {', '.join(waiting)}" if waiting else ""
-            return f"{paged}; respond by {_time(incident.respond_by)}{each}"
+            return f"{paged}; an answer is due by {_time(incident.respond_by)}{each}"
         case Acknowledged(by=by, at=at, snoozed_until=None):
             return f"acknowledged by {by} at {_time(at)}{_assigned(incident)}"
         case Acknowledged(by=by, snoozed_until=until):

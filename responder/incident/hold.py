@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
@@ -44,6 +45,32 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     def same(self, other: Hold) -> bool:
         """Whether both are one reason, whatever they say of their end."""
         return (self.kind, self.by) == (other.kind, other.by)
+
+
+_ENDED = {
+    HoldKind.SILENCE: "the silence",
+    HoldKind.INHIBITION: "what muted it in Alertmanager",
+    HoldKind.MAINTENANCE: "the maintenance",
+    HoldKind.DEPENDENCY: "the incident of what it depends on",
+    HoldKind.QUIET_HOURS: "the night of who is paged first",
+}
+_LEAD = "paging is held back"
+
+
+def held_words(hold: Hold) -> str:
+    """That pages are held back, by what, and until when: a line for people."""
+    return f"{_LEAD} ({hold.kind}): {hold.text}{until_words(hold.until)}"
+
+
+def reason_alone(line: str) -> str:
+    """The reason that such a line tells."""
+    return line.removeprefix(f"{_LEAD} (").replace("): ", ": ", 1) if line.startswith(_LEAD) else line
+
+
+def ended_words(kinds: Iterable[HoldKind]) -> str:
+    """What of these is over."""
+    what = list(dict.fromkeys(_ENDED[one] for one in kinds))
+    return f"{' and '.join(what)} {'is' if len(what) == 1 else 'are'} over"
 
 
 def until_words(at: datetime | None) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
+from responder.durations import rough_duration
 from responder.incident.escalation.rounds import again_at, last_reached
 from responder.incident.severity import LEVELS, Level
 from responder.incident.state import Acknowledged, Incident, Triggered
+
+_MINUTE = timedelta(minutes=1)
 
 
 class NextStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +35,14 @@ def next_step(incident: Incident) -> NextStep | None:
             return _step(incident, first, at)
         case _:
             return None
+
+
+def overdue(respond_by: datetime, now: datetime) -> str:
+    """What is to be said of a promised answer whose time is over; nothing while it is not."""
+    if now <= respond_by:
+        return ""
+    ago = f", {rough_duration(now - respond_by)} ago" if now - respond_by >= _MINUTE else ""
+    return f"was due at {respond_by:%H:%M} UTC{ago}"
 
 
 def paged_anew_at(incident: Incident, state: Acknowledged) -> datetime | None:

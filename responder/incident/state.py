@@ -266,6 +266,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
         return isinstance(self.state, Triggered) and not self.holds
 
     @property
+    def paged_before(self) -> bool:
+        """Whether anybody was paged before the present episode."""
+        return self.first_paged_at is not None and self.first_paged_at < self.episode.began_at
+
+    @property
     def promise(self) -> SeverityPolicy:
         """What the present severity promises."""
         return self.policy.severities[self.severity]

@@ -98,10 +98,13 @@ def _own(config: HeartbeatConfig) -> Own:
 def absence(
     watch: Watch, rules: RuleSet, due_at: datetime, seen_at: datetime | None, repeat: timedelta
 ) -> AlertWrite:
-    """The write by which the alert of an absence fires, where the watch is still due when it is written."""
+    """The write by which the alert of an absence fires, where the watch is still due when it is written.
+
+    The text becomes an incident's title, which stays when it is missed once more: when the last sign came is said beside it.
+    """
     config = watch.config
-    seen = f"the last one came at {seen_at:%Y-%m-%d %H:%M:%S} UTC" if seen_at else "none ever came"
-    text = f"no sign of life from {config.name} within {format_duration(watch.interval)}; {seen}"
-    own = msgspec.structs.replace(_own(config), text=text, starts_at=due_at)
+    seen = f"the last one came at {seen_at:%Y-%m-%d %H:%M:%S} UTC" if seen_at else "none has come yet"
+    text = f"no sign of life from {config.name} within {format_duration(watch.interval)}"
+    own = msgspec.structs.replace(_own(config), text=text, detail=seen, starts_at=due_at)
     name, _, _, _, rank, key, opening, body = firing(own, rules)
     return (name, "M", to_ms(due_at), ms(repeat), rank, key, opening, body)

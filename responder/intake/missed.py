@@ -55,5 +55,8 @@ class HeartbeatWatcher:
 
     def _missed(self, one: DueWatch) -> AlertWrite:
         watch = self._heartbeats.by_key[one.watch]
-        log.warning("heartbeat missed", heartbeat=watch.config.name, due_at=one.due_at.isoformat())
+        last = one.seen_at.isoformat() if one.seen_at else None
+        log.warning(
+            "heartbeat missed", heartbeat=watch.config.name, due_at=one.due_at.isoformat(), last_at=last
+        )
         return absence(watch, self._rules(), one.due_at, one.seen_at, self._repeat)

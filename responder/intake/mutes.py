@@ -69,7 +69,7 @@ class Mutes:
             if one in self._returned or (known is not None and not known.active):
                 continue
             if known is None:  # made between two questions: the next look knows it
-                hold = Hold(kind=HoldKind.SILENCE, by=one_line(one, 60), text="silenced")
+                hold = Hold(kind=HoldKind.SILENCE, by=one_line(one, 60), text="silenced in Alertmanager")
             else:
                 hold = silence_hold(
                     Silence(id=one, by=known.created_by, until=known.ends_at, comment=known.comment)

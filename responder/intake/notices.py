@@ -27,10 +27,14 @@ _SINCE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Own(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert of our own. ``service`` and ``severity``: of whom it speaks, by default of us, at the default rule's."""
+    """An alert of our own. ``service`` and ``severity``: of whom it speaks, by default of us, at the default rule's.
+
+    ``detail`` is what is true of this firing only.
+    """
 
     labels: dict[str, str]
     text: str
+    detail: str = ""
     starts_at: datetime = _SINCE
     service: str | None = None
     severity: Severity | None = None
@@ -64,7 +68,7 @@ def firing(own: Own, rules: RuleSet, *, canary: bool = False) -> AlertWrite:
         fingerprint=fingerprint(labels),
         status=AlertStatus.FIRING,
         labels=labels,
-        annotations={"summary": own.text},
+        annotations={"summary": own.text, **({"description": own.detail} if own.detail else {})},
         starts_at=own.starts_at,
     )
     raw = _ENCODE.encode(alert).decode()

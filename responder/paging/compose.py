@@ -14,7 +14,7 @@ from responder.incident.effects import SendMessage
 from responder.incident.finding import FINDING_ORDER, Finding
 from responder.incident.hold import until_words
 from responder.incident.message import IncidentBrief, Message, MessageKind, OfferBrief, Wanted
-from responder.incident.outlook import next_step, paged_anew_at
+from responder.incident.outlook import next_step, overdue, paged_anew_at
 from responder.incident.severity import Severity
 from responder.incident.state import Acknowledged, Incident, Triggered
 from responder.text import block, one_line
@@ -98,7 +98,7 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
         labels=incident.labels,
         runbook=incident.runbook,
         about=incident.summary,
-        cause=incident.episode.cause,
+        cause=_why(incident),
         acknowledged_by=incident.acknowledged_by,
         assignee=incident.assignee,
         paged=_paged(incident),
@@ -107,6 +107,13 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
         held=_held(incident),
         drill=incident.drill,
     )
+
+
+def _why(incident: Incident) -> str:
+    """Why a later episode pages; nothing for the first. What was held back from its beginning is not paged anew."""
+    if not incident.episode.cause:
+        return ""
+    return f"{'Paged anew' if incident.paged_before else 'Paged only now'}: {incident.episode.cause}"
 
 
 def _held(incident: Incident) -> str:
@@ -168,7 +175,7 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
     lines = [
         f"{incident.severity} {incident.service}: {titled(incident)}",
         _since(incident, now),
-        _next(incident, effect),
+        _next(incident, effect, now),
     ]
     if effect.text:
         lines.insert(1, effect.text)
@@ -180,9 +187,9 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
             lines = [*_digest(incident), *lines]
     if effect.kind in (MessageKind.PAGE, MessageKind.REMINDER):
         if incident.episode.cause and effect.wanted is Wanted.UNACKNOWLEDGED:
-            lines.insert(1, f"Paged anew: {incident.episode.cause}")
+            lines.insert(1, _why(incident))
         if listed := _listed(incident, effect):
-            lines += ["Waited as well:", *(f"- {one.line}" for one in listed)]
+            lines += ["Waited as well, and to be acknowledged as well:", *(f"- {one.line}" for one in listed)]
         if incident.summary:
             lines.append(f"Runbook {incident.runbook}: {incident.summary}")
         if incident.drill:
@@ -258,26 +265,29 @@ def _since(incident: Incident, now: datetime) -> str:
     return f"{alerts}, since {incident.opened_at:%Y-%m-%d %H:%M:%S} UTC{ago}"
 
 
-def _next(incident: Incident, effect: SendMessage) -> str:
+def _next(incident: Incident, effect: SendMessage, now: datetime) -> str:
     """What is asked of the reader, or what has happened."""
     match effect.kind:
         case MessageKind.REMINDER if effect.wanted is Wanted.ACKNOWLEDGED:
             return _still_at_it(incident)
         case MessageKind.PAGE | MessageKind.REMINDER if effect.wanted is not Wanted.ALWAYS:
-            still = (
-                "Still nobody has answered: acknowledge"
-                if effect.kind is MessageKind.REMINDER
-                else "Acknowledge"
-            )
-            return (
-                f"{still} by {incident.respond_by:%H:%M} UTC, as {effect.level} ({_role(incident, effect)})"
-            )
+            return _asks(incident, effect, now)
         case MessageKind.ACKNOWLEDGED:
             return f"Acknowledged by {effect.by or incident.acknowledged_by}: nobody further is paged"
         case MessageKind.RESOLVED:
             return f"Resolved{' by ' + effect.by if effect.by else ''}"
         case _:
             return f"State: {incident.state_name}"
+
+
+def _asks(incident: Incident, effect: SendMessage, now: datetime) -> str:
+    """Until when an answer is asked for, or since when it is late; and of whom."""
+    role = f"as {effect.level} ({_role(incident, effect)})"
+    still = "Still nobody" if effect.kind is MessageKind.REMINDER else "Nobody"
+    if late := overdue(incident.respond_by, now):
+        return f"{still} has answered; it {late}. Acknowledge, {role}"
+    by = f"by {incident.respond_by:%H:%M} UTC, {role}"
+    return f"Still nobody has answered: acknowledge {by}" if still == "Still nobody" else f"Acknowledge {by}"
 
 
 def _role(incident: Incident, effect: SendMessage) -> str:

@@ -98,9 +98,10 @@ def _asked(message: Message) -> list[dict[str, Any]]:
         case "triggered" if incident.held:
             return [_text("Held back", bold=True), _text(f": {incident.held}; nobody further is paged")]
         case "triggered":
+            late = message.sent_at > message.respond_by
             return [
                 _text("Nobody has it. Press Acknowledge", bold=True),
-                _text(" by "),
+                _text("; it was due at " if late else " by "),
                 _date(message.respond_by, "{time}"),
                 *_next_up(incident),
             ]
@@ -129,7 +130,7 @@ def _more(message: Message) -> list[str]:
     if incident.assignee:
         lines.append(f"Command: {one_line(incident.assignee, 100)}")
     if incident.cause:
-        lines.append(f"Paged anew: {incident.cause}")
+        lines.append(incident.cause)
     if incident.about:
         lines.append(f"Runbook {incident.runbook}: {one_line(incident.about, 500)}")
     return lines

@@ -166,7 +166,8 @@ def _paging(message: Message, mention: str) -> str:
     who = f"{mention} " if mention else ""
     still = "Still nobody has it" if message.kind is MessageKind.REMINDER else f"Paged as {message.level}"
     until = f"<!date^{int(message.respond_by.timestamp())}^{{time}}|{message.respond_by:%H:%M} UTC>"
-    return f"{who}{escaped(one_line(message.to, 100))}: {still}. Press Acknowledge above by {until}."
+    due = f"; it was due at {until}" if message.sent_at > message.respond_by else f" by {until}"
+    return f"{who}{escaped(one_line(message.to, 100))}: {still}. Press Acknowledge above{due}."
 
 
 def _said(message: Message) -> str:

@@ -10,6 +10,7 @@ import unicodedata
 from datetime import timedelta
 
 from responder.incident.message import Message, MessageKind
+from responder.incident.outlook import overdue
 from responder.paging.base import asks, asks_again
 from responder.paging.compose import headline
 from responder.paging.notices import NOTICE, TEST, VERIFY
@@ -112,6 +113,10 @@ def _answer(message: Message, code: str) -> str:
         return f"It is {message.incident.state} now"
     if asks_again(message):
         return f"Still at work on it? Reply ACK {code}" if code else "Still at work on it? Say so:"
+    if late := overdue(message.respond_by, message.sent_at):
+        return (
+            f"It {late}: reply ACK {code} (ESC {code}: next person)" if code else f"It {late}. Acknowledge:"
+        )
     until = f"{message.respond_by:%H:%M} UTC"
     return f"Reply ACK {code} by {until} (ESC {code}: next person)" if code else f"Acknowledge by {until}:"
 

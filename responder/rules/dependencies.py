@@ -10,13 +10,12 @@ from responder.rules.files import ServiceShape
 
 
 def dependency_problems(
-    services: Mapping[str, ServiceShape], rows: Collection[str], place: Callable[[str], Place]
+    services: Mapping[str, ServiceShape], known: Collection[str], place: Callable[[str], Place]
 ) -> Iterator[Problem]:
     """An error for each circle, a warning for each name that is neither a service nor a row of the matrix.
 
-    ``place`` is where a service stands in the files.
+    ``known`` are all of these, ``place`` is where a service stands in the files.
     """
-    known = {*services, *rows}
     for name, shape in services.items():
         for below in shape.depends_on:
             if below not in known:

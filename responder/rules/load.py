@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import timedelta
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -16,27 +14,28 @@ from responder.config import TypeCatalogue
 from responder.documents import Document, Place, Problem, ProblemsError, is_null
 from responder.incident.maintenance import MaintenanceWindow
 from responder.incident.severity import Severity
-from responder.matchers import Matcher, MatcherError, parse_matcher
-from responder.registry import did_you_mean
+from responder.registry import closest, did_you_mean
 from responder.rules import files, schedule_checks
 from responder.rules.dependencies import dependency_problems
 from responder.rules.drills import DrillShape, drill_problems, read_drills
-from responder.rules.files import DefaultShape, RuleShape, SeverityShape
+from responder.rules.files import DefaultShape, RuleShape
 from responder.rules.maintenance import read_windows
+from responder.rules.on_disk import rule_files
+from responder.rules.parts import matchers_of, severities_of
 from responder.rules.plugin_checks import plugin_problems
 from responder.rules.quiet_hours import quiet_problems
 from responder.rules.raw import PluginEntry, RawRules, RuleEntry
 from responder.rules.reachability import unreachable_rules
 from responder.rules.reference_checks import (
+    Whatever,
     channel_problems,
     default_row_problems,
     reference_problems,
     runbook_problem,
 )
+from responder.rules.service_checks import ServiceOf, matcher_problems, named_problems, over_problems
 from responder.rules.times import check_times
 from responder.typed import read
-
-_RESPONSE = {Severity.P1: 15, Severity.P2: 60, Severity.P3: 240, Severity.P4: 1440}  # minutes, the runbook's
 
 
 class RulesError(ProblemsError):
@@ -52,6 +51,10 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """The allow-list of each target, by section and name; ``None`` where there is no configuration to check against."""
     channels: Sequence[str] | None = None
     """Names of the configured channels; ``None`` where there is no configuration to check against."""
+    services: Sequence[ServiceOf] = ()
+    """Those that the configuration names."""
+    now: datetime | None = None
+    """By which windows are over; ``None`` where that is not to be judged."""
 
 
 class LoadedRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,32 +64,11 @@ class LoadedRules(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...]
 
 
-def rule_files(paths: Sequence[str]) -> tuple[tuple[Path, ...], tuple[Problem, ...]]:
-    """The files that folders, globs and file names stand for, in order, each once."""
-    found: dict[Path, None] = {}
-    problems = []
-    for path in paths:
-        here = Path(path)
-        if here.is_dir():
-            matches = [one for one in sorted(here.rglob("*")) if one.suffix in {".yaml", ".yml"}]
-        else:
-            matches = [Path(one) for one in sorted(glob.glob(path, recursive=True))]  # noqa: PTH207 - absolute globs
-        if not matches and not here.is_dir():
-            problems.append(Problem(file=path, text="no such rule file or folder"))
-        found.update(dict.fromkeys(one for one in matches if not _hidden(one, here)))
-    return tuple(found), tuple(problems)
-
-
-def _hidden(file: Path, root: Path) -> bool:
-    """Kubernetes mounts a ConfigMap's versions in hidden folders beside the links to them."""
-    parts = file.relative_to(root).parts if root.is_dir() else ()
-    return any(part.startswith(".") for part in parts)
-
-
 def load(paths: Sequence[str], around: Surroundings) -> LoadedRules:
     """Read and check all files as one set."""
     found, problems = rule_files(paths)
     merging = _Merging(around)
+    merging.unread.update(files.KEYS if problems else ())
     digest = hashlib.blake2b(digest_size=16)
     for file in found:
         try:
@@ -94,6 +76,7 @@ def load(paths: Sequence[str], around: Surroundings) -> LoadedRules:
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8"
             problems = (*problems, Problem(file=str(file), text=f"cannot read it: {reason}"))
+            merging.unread.update(files.KEYS)
             continue
         digest.update(f"{file}\0{len(text)}\0{text}".encode())
         merging.add(Document(str(file), text))
@@ -116,18 +99,22 @@ class _Merging:
         self._drills: list[DrillShape] = []
         self._default: DefaultShape | None = None
         self._late: list[Problem] = []
+        #: Keys some of whose names cannot be read: what seems to be missing there may be in what is broken.
+        self.unread: set[str] = set()
         #: Runbooks that rules name which cannot be read.
         self._loose: list[tuple[str, str, Place]] = []
 
     @property
     def problems(self) -> list[Problem]:
-        return [problem for document in self._documents for problem in document.problems] + self._late
+        """What is no YAML first: the rest may follow from it."""
+        documents = sorted(self._documents, key=lambda one: one.root is not None)
+        return [problem for document in documents for problem in document.problems] + self._late
 
     def add(self, document: Document) -> None:
         self._documents.append(document)
-        if document.root is None:
-            return
-        for key, key_node, node in document.items(document.root, "rule file"):
+        items = document.items(document.root, "rule file")
+        self.unread.update(files.KEYS if document.problems and not items else ())
+        for key, key_node, node in items:
             if key in files.NAMED:
                 self._add_named(document, key, node)
             elif key == "rules":
@@ -142,9 +129,15 @@ class _Merging:
             elif key == "checklist":
                 document.elements(node, key)
             else:
-                document.report(key_node, f"unknown key {key!r}{did_you_mean(key, files.KEYS)}")
+                self._unknown(document, key, key_node)
+
+    def _unknown(self, document: Document, key: str, node: yaml.Node) -> None:
+        document.report(node, f"unknown key {key!r}{did_you_mean(key, files.KEYS)}")
+        self.unread.update(one for one in files.KEYS if f'"{one}"' in closest(key, files.KEYS))
 
     def _add_named(self, document: Document, key: str, node: yaml.Node) -> None:
+        if not isinstance(node, yaml.MappingNode) and not is_null(node):
+            self.unread.add(key)
         for name, key_node, value in document.items(node, key):
             if not self._claim(document, key, name, key_node):
                 continue
@@ -214,7 +207,7 @@ class _Merging:
             if shape.match
             else node
         )
-        matchers = self._matchers(document, match_node, shape.match, what)
+        matchers = matchers_of(document, match_node, shape.match, what)
         self._rules.append(RuleEntry(shape=shape, matchers=matchers, place=document.place(node)))
 
     def _salvage(self, document: Document, node: yaml.Node, what: str) -> None:
@@ -228,22 +221,10 @@ class _Merging:
         if isinstance(match, yaml.SequenceNode):
             texts = tuple(one.value for one in match.value if isinstance(one, yaml.ScalarNode))
             if len(texts) == len(match.value):
-                self._matchers(document, match, texts, what)
+                matchers_of(document, match, texts, what)
         if isinstance(runbook, yaml.ScalarNode) and not is_null(runbook):
             called = name.value if isinstance(name, yaml.ScalarNode) else what
             self._loose.append((called, runbook.value, document.place(runbook)))
-
-    def _matchers(
-        self, document: Document, node: yaml.Node, texts: tuple[str, ...], what: str
-    ) -> tuple[Matcher, ...]:
-        matchers = []
-        nodes = document.elements(node, what) if texts else []
-        for index, (text, one) in enumerate(zip(texts, nodes, strict=False)):
-            try:
-                matchers.append(parse_matcher(text))
-            except MatcherError as error:
-                document.report(one, f"{what}.match[{index}]: {error}")
-        return tuple(matchers)
 
     def _add_default(self, document: Document, key_node: yaml.Node, node: yaml.Node) -> None:
         if self._claim(document, "default", "default", key_node):
@@ -251,18 +232,17 @@ class _Merging:
             self._nodes["default", "default"] = (document, node)
             if shape is not msgspec.UNSET:
                 self._default = shape
+            else:
+                self.unread.add("default")
 
     def finish(self, digest: str) -> RawRules:
         default = self._default or DefaultShape()
-        severities = {Severity(name): shape for name, shape in self._named["severities"].items()}
-        for severity, minutes in _RESPONSE.items():
-            severities.setdefault(severity, SeverityShape(respond_within=timedelta(minutes=minutes)))
         raw = RawRules(
             rules=tuple(self._rules),
             default=default,
             maintenance=tuple(self._maintenance),
             drills=tuple(self._drills),
-            severities=severities,
+            severities=severities_of(self._named["severities"]),
             named=self._named,
             digest=digest,
         )
@@ -274,21 +254,31 @@ class _Merging:
         for rule, runbook, place in self._loose:
             yield from runbook_problem(rule, runbook, place, self._known)
         yield from channel_problems(raw, self._place, self._around.channels)
-        yield from default_row_problems(raw, self._place, self._known)
+        if "default" not in self.unread:
+            yield from default_row_problems(raw, self._place, self._known)
         yield from check_times(raw, self._place)
-        yield from schedule_checks.name_problems(self._named, self._nodes, self._places)
+        if self.unread.isdisjoint({"contacts", "schedules"}):
+            yield from schedule_checks.name_problems(self._named, self._nodes, self._places)
         yield from unreachable_rules(raw.rules)
         for one in plugin_problems(raw.named, raw.rules, self._around.allowed, self._known):
             yield self._place(one.key, one.name, *one.path).problem(one.text, one.level)
-        services, rows = self._named["services"], self._named["escalation"]
-        yield from dependency_problems(services, rows, lambda name: self._place("services", name))
+        services, rows = self._named["services"], self._known("escalation")
+        known = self._known("services", "escalation")
+        yield from dependency_problems(services, known, lambda name: self._place("services", name))
         for name, text, level in quiet_problems(raw.named):
-            yield self._place("quiet_hours", name).problem(text, level)
+            if level == "error" or self.unread.isdisjoint({"contacts", "schedules"}):
+                yield self._place("quiet_hours", name).problem(text, level)
         yield from drill_problems(raw.drills, rows, lambda name: self._place("drills", name))
+        yield from named_problems(self._around.services, rows)
+        if self.unread.isdisjoint({"services", "escalation", "rules"}):
+            yield from matcher_problems(raw, self._around.services, rows, self._place)
+        if self._around.now is not None:
+            yield from over_problems(raw.maintenance, self._around.now, self._place)
 
-    def _known(self, key: str, /) -> Collection[str]:
-        """The names under a key, also of entries that could not be read."""
-        return self._names.get(key, {})
+    def _known(self, *keys: str) -> Collection[str]:
+        """The names under any of the keys, also of entries that could not be read."""
+        names = {name: None for key in keys for name in self._names.get(key, {})}
+        return names if self.unread.isdisjoint(keys) else Whatever(names)
 
     def _place(self, key: str, name: str, /, *path: str | int) -> Place:
         """Where an entry stands, or what the path leads to in it; what no file has is missing in the first one."""

@@ -10,20 +10,27 @@ import msgspec
 import yaml
 
 from responder.documents import Document
+from responder.durations import format_duration
 from responder.incident.maintenance import MaintenanceWindow, Once, Repeated, Stretch
 from responder.matchers import Matcher, MatcherError, parse_matcher
 from responder.oncall.notation import Moment
 from responder.oncall.recurrence import recurrence
 from responder.oncall.rrule import Rule
+from responder.ranges import Range
 from responder.rules.schedule_files import Zone
 from responder.rules.schedules import Fault
 from responder.typed import read
 
-_MINUTE = timedelta(minutes=1)
 LONGEST = timedelta(days=31)
-LONGEST_REPEATED = timedelta(days=7)
+LASTS = Range(timedelta(minutes=1), timedelta(days=7))
+#: How far a window that comes again is looked at for an end: each year that its rule can tell apart from the next.
+_LOOKED_AT = timedelta(days=5 * 366)
 _NAME_LIMIT = 100
 _MATCHERS = 20
+_ENDLESS = (
+    "{lasts} is not over when the next one begins, {gap} later: it would hold pages back for more than 31 days on end; "
+    "make it shorter than that"
+)
 _ONCE, _REPEATED = ("from", "to"), ("starts", "every", "lasts")
 
 
@@ -124,12 +131,30 @@ def _repeated_faults(shape: MaintenanceShape, given: tuple[str, ...]) -> Iterato
         yield Fault((), f"missing {' and '.join(missing)}")
     elif shape.timezone is None:
         yield Fault((), "missing timezone: on whose wall it starts")
-    elif shape.lasts is not None and not _MINUTE <= shape.lasts <= LONGEST_REPEATED:
-        yield Fault(("lasts",), f"expected a duration from 1m to {LONGEST_REPEATED.days}d")
+    elif shape.lasts is not None and (objection := LASTS.objection(shape.lasts)):
+        yield Fault(("lasts",), objection)
     else:
         when = _when(spec_of(shape))
-        if isinstance(when, Repeated) and when.times.first() is None:
+        if not isinstance(when, Repeated):
+            return
+        if (first := when.times.first()) is None:
             yield Fault(("every",), "names no time at all")
+        elif gap := _without_an_end(when, first):
+            yield Fault(
+                ("lasts",), _ENDLESS.format(lasts=format_duration(when.lasts), gap=format_duration(gap))
+            )
+
+
+def _without_an_end(when: Repeated, first: datetime) -> timedelta | None:
+    """How soon it begins again, where it goes on for longer than a single window may without an end between."""
+    since = before = first
+    for at in when.times.between(first, first + _LOOKED_AT):
+        if at - before > when.lasts:
+            since = at
+        elif at + when.lasts - since > LONGEST:
+            return at - before
+        before = at
+    return None
 
 
 def _stretch(shape: MaintenanceShape) -> Stretch:

@@ -27,6 +27,22 @@ class Known(Protocol):
         ...
 
 
+class Whatever(Collection[str]):
+    """The names under a key of which not all can be read: any may be there, so none is missed."""
+
+    def __init__(self, read: Collection[str]) -> None:
+        self._read = read
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
+
+
 def runbook_problem(rule: str, wanted: str, place: Place, known: Known) -> Iterator[Problem]:
     """A runbook that a rule names and that is not there."""
     runbooks = known("runbooks")

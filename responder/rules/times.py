@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from itertools import pairwise
 
 import msgspec
 
-from responder.documents import Place, Problem
+from responder.documents import Problem
 from responder.durations import format_duration
 from responder.incident.policy import ChannelStep
 from responder.incident.severity import LEVELS, Level, Severity
-from responder.rules.files import AcknowledgementShape, RowShape
+from responder.ranges import Range
+from responder.rules.files import AcknowledgementShape, RowShape, SeverityShape
 from responder.rules.raw import RawRules, levels_of, plan_of, row_of
+from responder.rules.reference_checks import PlaceOf
 from responder.rules.schedules import roster_of
 
-#: Shorter silences than this would page people who are at work.
-SHORTEST_SILENCE = timedelta(minutes=1)
-
-PlaceOf = Callable[[str, str], Place]
+_SECOND, _MINUTE, _MONTH = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=30)
+#: What times of a severity may be. Shorter silences than a minute would page people who are at work.
+RANGES = {
+    "respond_within": Range(_SECOND, _MONTH),
+    "update_every": Range(_SECOND, _MONTH),
+    "escalate.secondary": Range(timedelta(0), _MONTH),
+    "escalate.executive": Range(timedelta(0), _MONTH),
+    "acknowledgement.remind_after": Range(_MINUTE, _MONTH),
+    "acknowledgement.lapse_after": Range(_MINUTE, _MONTH),
+}
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -50,8 +58,9 @@ def check_times(raw: RawRules, place_of: PlaceOf) -> Iterator[Problem]:
     yield from _check_order(raw, place_of)
     yield from _check_delays(raw, place_of)
     for severity, shape in raw.severities.items():
-        for text in _silences(shape.acknowledgement):
-            yield place_of("severities", severity).problem(f"severities.{severity}.acknowledgement.{text}")
+        for key, text, level in (*_odd_times(shape), *_silences(shape.acknowledgement)):
+            place = place_of("severities", severity, *key.split("."))
+            yield place.problem(f"severities.{severity}.{key}: {text}", level)
     rows: Mapping[str, RowShape] = raw.named.get("escalation", {})
     for name, row in rows.items():
         wanted = () if isinstance(row.everybody, bool) else row.everybody
@@ -61,16 +70,36 @@ def check_times(raw: RawRules, place_of: PlaceOf) -> Iterator[Problem]:
                 yield place_of("escalation", name).problem(text)
 
 
-def _silences(shape: AcknowledgementShape) -> Iterator[str]:
+def _odd_times(shape: SeverityShape) -> Iterator[tuple[str, str, str]]:
+    """Each time outside its range, and each that leaves nobody the time to answer: the key, what, how bad that is."""
+    times = {
+        "respond_within": shape.respond_within,
+        "update_every": shape.update_every,
+        **{f"escalate.{level}": after for level, after in shape.escalate.items()},
+        "acknowledgement.remind_after": shape.acknowledgement.remind_after,
+        "acknowledgement.lapse_after": shape.acknowledgement.lapse_after,
+    }
+    for key, value in times.items():
+        if value is None or key not in RANGES:
+            continue
+        if objection := RANGES[key].objection(value):
+            yield key, objection, "error"
+        elif timedelta(0) < value < _MINUTE:
+            yield (
+                key,
+                f"{format_duration(value)} leaves nobody the time to act; 1m or more is usual",
+                "warning",
+            )
+
+
+def _silences(shape: AcknowledgementShape) -> Iterator[tuple[str, str, str]]:
     remind, lapse = shape.remind_after, shape.lapse_after
-    for name, value in (("remind_after", remind), ("lapse_after", lapse)):
-        if value is not None and value < SHORTEST_SILENCE:
-            yield f"{name}: expected at least {format_duration(SHORTEST_SILENCE)}, got {format_duration(value)}"
     if remind is not None and lapse is not None and remind >= lapse:
-        yield (
-            f"remind_after: {format_duration(remind)} is not before lapse_after ({format_duration(lapse)}), "
+        text = (
+            f"{format_duration(remind)} is not before lapse_after ({format_duration(lapse)}), "
             f"so nobody would be reminded; make it shorter"
         )
+        yield "acknowledgement.remind_after", text, "error"
 
 
 def _plans(raw: RawRules) -> Iterator[_Plan]:

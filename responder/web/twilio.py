@@ -146,6 +146,8 @@ def _said(found: Answer, page: CodedPage, reply: Reply) -> str:
         return f"The next person is paged. {what}"
     if incident.acknowledged_by and incident.acknowledged_by != page.contact:
         return f"{one_line(incident.acknowledged_by, 60)} has it already. {what}"
+    if incident.episode.waited is not None and (others := len(incident.episode.waited.listed)):
+        return f"You have this one; acknowledge the {others} that waited with it as well. {what}"
     return f"You have it. Nobody further is paged. {what}"
 
 

@@ -8,7 +8,7 @@ from responder.alerts import Alert
 from responder.engine.desk import IncidentDetail
 from responder.incident import outlook
 from responder.incident.action import ActionRun
-from responder.incident.decision import Entry
+from responder.incident.decision import Entry, Reason
 from responder.incident.finding import Finding
 from responder.incident.severity import Level, Severity
 from responder.incident.stages.actions import undoable
@@ -268,6 +268,6 @@ def _run(run: ActionRun) -> ActionRunView:
 
 
 def _entry(entry: Entry) -> EntryView:
-    return EntryView(
-        at=rfc3339(entry.at), reason=entry.reason.name.lower(), text=entry.text, by=entry.by or None
-    )
+    # Who or what holds pages back stands in the line; by itself it is an id.
+    by = None if entry.reason is Reason.HELD else entry.by or None
+    return EntryView(at=rfc3339(entry.at), reason=entry.reason.name.lower(), text=entry.text, by=by)

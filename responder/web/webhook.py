@@ -19,8 +19,13 @@ log = structlog.get_logger(__name__)
 ANSWER_LIMIT = (
     4.5  # seconds from the first byte to our answer: Alertmanager holds the whole group while it waits
 )
+BODY_LIMIT = 4  # seconds of these for the body itself
 _JSON = msgspec.json.Encoder()
 _RETRY_AFTER = {"Retry-After": "5"}
+
+
+class _SlowSenderError(Exception):
+    """The body did not arrive in time: nothing is wrong with the store."""
 
 
 class Webhook:
@@ -43,6 +48,10 @@ class Webhook:
         try:
             async with asyncio.timeout(ANSWER_LIMIT):
                 return await self._answered(request)
+        except _SlowSenderError:  # 503 as well, and not 408: Alertmanager drops what gets a 4xx
+            text = f"the body did not arrive within {BODY_LIMIT} s: the sender or the network is slow; send it again"
+            log.warning("webhook refused; Alertmanager tries again", reason=text)
+            return self._problem(503, text, _RETRY_AFTER)
         except (StoreError, TimeoutError) as error:
             log.warning("webhook refused; Alertmanager tries again", reason=str(error) or "time-out")
             return self._problem(503, "the store is away or overloaded; send it again", _RETRY_AFTER)
@@ -56,7 +65,7 @@ class Webhook:
         refusal = self._refused_unread(request)
         if refusal == 415:
             return self._problem(415, "Content-Encoding: send it plain")
-        raw = None if refusal == 413 else await self._read(request)
+        raw = None if refusal == 413 else await self._read_in_time(request)
         if raw is None:
             return await self._too_large()
         try:
@@ -84,6 +93,13 @@ class Webhook:
             return 413
         encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
         return None if encoding in {"", "identity"} else 415
+
+    async def _read_in_time(self, request: web.Request) -> bytes | None:
+        try:
+            async with asyncio.timeout(BODY_LIMIT):
+                return await self._read(request)
+        except TimeoutError:
+            raise _SlowSenderError from None
 
     async def _read(self, request: web.Request) -> bytes | None:
         """The body; ``None`` where it is over the limit."""

@@ -34,6 +34,25 @@ def test_the_shipped_rules_are_clean(capsys: pytest.CaptureFixture[str]) -> None
     assert (code, out) == (0, "0 error(s), 0 warning(s)\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("test", "responder: test is not in this version; responder check reads rule files"),
+        ("simulate", "responder: simulate is not in this version; responder explain"),
+        ("report", "responder: report is not in this version; response times are metrics"),
+        ("chekc", "responder: no command 'chekc' (did you mean \"check\"?)"),
+        ("nonsense", "responder: no command 'nonsense' (known: actions, audit, "),
+    ],
+)
+def test_a_command_that_is_not_there_says_so_and_exits_with_2(
+    capsys: pytest.CaptureFixture[str], name: str, says: str
+) -> None:
+    code, out, said = command(capsys, name, "some.yaml", "--since", "30d")
+    assert (code, out) == (2, "")
+    assert said.startswith(says)
+    assert said.count("\n") == 1
+
+
 def test_a_broken_rule_set_is_told_line_by_line_and_exits_with_1(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from responder.catalogue import catalogue
 from responder.config import Config
 from responder.config_load import ConfigError, configured_secrets, load_config
+from responder.config_ranges import RANGES
 
 
 def loaded(tmp_path: Path, text: str, **environment: str) -> Config:
@@ -98,23 +99,53 @@ auth: {tokens: [{name: a, token: t, role: boss}]}
         ("external_url: ftp://x", "expected http://host"),
         ("redis: {url: http://x}", "redis://"),
         ("name: 'two words'", "letters, digits"),
-        ("flapping: {count: 1}", "flapping: count: expected 2 to 50"),
-        ("bundling: {after: -1}", "bundling: after: expected 0 (never a digest) to 1000"),
-        ("bundling: {within: 10s}", "bundling: within: expected 1m to 1d"),
-        ("bundling: {new_kinds: 1001}", "bundling: new_kinds: expected 0 to 1000"),
-        ("bundling: {digest_every: 10m}", "bundling: digest_every: expected 1s to within"),
+        ("flapping: {count: 1}", "flapping.count: expected 2 to 50, got 1"),
+        ("bundling: {after: -1}", "bundling.after: expected 0 (never a digest), or 1 to 1000, got -1"),
+        ("bundling: {within: 10s}", "bundling.within: expected 1m to 1d, got 10s"),
+        ("bundling: {new_kinds: 1001}", "bundling.new_kinds: expected 0 to 1000, got 1001"),
+        (
+            "bundling: {digest_every: 10m}",
+            "bundling.digest_every: expected no more than bundling.within (5m), got 10m",
+        ),
         ("bundling: {afer: 1}", "bundling"),
-        ("flapping: {within: 10s}", "flapping: within: expected 1m to 1d"),
+        ("flapping: {within: 10s}", "flapping.within: expected 1m to 1d, got 10s"),
         ("hold_down: soon", "expected a duration"),
         ("name: yes", "quote it"),
         ("auth: {tokens: [{name: a, token: '', role: viewer}]}", "empty"),
         ("a: [", "not YAML"),
         ("- a", "expected a mapping"),
         ("listen: a:1\nlisten: b:2", "stands twice"),
-        ("retention: 0s", "above zero"),
+        ("retention: 0s", "retention: expected 1d to 3650d, got 0s"),
         ("heartbeats: [{name: a, every: 5m}, {name: a, every: 1m}]", "name 'a' stands twice"),
+        ("retention: 1s", "retention: expected 1d to 3650d, got 1s"),
+        ("hold_down: 99d", "hold_down: expected 0s to 5m, got 99d"),
+        ("stale_after: 1s", "stale_after: expected 10m to 30d, got 1s"),
+        ("stale_after: 25d\nretention: 20d", "stale_after: expected no more than retention (20d), got 25d"),
+        ("blind_after: 1ms", "blind_after: expected 1s to 10m, got 1ms"),
+        ("blind_after: 100d", "blind_after: expected 1s to 10m, got 100d"),
+        ("shutdown_grace: 100d", "shutdown_grace: expected 1s to 10m"),
+        ("triage_wait: 1h", "triage_wait: expected 0s to 1m, got 1h"),
+        ("monitor_for: 100d", "monitor_for: expected 1s to 7d"),
+        ("max_body_bytes: 9000000000", "max_body_bytes: expected 1024 to 1073741824"),
+        ("alertmanager: {urls: ['http://a'], grace: 0s}", "alertmanager.grace: expected 1s to 1d, got 0s"),
+        (
+            "alertmanager: {urls: ['http://a'], grace: 100d}",
+            "alertmanager.grace: expected 1s to 1d, got 100d",
+        ),
+        (
+            "alertmanager: {urls: ['http://a'], timeout: 1h}",
+            "alertmanager.timeout: expected 1s to 1m, got 1h",
+        ),
+        ("alertmanager: {urls: ['http://a'], reconcile_every: 100d}", "reconcile_every: expected 1s to 1h"),
+        (
+            "alertmanager: {urls: ['http://a'], reconcile_every: 20m}\nstale_after: 15m",
+            "alertmanager.reconcile_every: expected no more than stale_after (15m), got 20m",
+        ),
+        ("heartbeats: [{name: a, every: 1y}]", "heartbeats[0].every: expected 1s to 31d, got 365d"),
+        ("heartbeats: [{name: a, every: 1m, grace: 1y}]", "heartbeats[0].grace: expected 0s to 31d"),
+        ("canary: {every: 2h}", "canary.every: expected 0s (never), or 1s to 1h, got 2h"),
         ("heartbeats: [{name: a b, every: 5m}]", "heartbeats[0]: name: expected 1 to 64 letters"),
-        ("heartbeats: [{name: a, every: 10ms}]", "heartbeats[0]: every: expected at least 1s"),
+        ("heartbeats: [{name: a, every: 10ms}]", "heartbeats[0].every: expected 1s to 31d, got 10ms"),
         ("heartbeats: [{name: a, every: 5m, match: ['a b']}]", "heartbeats[0]: match[0]"),
         ("heartbeats: [{name: a, every: 5m, match: ['a!=\"b\"']}]", "would take every alert"),
         ("heartbeats: [{name: a, every: 5m, match: ['a=~\".*\"']}]", "would take every alert"),
@@ -122,10 +153,10 @@ auth: {tokens: [{name: a, token: t, role: boss}]}
         ("heartbeat_out: {url: ftp://x}", "heartbeat_out.url: expected http://host"),
         (
             "heartbeat_out: {url: http://x, every: 2s}",
-            "timeout: expected at least 1s, and no more than every",
+            "heartbeat_out.timeout: expected no more than heartbeat_out.every (2s), got 5s; lower it, or raise heartbeat_out.every",
         ),
         ("heartbeat_out: {url: http://x}\ncanary: {every: 0s}", "canary.every: 0s switches off"),
-        ("canary: {every: 5s}", "canary: timeout: expected at least 1s, and no more than every"),
+        ("canary: {every: 5s}", "canary.timeout: expected no more than canary.every (5s), got 30s"),
         ("redis: {url: '${NOT_SET}'}", "environment variable NOT_SET is not set"),
         ("auth: {webhook: {bearer_token_file: gone}}", "cannot read gone"),
         ("data_dir: &a [*a]", "expected a text"),
@@ -133,6 +164,48 @@ auth: {tokens: [{name: a, token: t, role: boss}]}
 )
 def test_a_mistake_says_what_would_be_right(tmp_path: Path, text: str, says: str) -> None:
     assert any(says in one for one in problems(tmp_path, text)), problems(tmp_path, text)
+
+
+def test_a_value_outside_its_range_is_told_where_it_stands(tmp_path: Path) -> None:
+    text = "alertmanager:\n  urls: [http://am:9093]\n  grace: 1ms\nflapping: {within: 2d}\n"
+    assert sorted(problems(tmp_path, text)) == [
+        "responder.yaml:3:10: error: alertmanager.grace: expected 1s to 1d, got 1ms",
+        "responder.yaml:4:20: error: flapping.within: expected 1m to 1d, got 2d",
+    ]
+
+
+def test_what_depends_on_a_value_that_cannot_be_read_is_not_judged_by_its_default(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, "retention: long\nmonitor_for: 7d\nstale_after: 30d\n")
+    assert "retention: expected a duration" in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("heartbeats: [{name: a, every: 1s}]", "1:31: warning: heartbeats[0].every: pages where a sign comes 1s after the one before"),
+        ("stale_after: 1h", "1:14: warning: stale_after: 1h is shorter than Alertmanager's default repeat_interval (4h)"),
+    ],
+)  # fmt: skip
+def test_what_is_hardly_ever_meant_is_warned_of(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "responder.yaml"
+    file.write_text(text)
+    (warning,) = load_config(file, {}, catalogue()).warnings
+    assert says in str(warning)
+
+
+def test_a_short_wait_before_closing_is_no_worry_where_alertmanager_is_asked(tmp_path: Path) -> None:
+    file = tmp_path / "responder.yaml"
+    file.write_text("stale_after: 1h\nalertmanager: {urls: [http://am:9093]}\n")
+    assert load_config(file, {}, catalogue()).warnings == ()
+
+
+def test_the_docs_list_every_range() -> None:
+    rows = {
+        cells[1].strip().strip("`"): cells[2].strip()
+        for line in Path("docs/configuration.md").read_text().partition("## Ranges")[2].splitlines()
+        if line.startswith("| `") and len(cells := line.split("|")) > 3
+    }
+    assert {key: str(allowed) for key, allowed in RANGES.items()}.items() <= rows.items()
 
 
 def test_secrets_come_from_the_environment_and_from_files(tmp_path: Path) -> None:
@@ -225,6 +298,6 @@ def test_an_alertmanagers_section_says_what_is_wrong_and_shows_no_password(tmp_p
     text = "alertmanager: {urls: ['htp://ana:hunter2@am:9093'], reconcile_every: 100ms, timeout: 0s}"
     said = "\n".join(problems(tmp_path, text))
     assert "alertmanager.urls: expected http://host or https://host, got 'am:9093'" in said
-    assert "alertmanager.reconcile_every: expected at least 1s" in said
-    assert "alertmanager.timeout: expected at least 1s" in said
+    assert "alertmanager.reconcile_every: expected 1s to 1h, got 100ms" in said
+    assert "alertmanager.timeout: expected 1s to 1m, got 0s" in said
     assert "hunter2" not in said

@@ -211,6 +211,27 @@ async def test_too_large_and_encoded_and_unauthorised_bodies_are_refused(daemons
     assert (await daemon.alerts(raw, headers={"Authorization": "Basic YW06cHc="}))[0] == 200
 
 
+async def test_a_sender_whose_body_trickles_is_told_that_and_to_come_again_which_no_4xx_would(
+    daemons: Any,
+) -> None:
+    daemon = await daemons()
+    raw = webhook_body(alert())
+    there, back = await asyncio.open_connection("127.0.0.1", int(daemon.url.rpartition(":")[2]))
+    length = f"POST /webhooks/alertmanager HTTP/1.1\r\nHost: x\r\nContent-Length: {len(raw)}\r\n\r\n"
+    back.write(length.encode() + raw[:40])
+    async with asyncio.timeout(20):
+        head = (await there.readuntil(b"\r\n\r\n")).decode()
+        answer = await there.read(1_000)
+    back.close()
+    assert head.startswith("HTTP/1.1 503 ")  # Alertmanager tries a 5xx again, and drops what gets 408
+    assert "Retry-After: 5" in head
+    assert json.loads(answer)["detail"] == (
+        "the body did not arrive within 4 s: the sender or the network is slow; send it again"
+    )
+    assert "the body did not arrive within 4 s" in daemon.log()
+    assert (await daemon.alerts(webhook_body(alert())))[0] == 200
+
+
 async def test_every_body_of_the_real_alertmanager_is_taken(daemons: Any) -> None:
     daemon = await daemons()
     for path in sorted(FIXTURES.glob("*.json")):

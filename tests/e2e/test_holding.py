@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from conftest import TurnedClock, eventually
 from daemon import DaemonProcess, Receiver, alert, running, until, webhook_body
-from site_of import site
+from site_of import Site, site
 
 from responder.clock import SystemClock
 from responder.web import maintenance
@@ -121,7 +122,7 @@ async def test_the_api_lists_refuses_repeats_and_ends_windows(daemon: DaemonProc
         ({"match": ['a="b"'], "to": "2100-01-01"}, "body.to: expected a time such as"),
         ({**weekly, "every": "FREQ=SECONDLY"}, "body.every: expected FREQ to be one of"),
         ({**weekly, "timezone": "Asia/Manilla"}, "body.timezone: expected a time zone"),
-        ({**weekly, "lasts": "30d"}, "body.lasts: expected a duration from 1m to 7d"),
+        ({**weekly, "lasts": "30d"}, "body.lasts: expected 1m to 7d, got 30d"),
         ({**weekly, "for": "1h"}, "body.for: goes with from"),
         ({"match": ['a="b"'], "until": "x"}, "unknown field `until`"),
     ):  # fmt: skip
@@ -281,12 +282,58 @@ async def test_what_is_not_urgent_waits_for_the_morning_and_comes_as_one_list(
         assert page["to"] == "dbteam"
         assert page["incident"]["title"].endswith("(and 2 more that waited)")
         assert page["summary"].count("- P3 database: Alert") == 2
+        assert "Waited as well, and to be acknowledged as well:" in page["summary"]
 
         async def all_delivered() -> bool:
             return [page["status"] for one in await waiting() for page in one["pages"]] == ["delivered"] * 3
 
         await eventually(all_delivered)
         assert len(pages(hook)) == 2
+
+        link = await found.ack_link(page["incident"]["id"], "dbteam")
+        shown = await found.page(link)
+        assert "2 more waited with this one and are open as well" in shown
+        assert "Acknowledge all 3 as dbteam" in shown
+        shown = await found.press(link)  # this one only
+        assert "Nobody further is paged for it." in shown
+        assert "2 more waited with this one, and nobody has acknowledged them yet." in shown
+        others = re.findall(r'href="(/ack/[^"]+)">P3 database: Alert', shown)
+        assert len(others) == 2
+        assert "Acknowledged by dbteam" in await found.press(others[0])
+        assert "nobody has acknowledged it yet" in await found.page(link)
+        shown = await found.press(link, list="all")
+        assert [one["state"] for one in await waiting()] == ["acknowledged"] * 3
+        assert "Nobody further is paged." in shown
+        assert "waited with this one" not in shown
+
+
+async def test_one_press_acknowledges_the_whole_list_of_a_morning(
+    hook: Receiver, tmp_path: Path, turned: TurnedClock
+) -> None:
+    hours = f"{now() - timedelta(hours=1):%H:%M}-{now() + timedelta(hours=3):%H:%M}"
+    rules = f'{RULES}\nquiet_hours: {{P3: {{hours: "{hours}"}}}}\n'
+    async with site(tmp_path, turned, rules, **hooked(hook, hold_down="0s")) as found:
+        assert await found.alerts(*(alert(number, severity="P3") for number in range(1, 4))) == 200
+
+        async def states() -> list[str]:
+            _, listed = await found.api("GET", "/incidents")
+            return [one["state"] for one in listed["incidents"]]
+
+        await until_held(found, 3)
+        turned.turn(hours=3, minutes=1)
+        await until(lambda: pages(hook))
+        link = await found.ack_link(pages(hook)[0]["incident"]["id"], "dbteam")
+        assert "Nobody further is paged." in await found.press(link, list="all")
+        assert await states() == ["acknowledged"] * 3
+
+
+async def until_held(found: Site, count: int) -> None:
+    async def held() -> bool:
+        _, listed = await found.api("GET", "/incidents")
+        each = [(await found.api("GET", f"/incidents/{one['id']}"))[1] for one in listed["incidents"]]
+        return len([one for one in each if one["holds"]]) == count
+
+    await eventually(held)
 
 
 def test_every_route_of_windows_is_described() -> None:

@@ -199,7 +199,7 @@ async def test_e12_the_beginning_and_the_end_are_told_once_to_the_primaries_conc
         ("backend", "Maintenance move has begun"), ("dbteam", "Maintenance move has begun"),
     ]  # fmt: skip
     assert 'Nobody is paged for service=~"api|database" until ' in begun[0].text
-    assert begun[0].text.endswith("(api). moving, set by ana")
+    assert begun[0].text.endswith(" Services: api. moving, set by ana")
     for one in (first, second):
         await one.die()
         one.notices.clear()
@@ -212,7 +212,7 @@ async def test_e12_the_beginning_and_the_end_are_told_once_to_the_primaries_conc
     assert [(one.contact, one.title) for one in over] == [
         ("backend", "Maintenance move is over"), ("dbteam", "Maintenance move is over"),
     ]  # fmt: skip
-    assert over[0].text == "It has ended. What still fires is paged now (api)."
+    assert over[0].text == "It has ended. What still fires is paged now. Services: api."
 
 
 async def test_an_end_before_its_time_and_an_end_that_was_slept_through_are_told_as_well(
@@ -226,7 +226,7 @@ async def test_an_end_before_its_time_and_an_end_that_was_slept_through_are_told
     await settled(first, second)
     told = [*first.notices, *second.notices]
     assert [one.title for one in told] == ["Maintenance move has begun", "Maintenance move is over"]
-    assert told[1].text == "It has ended before its time. What still fires is paged now (database)."
+    assert told[1].text == "It has ended before its time. What still fires is paged now. Services: database."
     await first.keeper.make(await spec(store, timedelta(minutes=1), HOUR))
     turned.turn(minutes=2)
     await settled(first, second)

@@ -75,14 +75,18 @@ def test_what_held_it_back_and_by_whose_configuration() -> None:
     found = told(play)
     (one,) = found.suppressed
     assert (one.kind, one.by, one.text, one.since, one.until, one.over) == (
-        HoldKind.MAINTENANCE, "rules/windows.yaml: friday", "the Friday window", START, window.until, False,
+        HoldKind.MAINTENANCE, "rules/windows.yaml: friday",
+        "maintenance: the Friday window until 2026-11-24 03:09 UTC", START, window.until, False,
     )  # fmt: skip
     assert found.paged == ()
-    assert "held back (maintenance, rules/windows.yaml: friday)" in spared(found)["primary dbteam"]
+    assert spared(found)["primary dbteam"] == (
+        "paging is held back (maintenance): the Friday window until 2026-11-24 03:09 UTC"
+    )
     play.holds = ()
     play.at(10)
     (one,) = told(play).suppressed
     assert (one.over, one.by) == (True, "rules/windows.yaml: friday")
+    assert one.text == "maintenance: the Friday window until 2026-11-24 03:09 UTC"
 
 
 def test_that_the_first_page_waits_for_findings() -> None:

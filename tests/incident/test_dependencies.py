@@ -58,8 +58,8 @@ def test_what_stands_on_a_service_that_pages_is_attached_and_told_to_it(severity
     assert passed(play) == [(0, BENEATH.id, "ServiceAttached")]
     (line,) = [entry.text for one in play.decisions for entry in one.entries if entry.reason is Reason.HELD]
     assert line == (
-        "paging is held back (dependency): storage is paging since 2026-11-24 02:59 UTC (P1, incident "
-        "bbbbbbbbbbbbbbbb)"
+        "paging is held back (dependency): database depends on storage, which has an incident already (P1 incident "
+        "bbbbbbbbbbbbbbbb, paging since 2026-11-24 02:59 UTC)"
     )
 
 

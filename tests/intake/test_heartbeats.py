@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,12 @@ async def beat(replica: Replica, name: str) -> None:
     await replica.commits.submit([replica.heartbeats.by_name[name].beat])
 
 
+async def said_of(replica: Replica, incident: str) -> str:
+    """What the alert of an absence says beside its title."""
+    ((missed,), _) = await replica.reader.alerts(incident, 10)
+    return missed.annotations["description"]
+
+
 async def test_a_repeated_alert_is_a_sign_of_life_each_time_and_opens_no_incident(home: House) -> None:
     replica = await attending(home)
     for _ in range(3):
@@ -77,9 +83,8 @@ async def test_one_that_stays_away_pages_its_service_at_its_severity_and_resolve
     await minutes(home, 2, replica)
     [incident] = await replica.listed()
     assert (incident.severity, incident.service, incident.state_name) == ("P1", "monitoring", "triggered")
-    assert incident.title.startswith(
-        "HeartbeatMissed: no sign of life from prometheus within 5m; the last one"
-    )
+    assert incident.title == "HeartbeatMissed: no sign of life from prometheus within 5m"
+    assert (await said_of(replica, incident.id)).startswith("the last one came at ")
     assert home.pages() == ["primary watchers"]
     await replica.take(watchdog())
     await home.settle()
@@ -94,7 +99,21 @@ async def test_one_that_never_came_is_missed_as_well(home: House) -> None:
     replica = await attending(home)
     await minutes(home, 6, replica)
     [incident] = await replica.listed()
-    assert incident.title.endswith("none ever came")
+    assert await said_of(replica, incident.id) == "none has come yet"
+
+
+async def test_one_that_is_missed_once_more_is_told_with_what_is_true_by_then(home: House) -> None:
+    replica = await attending(home)
+    await minutes(home, 6, replica)  # none came yet
+    await minutes(home, 2, replica, beat=True)
+    seen = await home.store.now()
+    await minutes(home, 7, replica)
+    [incident] = await replica.listed()  # it is the same one, with the title of its first time
+    assert incident.state_name == "triggered"
+    assert "none" not in incident.title
+    said = await said_of(replica, incident.id)
+    last = datetime.strptime(said, "the last one came at %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
+    assert abs(last - seen) < timedelta(minutes=1, seconds=1)
 
 
 async def test_a_resolved_alert_is_no_sign_of_life(home: House) -> None:

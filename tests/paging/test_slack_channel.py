@@ -195,7 +195,10 @@ async def test_a_persons_direct_messages_are_a_conversation_of_their_own(
         again = page(3, "ana", kind=MessageKind.REMINDER)
         assert (await one.send(again, ANA, direct)).reference["ts"] == direct.reference["ts"]
         assert slack.rings[-1][0] == "@U0ANA01"
-        assert "Still nobody has it" in slack.thread(direct.reference["ts"])[-1]
+        assert "Still nobody has it. Press Acknowledge above by " in slack.thread(direct.reference["ts"])[-1]
+        late = msgspec.structs.replace(again, id="late", sent_at=again.respond_by + timedelta(minutes=15))
+        await one.send(late, ANA, direct)
+        assert "Press Acknowledge above; it was due at " in slack.thread(direct.reference["ts"])[-1]
 
 
 async def test_two_pages_at_the_same_moment_make_one_message(

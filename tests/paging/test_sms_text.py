@@ -41,6 +41,12 @@ def test_without_a_code_the_link_is_how_to_answer() -> None:
     assert segments(text) <= 2
 
 
+def test_a_reminder_after_the_promised_time_says_since_when_it_is_late() -> None:
+    late = page(kind=MessageKind.REMINDER, sent_at=AT + timedelta(minutes=30))
+    assert "It was due at 03:15 UTC, 15m ago: reply ACK 7f3k (ESC 7f3k: next person)" in sms(late, "7f3k")
+    assert f"It was due at 03:15 UTC, 15m ago. Acknowledge:\n{LINK}" in sms(late, "")
+
+
 def test_what_does_not_fit_is_the_link_and_then_the_end_of_the_title() -> None:
     text = sms(page("x" * 400), "7f3k")
     assert segments(text) == 2

@@ -9,9 +9,10 @@ from stage import MINUTE, START, Play, policy
 
 from responder.incident import facts
 from responder.incident.effects import SendMessage
+from responder.incident.hold import Hold, HoldKind
 from responder.incident.policy import AcknowledgementPolicy
 from responder.incident.reach import OnCall
-from responder.incident.severity import LEVELS
+from responder.incident.severity import LEVELS, Severity
 from responder.paging.compose import Words, compose
 
 STANDING = AcknowledgementPolicy(remind_after=30 * MINUTE, lapse_after=45 * MINUTE)
@@ -72,3 +73,46 @@ def test_a_snooze_is_told_with_its_end() -> None:
     play.at(1, facts.SnoozedBy(at=START + MINUTE, by="ana", until=START + timedelta(hours=2)))
     assert "Snoozed until 2026-11-24 05:00 UTC." in summary(play)
     assert summary(play)[-1] == "Acknowledged by ana: nobody further is paged"
+
+
+def test_a_page_after_the_promised_time_says_since_when_it_is_late() -> None:
+    play = Play()
+    play.delivered()
+    play.until(15.0)
+    assert summary(play)[-1] == "Acknowledge by 03:15 UTC, as executive (cto)"
+    play.until(30.5)  # each level again, a response time later
+    assert summary(play)[-1] == (
+        "Still nobody has answered; it was due at 03:15 UTC, 15m ago. Acknowledge, as executive (cto)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        (HoldKind.MAINTENANCE, "the maintenance is over"),
+        (HoldKind.QUIET_HOURS, "the night of who is paged first is over"),
+        (HoldKind.SILENCE, "the silence is over"),
+    ],
+)
+def test_what_was_held_back_from_its_beginning_is_paged_only_now_and_not_anew(
+    kind: HoldKind, what: str
+) -> None:
+    play = Play(holds=(Hold(kind=kind, by="x", text="x"),))
+    play.until(5)
+    play.holds = ()
+    play.at(6)
+    assert summary(play)[1] == f"Paged only now: {what} and it still fires"
+    play.delivered()
+    play.holds = (Hold(kind=kind, by="y", text="y"),)
+    play.at(8)
+    play.holds = ()
+    play.at(9)
+    assert summary(play)[1] == f"Paged anew: {what} and it still fires"
+
+
+def test_what_rises_while_it_is_held_back_is_not_said_to_be_paged_anew() -> None:
+    play = Play(Severity.P3, holds=(Hold(kind=HoldKind.MAINTENANCE, by="x", text="x"),))
+    play.fire(severity=Severity.P1).at(2)
+    lines = [entry.text for one in play.decisions for entry in one.entries]
+    assert "P3 rises to P1" in lines
+    assert not [line for line in lines if "anew" in line]

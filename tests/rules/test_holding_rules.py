@@ -55,6 +55,27 @@ def test_a_name_that_two_files_give_a_window_is_an_error_with_both_places(tmp_pa
     assert any(f"maintenance: 'm' is defined twice, first at {tmp_path}/a.yaml:1" in one for one in found)
 
 
+@pytest.mark.parametrize(
+    ("every", "lasts"),
+    [
+        ("FREQ=DAILY", "23h59m"),
+        ("FREQ=WEEKLY;BYDAY=SA,SU", "1d"),
+        ("FREQ=DAILY;COUNT=7", "1d"),
+        ("FREQ=DAILY;UNTIL=20270110", "1d"),
+        ("FREQ=DAILY;BYMONTH=2", "1d"),
+        ("FREQ=WEEKLY", "6d"),
+        ("FREQ=YEARLY", "7d"),
+    ],
+)
+def test_a_window_that_comes_again_may_begin_as_it_ends_while_it_does_end(
+    tmp_path: Path, every: str, lasts: str
+) -> None:
+    when = f"starts: 2027-01-02T00:00, timezone: UTC, every: '{every}', lasts: {lasts}"
+    (tmp_path / "a.yaml").write_text(f"maintenance: [{{name: m, match: ['x=\"y\"'], {when}}}]\n")
+    found = [str(one) for one in load([str(tmp_path)], Surroundings(catalogue=catalogue())).problems]
+    assert [one for one in found if "maintenance" in one] == []
+
+
 def test_quiet_hours_are_read_with_the_zones_of_people(tmp_path: Path) -> None:
     rules = rules_of(tmp_path, RULES)
     assert sorted(rules.quiet_hours) == [Severity.P3, Severity.P4]

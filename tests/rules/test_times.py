@@ -11,6 +11,8 @@ from test_rules import BASE, compiled, says
 from responder.incident.policy import AcknowledgementPolicy
 from responder.incident.severity import LEVELS, Level, Severity
 from responder.rules.explain import as_text, explain
+from responder.rules.maintenance import LASTS
+from responder.rules.times import RANGES
 
 MINUTE = timedelta(minutes=1)
 
@@ -120,8 +122,8 @@ def test_an_acknowledgement_may_lapse_by_severity(tmp_path: Path) -> None:
     [
         ("{remind_after: 45m, lapse_after: 30m}",
          "remind_after: 45m is not before lapse_after (30m), so nobody would be reminded; make it shorter"),
-        ("{lapse_after: 0s}", "lapse_after: expected at least 1m, got 0s"),
-        ("{remind_after: 10s}", "remind_after: expected at least 1m, got 10s"),
+        ("{lapse_after: 0s}", "lapse_after: expected 1m to 30d, got 0s"),
+        ("{remind_after: 10s}", "remind_after: expected 1m to 30d, got 10s"),
         ("{lapses_after: 10m}", "unknown key 'lapses_after' (did you mean \"lapse_after\"?)"),
     ],
 )  # fmt: skip
@@ -164,3 +166,33 @@ def test_the_explanation_tells_times_and_who_has_to_acknowledge(tmp_path: Path) 
     text = as_text(explain(rules, {"alertname": "X"}))
     assert "primary   backend after 0s, over chat, phone after 2m, each has to acknowledge" in text
     assert "secondary platform after 5m, over log\n" in text + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{respond_within: 99d}", "2:24: error: severities.P1.respond_within: expected 1s to 30d, got 99d"),
+        ("{respond_within: 0s}", "2:24: error: severities.P1.respond_within: expected 1s to 30d, got 0s"),
+        ("{respond_within: 15m, update_every: 1y}", "error: severities.P1.update_every: expected 1s to 30d, got 365d"),
+        ("{respond_within: 15m, escalate: {secondary: 31d}}",
+         "2:51: error: severities.P1.escalate.secondary: expected 0s to 30d, got 31d"),
+        ("{respond_within: 15m, escalate: {secondary: 5s}}",
+         "warning: severities.P1.escalate.secondary: 5s leaves nobody the time to act; 1m or more is usual"),
+        ("{respond_within: 15m, acknowledgement: {lapse_after: 99d}}", "lapse_after: expected 1m to 30d, got 99d"),
+    ],
+)  # fmt: skip
+def test_a_time_that_nobody_can_mean_is_told_where_it_stands(tmp_path: Path, text: str, said: str) -> None:
+    found = says(tmp_path, BASE, f"severities:\n  P1: {text}")
+    assert [one for one in found if said in one], found
+
+
+def test_two_levels_may_be_paged_at_once(tmp_path: Path) -> None:
+    text = "severities: {P1: {respond_within: 15m, escalate: {secondary: 0s}}}"
+    assert says(tmp_path, BASE, text) == says(tmp_path, BASE)
+
+
+def test_the_docs_list_the_ranges_of_a_severity() -> None:
+    section = Path("docs/rules.md").read_text().partition("## Ranges")[2]
+    for key, allowed in RANGES.items():
+        assert f"| `severities.*.{key}` | {allowed} |" in section
+    assert f"| `maintenance[].lasts` | {LASTS} |" in section

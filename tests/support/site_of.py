@@ -97,9 +97,9 @@ class Site:
         key = await self.store.client.get(f"{self.store.base}:ack_key")
         return f"/ack/{AckTokens(key).issue(incident, contact, self._clock.now(), timedelta(hours=1))}"
 
-    async def press(self, link: str, status: int = 200) -> str:
+    async def press(self, link: str, status: int = 200, **fields: str) -> str:
         """The button behind a link."""
-        async with self._session.post(self._url + link) as answer:
+        async with self._session.post(self._url + link, data=fields or None) as answer:
             assert answer.status == status
             return await answer.text()
 

@@ -51,7 +51,7 @@ def settings(peers: list[FakeAlertmanager], phones: Phones) -> dict[str, Any]:
         "external_url": "https://responder.example",
         "channels": {name: {"type": "webhook", "url": f"{phones.url}/{name}"} for name in CHANNELS},
         "alertmanager": {"urls": [peer.url for peer in peers], "timeout": "2s"},
-        "blind_after": "1ms",
+        "blind_after": "1s",
         "bundling": {"after": 3, "within": "5m", "new_kinds": 2, "digest_every": "1m"},
     }
 

@@ -40,7 +40,7 @@ def _fired(draft: Draft, fired: dict[Severity, int]) -> None:
         _reopen(draft, worst, count)
     elif worst.worse_than(incident.severity):
         if not draft.news.opened:
-            draft.note(Reason.SEVERITY_RISEN, f"{incident.severity} rises to {worst}; paging anew")
+            draft.note(Reason.SEVERITY_RISEN, f"{incident.severity} rises to {worst}{draft.anew}")
             draft.raise_severity(worst)
         else:
             _open_at(draft, worst)
@@ -59,7 +59,7 @@ def _reopen(draft: Draft, worst: Severity, count: int) -> None:
     if rises:
         draft.change(severity=worst)
     draft.begin_episode("it fired again while it was being watched")
-    draft.note(Reason.REOPENED_BY_FIRING, f"{count} alert(s) fired again; paging anew")
+    draft.note(Reason.REOPENED_BY_FIRING, f"{count} alert(s) fired again{draft.anew}")
 
 
 def _open_at(draft: Draft, worst: Severity) -> None:

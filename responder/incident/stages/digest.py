@@ -175,7 +175,7 @@ def _page_anew(draft: Draft) -> None:
     over = [page.told_in for page in _present(draft.incident) if _is_over(draft.incident, page)]
     if over:
         draft.begin_episode(f"the digest of incident {over[0]}, which told of it, is over")
-        draft.note(Reason.CARRIER_GONE, f"the digest of incident {over[0]} is over; paging anew")
+        draft.note(Reason.CARRIER_GONE, f"the digest of incident {over[0]} is over{draft.anew}")
 
 
 def _is_over(incident: Incident, page: Page) -> bool:

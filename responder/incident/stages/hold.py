@@ -17,7 +17,7 @@ from responder.incident.decision import PagesHeld, Reason
 from responder.incident.dependency import ARRIVAL, attached_to, dependency_holds
 from responder.incident.draft import Draft
 from responder.incident.effects import PassOn
-from responder.incident.hold import Hold, HoldKind, until_words
+from responder.incident.hold import Hold, HoldKind, ended_words, held_words
 from responder.incident.ids import derive
 from responder.incident.night import night_holds, wait_over
 from responder.incident.stages.muting import joined
@@ -78,8 +78,7 @@ def _is_unheard_of(draft: Draft, old: Hold, given: list[Hold]) -> bool:
 def _wait(draft: Draft, before: tuple[Hold, ...], holds: tuple[Hold, ...]) -> None:
     for one in holds:
         if not any(one.same(old) for old in before):
-            text = f"paging is held back ({one.kind}): {one.text}{until_words(one.until)}"
-            draft.note(Reason.HELD, text, by=one.by)
+            draft.note(Reason.HELD, held_words(one), by=one.by)
             draft.measure(PagesHeld(one.kind))
     draft.because(Reason.HELD)
     draft.wake(draft.now + LOOK_AGAIN)
@@ -92,20 +91,16 @@ def _go_on(draft: Draft, before: tuple[Hold, ...]) -> None:
     only_arrival = all(one.by == ARRIVAL for one in before)
     if only_arrival and draft.incident.episode.reached:
         return  # paged from memory already
-    what = ", ".join(dict.fromkeys(_named(one) for one in before))
-    cause = f"{what} is over and it still fires"
+    cause = f"{ended_words(one.kind for one in before)} and it still fires"
     if draft.before.muted and joined(draft):
         cause = "an alert joined that Alertmanager does not mute"
     if only_arrival:
+        cause = "it has waited for what it depends on"
         draft.change_episode(began_at=draft.now)  # it was a moment: what was found stays true
     elif draft.incident.episode.number == draft.before.episode.number:
         draft.begin_episode(cause, waited=wait_over(draft, before))
     draft.change(respond_by=draft.now + draft.incident.promise.respond_within)
     draft.note(Reason.HOLD_OVER, f"{cause}; paging now")
-
-
-def _named(hold: Hold) -> str:
-    return "the wait for what it stands on" if hold.by == ARRIVAL else str(hold.kind)
 
 
 def _tell_beneath(draft: Draft, before: str, now: str) -> None:

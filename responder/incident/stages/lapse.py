@@ -50,7 +50,7 @@ def _snoozed(draft: Draft, until: datetime) -> None:
         draft.wake(until)
     elif draft.incident.totals.firing_now > 0:
         draft.begin_episode(f"it was snoozed until {until:%H:%M} UTC and still fires")
-        draft.note(Reason.SNOOZE_OVER, "the snooze is over and it still fires; paging anew")
+        draft.note(Reason.SNOOZE_OVER, f"the snooze is over and it still fires{draft.anew}")
     else:
         draft.change_state(snoozed_until=None, active_at=draft.now)
         draft.note(Reason.SNOOZE_OVER, "the snooze is over; nothing fires")
@@ -60,7 +60,7 @@ def _lapse(draft: Draft, state: Acknowledged, silence: timedelta) -> None:
     heard = f"nothing was heard for {format_duration(silence)} since {state.quiet_since:%H:%M} UTC"
     draft.begin_episode(f"{state.by} had acknowledged it, and {heard}")
     draft.note(
-        Reason.ACKNOWLEDGEMENT_LAPSED, f"the acknowledgement by {state.by} has lapsed: {heard}; paging anew"
+        Reason.ACKNOWLEDGEMENT_LAPSED, f"the acknowledgement by {state.by} has lapsed: {heard}{draft.anew}"
     )
 
 
