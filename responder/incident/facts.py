@@ -288,6 +288,7 @@ class PagedBlind(_Fact, frozen=True, kw_only=True, tag="paged_blind"):
     ``reached`` and ``pages`` are how far it came in its ``episode``, which began at ``began_at``; pages that are still
     to be tried are not among them. ``updates`` is how often something followed each page by now, and ``noticed`` who of
     them have heard how it ended. ``born``: it did not know the incident, and opened it in memory at ``opened_at``.
+    ``incident`` is the id under which it paged; the store may have another.
     """
 
     id: str
@@ -303,6 +304,7 @@ class PagedBlind(_Fact, frozen=True, kw_only=True, tag="paged_blind"):
     updates: dict[str, int] = msgspec.field(default_factory=dict)
     noticed: tuple[tuple[str, MessageKind], ...] = ()
     answers: tuple[Said, ...] = ()
+    incident: str = ""
 
 
 Fact = (

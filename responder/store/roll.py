@@ -74,10 +74,9 @@ class Roll:
 
         Answers the id that it has in the store: its own, unless another replica was first.
         """
-        taken = await self._store.ingest(alerts, report)
-        changed = [one for one, _ in taken.changed]
-        actual = next(iter([*taken.opened, *changed]), "") or await self._holder(key, alerts)
-        if not (taken.opened or changed) and actual:
+        taken = await self._store.ingest(alerts, report, {key: incident_id})
+        actual = next(iter(taken.opened), "") or await self._holder(key, alerts)
+        if actual and actual not in {one for one, _ in taken.changed}:
             await self.tell(actual, report)
         if actual and actual != incident_id:
             kept = ms(self._store.options.retention)

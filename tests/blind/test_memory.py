@@ -18,7 +18,7 @@ from responder.engine.blind.memory import INCIDENTS_KEPT, STRAY_KEPT
 from responder.incident.facts import AcknowledgedBy, MessageDelivered, NoteAdded, ResolvedBy
 from responder.incident.severity import Severity
 from responder.incident.sight import turn
-from responder.incident.state import Incident
+from responder.incident.state import Incident, Resolved
 
 SECOND = timedelta(seconds=1)
 
@@ -217,6 +217,28 @@ def test_a_page_is_named_alike_by_every_replica_that_sends_it() -> None:
         one.step(START + SECOND)
         pages |= {effect.id for _, effect in one.sent}
     assert len(pages) == 1
+
+
+def test_what_fires_again_after_its_incident_was_over_is_another_incident_with_pages_of_its_own() -> None:
+    write = heard(1).write
+    name = born_id(f"{1:032x}", write)
+    over = msgspec.structs.replace(known(1), id=name)
+    one, other = Replica("a"), Replica("b")
+    for replica in (one, other):
+        replica.memory.known(over)
+    closed = Resolved(at=START + MINUTE, by="ana")
+    one.memory.known(msgspec.structs.replace(over, state=closed, now=START + MINUTE))
+    other.memory.only([], START + MINUTE)  # another replica has closed it
+    pages = []
+    for replica in (one, other):
+        replica.memory.begin(START + 2 * MINUTE)
+        replica.memory.hear([heard(1)], START + 2 * MINUTE)
+        replica.step(START + 2 * MINUTE)
+        pages += [(effect.incident, effect.id) for _, effect in replica.sent]
+    assert len(pages) == 2
+    assert len(set(pages)) == 1
+    assert pages[0][0] != name
+    assert pages[0][1] not in {page.id for page in over.pages}
 
 
 def test_memory_is_bounded_and_keeps_what_matters_most() -> None:

@@ -47,9 +47,10 @@ class BlindDesk:
         if self._pager.held:
             raise StoreError(AWAY)
         found = await self._desk.incident(incident_id, alerts=alerts)
-        if found is None and (actual := await self._roll.actual(incident_id)) is not None:
-            found = await self._desk.incident(actual, alerts=alerts)
-        return found
+        if found is not None and found.incident.open:
+            return found
+        actual = await self._roll.actual(incident_id)
+        return await self._desk.incident(actual, alerts=alerts) if actual is not None else found
 
     async def account(self, fingerprint: str) -> Account | None:
         """What became of an alert: only the store knows. Raises ``StoreError`` where it is away."""
@@ -102,7 +103,9 @@ class BlindDesk:
         answer = await self._desk.record(
             incident_id, fact, idempotency_key=idempotency_key, request_digest=digest
         )
-        if answer.outcome is Outcome.UNKNOWN and (actual := await self._roll.actual(incident_id)) is not None:
+        if answer.outcome not in (Outcome.UNKNOWN, Outcome.REFUSED):
+            return answer
+        if (actual := await self._roll.actual(incident_id)) is not None:
             answer = await self._desk.record(
                 actual, fact, idempotency_key=idempotency_key, request_digest=digest
             )

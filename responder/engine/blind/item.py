@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -203,12 +203,30 @@ class Item(msgspec.Struct, kw_only=True):
             updates={page.id: page.updates for page in incident.pages if page.updates},
             noticed=tuple(self.noticed),
             answers=tuple(self.answers),
+            incident=self.id,
         )
 
 
-def born_id(key: str, first: AlertWrite) -> str:
-    """The id of an incident that opens in memory: what ``ingest.lua`` would name it."""
-    return hashlib.sha1(f"{key}|{first[2]}".encode(), usedforsecurity=False).hexdigest()[:16]
+def renamed(incident: Incident, to: str) -> Incident:
+    """The incident as the store names it; those who were paged go on to know it by its own id."""
+    if incident.id == to:
+        return incident
+    pages = tuple(
+        msgspec.structs.replace(page, known_as=page.known_as or incident.id) for page in incident.pages
+    )
+    return msgspec.structs.replace(incident, id=to, pages=pages)
+
+
+def born_id(key: str, first: AlertWrite, used: Container[str] = ()) -> str:
+    """The id of an incident that opens in memory: what ``ingest.lua`` would name it, where that is not ``used``."""
+    name = _sha1(f"{key}|{first[2]}")
+    while name in used:
+        name = _sha1(name)
+    return name
+
+
+def _sha1(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:16]
 
 
 def _resolved(before: Heard, one: Heard) -> AlertWrite:

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from responder.alerts import Alert
-from responder.engine.blind.item import ANSWERS_KEPT, Heard, Item, at_turn, born_id
+from responder.engine.blind.item import ANSWERS_KEPT, Heard, Item, at_turn, born_id, renamed
 from responder.incident.decision import Decision
 from responder.incident.effects import RunTriage, SendMessage
 from responder.incident.facts import Fact, MessageDelivered, Said, TriageEnded
@@ -31,6 +31,8 @@ BYTES_KEPT = 16 * 1024 * 1024
 #: Our own deliveries of late, and answers to incidents that this replica does not know.
 _DELIVERED_KEPT = 2_000
 STRAY_KEPT = 500
+#: Incidents that are over, by their ids: what fires again since then is another one.
+_OVER_KEPT = 2_000
 
 
 class Stray(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +56,7 @@ class Memory:
         self._classes: dict[int, dict[str, None]] = {}
         self._bytes = 0
         self._delivered: dict[str, MessageDelivered] = {}
+        self._over: dict[str, None] = {}
         self._begun: datetime | None = None
 
     # What the store says.
@@ -64,7 +67,7 @@ class Memory:
         if before is not None and (before.touched or _is_newer(before.known, incident)):
             return  # what this replica did with it has to be told first
         if not incident.open or not incident.severity.urgent or incident.canary:
-            self.forget(incident.id)
+            self._is_over(incident.id)
             return
         same = self._by_key.get(incident.key)
         if same is not None and same != incident.id:
@@ -83,7 +86,14 @@ class Memory:
         """At this time of the store these were open and no others; what it had not decided by then is kept."""
         for item in list(self.items.values()):
             if item.id not in ids and item.known is not None and item.known.now < at and not item.touched:
-                self.forget(item.id)
+                self._is_over(item.id)
+
+    def _is_over(self, incident_id: str) -> None:
+        if incident_id in self.items:
+            self._over[incident_id] = None
+            if len(self._over) > _OVER_KEPT:
+                del self._over[next(iter(self._over))]
+        self.forget(incident_id)
 
     def forget(self, incident_id: str) -> None:
         """Remember it no more."""
@@ -130,7 +140,8 @@ class Memory:
     def _born(self, one: Heard, now: datetime) -> Item | None:
         if not one.firing or not one.severity.urgent:
             return None
-        item = Item(id=born_id(one.key, one.write), key=one.key, severity=one.severity, since=now)
+        name = born_id(one.key, one.write, self._over)
+        item = Item(id=name, key=one.key, severity=one.severity, since=now)
         if item.id in self.items or not self._room_for(item):
             return None
         self._add(item)
@@ -267,7 +278,7 @@ class Memory:
         self.forget(item.id)
         incident = item.known
         if incident_id and item.incident is not None:
-            incident = msgspec.structs.replace(item.incident, id=incident_id)
+            incident = renamed(item.incident, incident_id)
         if incident is not None and incident.open and incident.id not in self.items:
             self._add(
                 Item(
