@@ -134,6 +134,24 @@ def test_after_an_acknowledgement_no_further_level_is_paged_and_those_who_were_h
     assert one.memory.say("0" * 16, AcknowledgedBy(at=START, by="ana")) is None
 
 
+def test_who_takes_what_another_replica_has_paged_is_heeded_by_the_one_that_stands_in() -> None:
+    one = Replica("a", ["b", "c", "d"])
+    one.memory.begin(START)
+    one.memory.hear([heard(number) for number in range(20)], START)
+    one.step(START)
+    waiting = [item for item in one.memory.items.values() if item.incident is None]
+    assert waiting
+    paged = len(one.sent)
+    for item in waiting:
+        assert one.memory.say(item.id, AcknowledgedBy(at=START, by="ana"))
+        one.step(START)
+        report = item.report("a", START + MINUTE)
+        assert report is not None
+        assert report.answers[-1].by == "ana"
+    one.step(START + 10 * MINUTE)
+    assert {effect.incident for _, effect in one.sent[paged:]}.isdisjoint(item.id for item in waiting)
+
+
 def test_people_may_say_other_things_too_and_what_the_state_does_not_take_is_refused() -> None:
     one = Replica("a")
     one.memory.begin(START)

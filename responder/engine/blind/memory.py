@@ -18,7 +18,7 @@ from responder.incident.facts import Fact, MessageDelivered, Said, TriageEnded
 from responder.incident.message import MessageKind
 from responder.incident.moves import TAKEN_IN
 from responder.incident.sight import turn
-from responder.incident.state import Acknowledged, Incident, Monitoring, Triggered
+from responder.incident.state import Acknowledged, Incident, Monitoring, StateName, Triggered
 from responder.overflow import Overflow, Spill, unheard
 from responder.store.loaded import Loaded
 
@@ -246,11 +246,15 @@ class Memory:
         ]
 
     def say(self, incident_id: str, fact: Said) -> bool | None:
-        """Take what a person says; ``False`` where the present state does not, ``None`` for an incident that is not known."""
+        """Take what a person says; ``False`` where the present state does not, ``None`` for an incident that is not known.
+
+        What is new and waits for its turn, another replica may have paged.
+        """
         item = self.items.get(incident_id)
-        if item is None or item.incident is None:
+        if item is None or (item.incident is None and not item.members):
             return None
-        if item.incident.state_name not in TAKEN_IN[type(fact)]:
+        state = item.incident.state_name if item.incident is not None else StateName.TRIGGERED
+        if state not in TAKEN_IN[type(fact)]:
             return False
         if len(item.answers) >= ANSWERS_KEPT:
             self._spill(Overflow.BLIND_ANSWERS)
