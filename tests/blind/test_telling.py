@@ -15,6 +15,7 @@ from stage import MINUTE, START, Play
 from world import firing, settle
 
 from responder.engine.blind.item import Heard, writes_of
+from responder.engine.blind.telling import tell
 from responder.incident.around import Around, Outline
 from responder.incident.decision import FirstPaged, Reason
 from responder.incident.effects import SendMessage
@@ -329,6 +330,62 @@ async def test_the_store_takes_what_opened_in_memory_in_one_step_and_pages_nobod
     assert incident is not None
     assert (incident.state_name, incident.acknowledged_by) == ("acknowledged", "ana")
     assert run.said() == []
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_an_incident_that_rose_and_was_paged_for_it_in_memory_has_risen_in_the_store_and_is_paged_no_more(
+    run: Running, turned: Any, full: bool
+) -> None:
+    """Where the store decides again and takes no alerts yet, too; they come later."""
+    await run.fire(1, severity=Severity.P2)
+    (name,) = await run.ids()
+    incident = await run.reader.snapshot(name)
+    assert incident is not None
+    now = await run.store.now()
+    one = Replica("replica-a")
+    one.memory.known(incident)
+    one.memory.begin(now)
+    one.memory.hear([heard(9, key=1)], now)
+    one.step(now)
+    assert one.levels() == ["primary"]
+    (item,) = one.memory.to_tell()
+    await tell(Roll(run.store, "replica-a"), one.memory, item, now, alerts=not full)
+    await settle(run.engine)
+    if full:
+        run.engine.took(await run.store.ingest([heard(9, key=1).write]))
+        await settle(run.engine)
+    await run.after(seconds=30)
+    risen = await run.reader.snapshot(name)
+    assert risen is not None
+    assert (risen.severity, risen.episode.number, risen.totals.firing[Severity.P1]) == (Severity.P1, 2, 1)
+    assert run.said() == ["page primary"]
+    await run.after(minutes=5)
+    assert run.said() == ["page primary", "page secondary"]
+
+
+async def test_where_the_store_decides_and_has_no_room_for_alerts_it_is_told_that_an_incident_is_worse(
+    run: Running, turned: Any
+) -> None:
+    await run.fire(1, severity=Severity.P2)
+    (name,) = await run.ids()
+    incident = await run.reader.snapshot(name)
+    assert incident is not None
+    now = await run.store.now()
+    for replica in ("replica-a", "replica-b", "replica-a"):
+        one = Replica(replica)
+        one.memory.known(incident)
+        one.memory.begin(now)
+        one.memory.hear([heard(9, key=1)], now)
+        one.step(now, alone=False)
+        assert one.sent == []
+        (item,) = one.memory.risen()
+        await Roll(run.store, replica).rise(item.id, item.severity, now)
+        one.memory.risen_there(item)
+        await settle(run.engine)
+    assert run.said() == ["page primary", "page primary"]
+    run.engine.took(await run.store.ingest([heard(9, key=1).write]))  # there is room again
+    await run.after(minutes=1)
+    assert run.said() == ["page primary", "page primary"]
 
 
 async def test_what_another_replica_was_first_to_open_is_told_there_and_its_name_leads_there(

@@ -64,7 +64,7 @@ class BlindDesk:
     def _remembered(self, incident_id: str) -> Incident | None:
         """The incident where the store does not have it, or cannot be asked."""
         item = self._pager.memory.items.get(incident_id)
-        if item is None or not (self._pager.held or (self._pager.closed and item.members)):
+        if item is None or not (self._pager.held or (self._pager.closed and item.touched)):
             return None
         return item.incident
 

@@ -81,6 +81,9 @@ class Memory:
         self.forget(incident.id)
         if self._room_for(item):
             self._add(item)
+            if before is not None and before.under_way:  # what makes it worse may not be decided yet
+                fires = [one for one in before.members.values() if one.firing]
+                self.hear(fires, before.waits_since or incident.now)
 
     def only(self, ids: Collection[str], at: datetime) -> None:
         """At this time of the store these were open and no others; what it had not decided by then is kept."""
@@ -128,7 +131,7 @@ class Memory:
             room = self._bytes + one.size <= BYTES_KEPT or before is not None
             if not room:
                 self._spill(Overflow.BLIND_ALERTS)
-            elif item.hear(one):
+            elif item.hear(one, now):
                 self._bytes += one.size - (before.size if before is not None else 0)
         kept = [(self.items[name], was) for name, was in turned.items() if name in self.items]
         return [seen for item, was in kept if item.quiet is not was and (seen := item.as_seen) is not None]
@@ -189,7 +192,9 @@ class Memory:
         return [item.id for item in sorted(found, key=lambda item: (item.severity.rank, item.since))]
 
     def _is_due(self, item: Item, now: datetime, *, alone: bool) -> bool:
-        if self._begun is None or (item.known is not None and not alone and not item.members):
+        if self._begun is None or (
+            item.known is not None and not alone and (item.under_way or not item.members)
+        ):
             return False
         if item.put_off_until is not None and now < item.put_off_until:
             return False
@@ -202,12 +207,21 @@ class Memory:
             return None
         place = turn(item.key, self.me, self.others)
         if item.waits:
-            return at_turn(max(item.since, begun), item, place)
+            return at_turn(max(item.waits_since or item.since, begun), item, place)
         incident = item.incident
         if incident is None or not isinstance(incident.state, Triggered):
             return None
         due = [at for at in (begun if item.resend else None, incident.wake_at) if at is not None]
         return at_turn(min(due), item, place) if due else None
+
+    def risen(self) -> list[Item]:
+        """What the store works on, and does not know to be worse by now."""
+        return [item for item in self.items.values() if item.under_way and item.waits and not item.touched]
+
+    def risen_there(self, item: Item) -> None:
+        """The store has taken it: those alerts are no news any more."""
+        self._bytes -= sum(one.size for one in item.members.values())
+        item.members = {}
 
     def load(self, incident_id: str, now: datetime) -> Loaded:
         """What the decision needs."""

@@ -67,10 +67,12 @@ def _take(draft: Draft, one: PagedBlind) -> None:
 
 
 def _begin(draft: Draft, one: PagedBlind) -> None:
-    """It began anew meanwhile (it fired again, or nothing held it back any more), and was paged for that already.
+    """It began anew meanwhile (it fired again, rose, or nothing held it back any more), and was paged for that already.
 
     The episode's number names its pages: it must not be given to a later one.
     """
+    if one.severity is not None:
+        draft.change(severity=min(one.severity, draft.incident.severity))
     draft.change(
         episode=Episode(
             number=one.episode, began_at=one.began_at, cause="it began anew while the store was away"
