@@ -153,7 +153,10 @@ class ChatDesk:
 
     async def _about(self, act: Act, text: str) -> Said:
         """The answer with the incident that it is about."""
-        detail = await self._parts.desk.incident(act.incident, alerts=1)
+        try:
+            detail = await self._parts.desk.incident(act.incident, alerts=1)
+        except StoreError:  # what was done is done, though it cannot be shown
+            return Said(text)
         return Said(f"{title(detail.incident)}\n{text}" if detail is not None else text)
 
 

@@ -48,7 +48,11 @@ def kept_back(found: Answer) -> str:
 def recorded(found: Answer) -> str:
     """What is said while the decision is still to come; empty where it is made."""
     late = found.outcome is Outcome.RECORDED or found.incident is None
-    return "recorded; the decision is still to come, and the message will show it" if late else ""
+    return (
+        (found.note or "recorded; the decision is still to come, and the message will show it")
+        if late
+        else ""
+    )
 
 
 def acknowledged(incident: Incident, name: str) -> str:

@@ -26,9 +26,6 @@ _ACTIONS = {
 _MORE = {"assign": "to", "severity": "severity", "snooze": "for"}
 
 
-_RECORDED = "recorded; the decision is still to come"
-
-
 def add_parser(commands: Any) -> None:
     """Add both commands."""
     incidents = commands.add_parser("incidents", help="list, show, acknowledge, escalate, resolve incidents")
@@ -88,7 +85,7 @@ def _silencing(args: argparse.Namespace, client: Client, method: str, more: dict
     path = f"/api/v1/incidents/{quote(args.id, safe='')}/silence"
     body = {"by": args.by, "comment": args.comment, **more}
     answer = json.loads(client.call(method, path, body))
-    return tell(args, answer, _line(answer) if "state" in answer else _RECORDED)
+    return tell(args, answer, _line(answer) if "state" in answer else answer["text"])
 
 
 def list_incidents(args: argparse.Namespace, client: Client) -> int:
@@ -172,7 +169,7 @@ def act(args: argparse.Namespace, client: Client) -> int:
         body[key] = getattr(args, key)
     path = f"/api/v1/incidents/{quote(args.id, safe='')}/{_ACTIONS[args.what]}"
     answer = json.loads(client.call("POST", path, body))
-    return tell(args, answer, _line(answer) if "state" in answer else _RECORDED)
+    return tell(args, answer, _line(answer) if "state" in answer else answer["text"])
 
 
 def list_quarantine(args: argparse.Namespace, client: Client) -> int:

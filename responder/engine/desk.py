@@ -61,10 +61,11 @@ class Outcome(StrEnum):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome, with the incident as it is now where there is one."""
+    """The outcome, with the incident as it is now where there is one; ``note`` is what people have to know beside it."""
 
     outcome: Outcome
     incident: Incident | None = None
+    note: str = ""
 
 
 class Desk(Protocol):

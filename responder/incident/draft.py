@@ -64,6 +64,8 @@ class Draft:
         self.announcements: list[tuple[MessageKind, str]] = []
         #: Pages whose people have heard this already, while the store was away.
         self.noticed: set[tuple[str, MessageKind]] = set()
+        #: Pages of which the incident had not known.
+        self.came_late: set[str] = set()
         self.asides: list[str] = []
 
     def change(self, **fields: Any) -> None:

@@ -34,6 +34,7 @@ class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
     ``round`` is the round of a page: a later one to the same person over the same channel takes a reminder's place. What
     is told ``aside`` interrupts nobody: only channels that keep a conversation carry it.
     ``listed_in`` is an incident whose own page to the person may tell of this one as well: then that suffices.
+    ``known_as`` is the id that the page before gave the incident, where that is another.
     """
 
     kind: MessageKind
@@ -47,6 +48,7 @@ class SendMessage(_Effect, frozen=True, kw_only=True, tag="send"):
     round: int = 1
     aside: bool = False
     listed_in: str = ""
+    known_as: str = ""
 
     @property
     def queue(self) -> str:

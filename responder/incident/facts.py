@@ -292,6 +292,8 @@ class PagedBlind(_Fact, frozen=True, kw_only=True, tag="paged_blind"):
     ``reached`` and ``pages`` are how far it came in its ``episode``, which began at ``began_at``; pages that are still
     to be tried are not among them. ``updates`` is how often something followed each page by now, and ``noticed`` who of
     them have heard how it ended. ``born``: it did not know the incident, and opened it in memory at ``opened_at``.
+    ``incident`` is the id under which it paged; the store may have another. ``severity`` is what an incident that it knew
+    has risen to by then.
     """
 
     id: str
@@ -307,6 +309,8 @@ class PagedBlind(_Fact, frozen=True, kw_only=True, tag="paged_blind"):
     updates: dict[str, int] = msgspec.field(default_factory=dict)
     noticed: tuple[tuple[str, MessageKind], ...] = ()
     answers: tuple[Said, ...] = ()
+    incident: str = ""
+    severity: Severity | None = None
 
 
 Fact = (

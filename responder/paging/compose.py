@@ -68,7 +68,7 @@ def bare(incident: Incident, effect: SendMessage, words: Words) -> Message:
         kind=effect.kind,
         id=effect.id,
         page_id=effect.page,
-        incident=brief(incident, words.external_url),
+        incident=_known(brief(incident, words.external_url), effect),
         level=effect.level,
         to=effect.contact,
         attempt=words.attempt,
@@ -80,6 +80,11 @@ def bare(incident: Incident, effect: SendMessage, words: Words) -> Message:
         text=effect.text,
         asked_at=effect.requested_at,
     )
+
+
+def _known(incident: IncidentBrief, effect: SendMessage) -> IncidentBrief:
+    """The incident under the id that its page gave it; its address is the store's."""
+    return msgspec.structs.replace(incident, id=effect.known_as) if effect.known_as else incident
 
 
 def brief(incident: Incident, external_url: str) -> IncidentBrief:

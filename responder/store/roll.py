@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 import msgspec
 import structlog
 
-from responder.incident.facts import PagedBlind, Said
+from responder.incident.facts import PagedBlind, Said, SeveritySet
+from responder.incident.ids import derive
+from responder.incident.severity import Severity
 from responder.store.connection import ask, pairs
 from responder.store.store import AlertWrite, Store, from_ms, ms
 
@@ -67,6 +69,13 @@ class Roll:
         """Record what a person said; whether the incident is there."""
         return (await self._store.record(incident_id, fact)).outcome != "unknown"
 
+    async def rise(self, incident_id: str, severity: Severity, now: datetime) -> None:
+        """Have an incident rise for an alert that the store had no room for; as often as it is said, it does so once."""
+        note = "an alert of that severity fires, and the store takes no alerts"
+        fact = SeveritySet(at=now, by="responder", via="responder", note=note, severity=severity)
+        once = derive("rise", incident_id, severity)
+        await self._store.record(incident_id, fact, idempotency_key=once, digest=once)
+
     async def bring(
         self, incident_id: str, key: str, alerts: Sequence[AlertWrite], report: PagedBlind
     ) -> str:
@@ -74,10 +83,9 @@ class Roll:
 
         Answers the id that it has in the store: its own, unless another replica was first.
         """
-        taken = await self._store.ingest(alerts, report)
-        changed = [one for one, _ in taken.changed]
-        actual = next(iter([*taken.opened, *changed]), "") or await self._holder(key, alerts)
-        if not (taken.opened or changed) and actual:
+        taken = await self._store.ingest(alerts, report, {key: incident_id})
+        actual = next(iter(taken.opened), "") or await self._holder(key, alerts)
+        if actual and actual not in {one for one, _ in taken.changed}:
             await self.tell(actual, report)
         if actual and actual != incident_id:
             kept = ms(self._store.options.retention)

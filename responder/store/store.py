@@ -179,12 +179,17 @@ class Store:
         seconds, micros = await ask(self.client, "TIME")
         return from_ms(int(seconds) * 1000 + int(micros) // 1000 + self.shift())
 
-    async def ingest(self, alerts: Sequence[AlertWrite], why: Fact | None = None) -> Taken:
-        """Take alerts; durable when it returns. ``why`` is recorded in each incident that changes, in the same step."""
+    async def ingest(
+        self, alerts: Sequence[AlertWrite], why: Fact | None = None, named: Mapping[str, str] | None = None
+    ) -> Taken:
+        """Take alerts; durable when it returns. ``why`` is recorded in each incident that changes, in the same step.
+
+        ``named`` is the id by key of an incident that opened elsewhere: where it begins now, that is its id here too.
+        """
         o = self.options
         head = (
             self.shift(), o.doubts, ms(o.doubt_window), ms(o.heard_every), ms(o.firing_ttl), ms(o.retention),
-            INBOX_LIMIT,
+            INBOX_LIMIT, named or {},
         )  # fmt: skip
         reason = msgspec.json.encode(why) if why is not None else b""
         answer = await self.run("ingest", _PACK.encode(head), _PACK.encode(alerts), reason)

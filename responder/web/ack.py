@@ -55,7 +55,7 @@ async def acknowledge(request: web.Request) -> web.Response:
         answer = await parts.desk.record(claim.incident, fact)
     except StoreError as error:
         return _not_now(error)
-    if parts.blind() and answer.outcome is Outcome.RECORDED:
+    if answer.note or (parts.blind() and answer.outcome is Outcome.RECORDED):
         # Kept in memory: another replica may have paged, and what it knows is not known here.
         return private(page("ack_blind.html", 202, contact=claim.contact, taken=True))
     if answer.incident is not None and await _asks_for_all(request):

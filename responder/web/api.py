@@ -22,13 +22,18 @@ from responder.web.parts import PARTS
 from responder.web.problems import ProblemError, answer, decoded, noted, read
 from responder.web.views import ListView, detail_view, incident_view
 
+RECORDED = "recorded; the decision is still to come"
 _KEY_LIMIT = 200
 
 
 class RecordedView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person said is on disk (or kept in memory while the store is away); the incident cannot be shown yet."""
+    """What a person said is on disk (or kept in memory while the store is away); the incident cannot be shown yet.
+
+    ``text`` says which of the two, for people.
+    """
 
     outcome: Outcome
+    text: str
 
 
 NOT_YET = ("updates", "checklist/{item}")
@@ -145,7 +150,7 @@ def incident_answer(request: web.Request, found: Answer, incident_id: str) -> An
             state = str(incident.state_name) if incident else "unknown"
             raise ProblemError(409, f"not possible while the incident is {state}", state=state)
         case _ if incident is None:
-            return RecordedView(outcome=found.outcome)
+            return RecordedView(outcome=found.outcome, text=found.note or RECORDED)
         case _:
             return incident_view(incident, request.app[PARTS].external_url)
 

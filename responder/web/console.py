@@ -164,6 +164,8 @@ async def act(request: web.Request) -> web.StreamResponse:
         return await _incident_page(
             request, "Not possible in the present state: it has changed meanwhile.", 409
         )
+    if answer.note:  # there is nothing to show it with
+        return page("message.html", 202, title="Kept", text=answer.note)
     raise web.HTTPSeeOther(f"/incidents/{incident_id}")
 
 

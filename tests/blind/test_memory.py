@@ -18,7 +18,7 @@ from responder.engine.blind.memory import INCIDENTS_KEPT, STRAY_KEPT
 from responder.incident.facts import AcknowledgedBy, MessageDelivered, NoteAdded, ResolvedBy
 from responder.incident.severity import Severity
 from responder.incident.sight import turn
-from responder.incident.state import Incident
+from responder.incident.state import Incident, Resolved
 
 SECOND = timedelta(seconds=1)
 
@@ -134,6 +134,24 @@ def test_after_an_acknowledgement_no_further_level_is_paged_and_those_who_were_h
     assert one.memory.say("0" * 16, AcknowledgedBy(at=START, by="ana")) is None
 
 
+def test_who_takes_what_another_replica_has_paged_is_heeded_by_the_one_that_stands_in() -> None:
+    one = Replica("a", ["b", "c", "d"])
+    one.memory.begin(START)
+    one.memory.hear([heard(number) for number in range(20)], START)
+    one.step(START)
+    waiting = [item for item in one.memory.items.values() if item.incident is None]
+    assert waiting
+    paged = len(one.sent)
+    for item in waiting:
+        assert one.memory.say(item.id, AcknowledgedBy(at=START, by="ana"))
+        one.step(START)
+        report = item.report("a", START + MINUTE)
+        assert report is not None
+        assert report.answers[-1].by == "ana"
+    one.step(START + 10 * MINUTE)
+    assert {effect.incident for _, effect in one.sent[paged:]}.isdisjoint(item.id for item in waiting)
+
+
 def test_people_may_say_other_things_too_and_what_the_state_does_not_take_is_refused() -> None:
     one = Replica("a")
     one.memory.begin(START)
@@ -178,6 +196,88 @@ def test_what_fires_again_while_it_was_watched_is_paged_anew() -> None:
     assert (report.episode, report.born) == (2, True)
 
 
+def less_bad(*, taken: bool = False) -> Incident:
+    """An open P2 whose primary was paged at the start."""
+    play = Play(Severity.P2)
+    play.delivered()
+    if taken:
+        play.at(1, AcknowledgedBy(at=play.now, by="ana"))
+    return msgspec.structs.replace(play.incident, id=f"{1:016x}", key=f"{1:032x}")
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_p1_that_joins_a_known_p2_is_paged_at_once_and_once(taken: bool) -> None:
+    one = Replica("a")
+    one.memory.known(less_bad(taken=taken))
+    one.memory.begin(START + 2 * MINUTE)
+    one.memory.hear([heard(8, key=1, severity=Severity.P2)], START + 2 * MINUTE)
+    one.step(START + 2 * MINUTE)
+    assert one.levels() == []
+    for second in range(0, 240, 10):
+        one.memory.hear([heard(9, key=1), heard(8, key=1, severity=Severity.P2)], START + 3 * MINUTE)
+        one.step(START + 3 * MINUTE + second * SECOND)
+    assert one.levels() == ["primary"]
+    assert one.sent[0][0] == START + 3 * MINUTE
+    (incident,) = one.memory.incidents()
+    assert (incident.severity, incident.state_name) == (Severity.P1, "triggered")
+    one.memory.hear([heard(10, key=1)], START + 7 * MINUTE)
+    one.step(START + 8 * MINUTE)  # and its levels follow as those of a P1
+    assert one.levels() == ["primary", "secondary"]
+    one.memory.hear([heard(9, key=1, fires=False)], START + 9 * MINUTE)
+    (item,) = one.memory.to_tell()
+    assert (len(item.members), item.quiet) == (1, False)
+
+
+def test_what_makes_an_incident_worse_is_remembered_until_the_store_has_decided_about_it() -> None:
+    one, seen = Replica("a"), less_bad()
+    one.memory.known(seen)
+    one.memory.hear([heard(9, key=1)], START + MINUTE)
+    one.memory.known(msgspec.structs.replace(seen, now=START + 2 * MINUTE))
+    one.memory.begin(START + 3 * MINUTE)
+    assert [item.id for item in one.memory.risen()] == [seen.id]
+    one.memory.known(msgspec.structs.replace(seen, severity=Severity.P1, now=START + 2 * MINUTE))
+    assert one.memory.risen() == []
+    assert one.memory._bytes == 0
+
+
+def test_a_p1_that_somebody_has_judged_to_be_less_is_not_paged_for_firing_still() -> None:
+    judged = msgspec.structs.replace(known(1), severity=Severity.P2)
+    one = Replica("a")
+    one.memory.known(judged)
+    one.memory.begin(START + 2 * MINUTE)
+    one.memory.hear([heard(1)], START + 2 * MINUTE)
+    one.step(START + 3 * MINUTE)
+    assert one.levels() == []
+
+
+def test_a_p1_that_joins_what_was_paged_from_memory_as_a_p2_is_paged_at_once_and_once() -> None:
+    one = Replica("a")
+    one.memory.begin(START)
+    for number in range(MEMBERS_KEPT):
+        one.memory.hear([heard(number, key=1, severity=Severity.P2)], START)
+        one.step(START)
+    assert one.levels() == ["primary"]
+    for minute in (3, 4, 5):
+        one.memory.hear([heard(99, key=1)], START + minute * MINUTE)
+        one.step(START + minute * MINUTE)
+    assert one.levels() == ["primary", "primary"]
+    assert len({effect.id for _, effect in one.sent}) == 2
+
+
+def test_a_rise_waits_for_its_replica_as_a_new_key_does() -> None:
+    names = ["a", "b"]
+    replicas = [Replica(name, names) for name in names]
+    for one in replicas:
+        one.memory.known(less_bad())
+        one.memory.begin(START + MINUTE)
+        one.memory.hear([heard(9, key=1)], START + 10 * MINUTE)
+        one.step(START + 10 * MINUTE)
+    assert sorted(len(one.sent) for one in replicas) == [0, 1]
+    for one in replicas:
+        one.step(START + 10 * MINUTE + STAND_IN)
+    assert {one.sent[0][1].id for one in replicas} == {replicas[0].sent[0][1].id}
+
+
 def test_where_the_store_still_decides_only_new_keys_are_paged_from_memory() -> None:
     one = Replica("a")
     one.memory.known(known(1))
@@ -217,6 +317,28 @@ def test_a_page_is_named_alike_by_every_replica_that_sends_it() -> None:
         one.step(START + SECOND)
         pages |= {effect.id for _, effect in one.sent}
     assert len(pages) == 1
+
+
+def test_what_fires_again_after_its_incident_was_over_is_another_incident_with_pages_of_its_own() -> None:
+    write = heard(1).write
+    name = born_id(f"{1:032x}", write)
+    over = msgspec.structs.replace(known(1), id=name)
+    one, other = Replica("a"), Replica("b")
+    for replica in (one, other):
+        replica.memory.known(over)
+    closed = Resolved(at=START + MINUTE, by="ana")
+    one.memory.known(msgspec.structs.replace(over, state=closed, now=START + MINUTE))
+    other.memory.only([], START + MINUTE)  # another replica has closed it
+    pages = []
+    for replica in (one, other):
+        replica.memory.begin(START + 2 * MINUTE)
+        replica.memory.hear([heard(1)], START + 2 * MINUTE)
+        replica.step(START + 2 * MINUTE)
+        pages += [(effect.incident, effect.id) for _, effect in replica.sent]
+    assert len(pages) == 2
+    assert len(set(pages)) == 1
+    assert pages[0][0] != name
+    assert pages[0][1] not in {page.id for page in over.pages}
 
 
 def test_memory_is_bounded_and_keeps_what_matters_most() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,13 +14,16 @@ from running import Running, run
 from stage import MINUTE, START, Play
 from world import firing, settle
 
-from responder.engine.blind.item import writes_of
+from responder.engine.blind.item import Heard, writes_of
+from responder.engine.blind.telling import tell
 from responder.incident.around import Around, Outline
 from responder.incident.decision import FirstPaged, Reason
-from responder.incident.facts import AcknowledgedBy, NoteAdded, PagedBlind
+from responder.incident.effects import SendMessage
+from responder.incident.facts import AcknowledgedBy, NoteAdded, PagedBlind, ResolvedBy
 from responder.incident.hold import Hold, HoldKind
 from responder.incident.severity import Severity
 from responder.incident.state import Incident
+from responder.paging.compose import Words, compose
 from responder.store.roll import Roll
 from responder.store.store import Store, to_ms
 
@@ -109,6 +114,54 @@ def test_what_was_done_for_an_episode_that_is_over_is_written_down_and_no_more()
     play.at(9, report)
     assert [reach.level for reach in play.incident.episode.reached] == ["primary"]
     assert Reason.PAGED_BLIND in play.reasons()
+
+
+def test_who_was_paged_blind_in_an_episode_that_is_over_hears_how_it_ends_and_nothing_else() -> None:
+    play = primed()
+    report = blind(play.incident, [5])
+    play.clear().at(6)
+    play.fire(Severity.P1).at(7)
+    play.at(9, report)
+    play.at(10, AcknowledgedBy(at=play.now, by="ana"))
+    play.at(11, ResolvedBy(at=play.now, by="ana"))
+    after = [text for minute, text in play.dialogue if minute > 9]
+    assert after == [
+        "acknowledged primary dbteam chat",
+        "resolved primary dbteam chat",
+        "resolved secondary platform chat",
+    ]
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_who_was_paged_blind_for_what_somebody_had_hears_so_under_the_id_of_the_page(over: bool) -> None:
+    _, report = born()
+    play = primed()
+    play.at(1, AcknowledgedBy(at=play.now, by="ana"))
+    if over:
+        play.at(2, ResolvedBy(at=play.now, by="ana"))
+    before = len(play.effects)
+    decision = play.at(3, report)
+    told = [
+        (effect.kind, effect.known_as)
+        for _, effect in play.effects[before:]
+        if isinstance(effect, SendMessage)
+    ]
+    assert told == [("resolved" if over else "acknowledged", report.incident)]
+    assert report.incident != play.incident.id
+    assert play.at(4, report).effects == ()
+    assert decision.incident.state_name == ("resolved" if over else "acknowledged")
+
+
+def test_a_message_that_follows_a_page_names_the_incident_as_the_page_did() -> None:
+    _, report = born()
+    play = primed()
+    play.at(1, report)
+    play.at(2, AcknowledgedBy(at=play.now, by="ana"))
+    sent = [effect for minute, effect in play.effects if minute == 2 and isinstance(effect, SendMessage)]
+    words = Words(attempt=1, sent_at=play.now, external_url="https://r.example")
+    told = [compose(play.incident, effect, words).incident for effect in sent]
+    assert [one.id for one in told] == [play.incident.id, report.incident]
+    assert {one.url for one in told} == {f"https://r.example/incidents/{play.incident.id}"}
 
 
 def test_the_number_of_an_episode_that_began_blind_is_given_to_no_later_one() -> None:
@@ -279,6 +332,62 @@ async def test_the_store_takes_what_opened_in_memory_in_one_step_and_pages_nobod
     assert run.said() == []
 
 
+@pytest.mark.parametrize("full", [False, True])
+async def test_an_incident_that_rose_and_was_paged_for_it_in_memory_has_risen_in_the_store_and_is_paged_no_more(
+    run: Running, turned: Any, full: bool
+) -> None:
+    """Where the store decides again and takes no alerts yet, too; they come later."""
+    await run.fire(1, severity=Severity.P2)
+    (name,) = await run.ids()
+    incident = await run.reader.snapshot(name)
+    assert incident is not None
+    now = await run.store.now()
+    one = Replica("replica-a")
+    one.memory.known(incident)
+    one.memory.begin(now)
+    one.memory.hear([heard(9, key=1)], now)
+    one.step(now)
+    assert one.levels() == ["primary"]
+    (item,) = one.memory.to_tell()
+    await tell(Roll(run.store, "replica-a"), one.memory, item, now, alerts=not full)
+    await settle(run.engine)
+    if full:
+        run.engine.took(await run.store.ingest([heard(9, key=1).write]))
+        await settle(run.engine)
+    await run.after(seconds=30)
+    risen = await run.reader.snapshot(name)
+    assert risen is not None
+    assert (risen.severity, risen.episode.number, risen.totals.firing[Severity.P1]) == (Severity.P1, 2, 1)
+    assert run.said() == ["page primary"]
+    await run.after(minutes=5)
+    assert run.said() == ["page primary", "page secondary"]
+
+
+async def test_where_the_store_decides_and_has_no_room_for_alerts_it_is_told_that_an_incident_is_worse(
+    run: Running, turned: Any
+) -> None:
+    await run.fire(1, severity=Severity.P2)
+    (name,) = await run.ids()
+    incident = await run.reader.snapshot(name)
+    assert incident is not None
+    now = await run.store.now()
+    for replica in ("replica-a", "replica-b", "replica-a"):
+        one = Replica(replica)
+        one.memory.known(incident)
+        one.memory.begin(now)
+        one.memory.hear([heard(9, key=1)], now)
+        one.step(now, alone=False)
+        assert one.sent == []
+        (item,) = one.memory.risen()
+        await Roll(run.store, replica).rise(item.id, item.severity, now)
+        one.memory.risen_there(item)
+        await settle(run.engine)
+    assert run.said() == ["page primary", "page primary"]
+    run.engine.took(await run.store.ingest([heard(9, key=1).write]))  # there is room again
+    await run.after(minutes=1)
+    assert run.said() == ["page primary", "page primary"]
+
+
 async def test_what_another_replica_was_first_to_open_is_told_there_and_its_name_leads_there(
     run: Running, turned: Any
 ) -> None:
@@ -296,6 +405,54 @@ async def test_what_another_replica_was_first_to_open_is_told_there_and_its_name
     incident = await run.reader.snapshot(actual)
     assert incident is not None
     assert incident.acknowledged_by == "ana"
+
+
+_HEARD = [("a", 0), ("a", None), ("a", 20), ("b", 40), ("b", None), ("b", 60)]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(_HEARD))[::60])
+@pytest.mark.parametrize("retried", [False, True])
+async def test_in_whatever_order_alerts_came_the_id_that_was_paged_is_the_one_in_the_store_or_leads_there(
+    run: Running, turned: Any, order: Sequence[tuple[str, int | None]], retried: bool
+) -> None:
+    now = await run.store.now()
+    one = Replica("replica-a")
+    one.memory.begin(now)
+    for name, seconds in order:
+        one.memory.hear([came(name, seconds, now)], now)
+        one.step(now)
+    (item,) = one.memory.to_tell()
+    assert {effect.incident for _, effect in one.sent} == {item.id}
+    report = item.report("replica-a", now)
+    assert report is not None
+    writes = writes_of(item.members.values())
+    if retried:  # Alertmanager was faster: another replica has taken what fires by now
+        firing_now = [write for write in reversed(writes) if write[1] == "F"]
+        await run.store.ingest(firing_now)
+        await settle(run.engine)
+    roll = Roll(run.store, "replica-a")
+    actual = await roll.bring(item.id, item.key, writes, report)
+    await settle(run.engine)
+    assert await run.ids() == [actual]
+    assert actual == (await roll.actual(item.id) or item.id)
+    if not retried:
+        assert actual == item.id
+    await run.finish()
+    ended = {
+        sent.effect.known_as or sent.effect.incident
+        for sent in run.world.sent
+        if sent.effect.kind == "resolved"
+    }
+    assert item.id in ended
+
+
+def came(name: str, seconds: int | None, now: datetime) -> Heard:
+    """An alert that began so long after the first, or has resolved."""
+    number, key = ord(name), f"{1:032x}"
+    write = firing(number, to_ms(now) + 1_000 * (seconds or 0) - 100_000, Severity.P1, key)
+    if seconds is None:
+        write = (write[0], "R", write[2], to_ms(now), 4, "", "", "")
+    return Heard(fingerprint=write[0], firing=seconds is not None, severity=Severity.P1, key=key, write=write)
 
 
 async def test_what_resolved_meanwhile_is_written_as_fired_and_resolved(run: Running, turned: Any) -> None:

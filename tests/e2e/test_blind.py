@@ -235,6 +235,40 @@ async def test_where_only_alerts_find_no_room_the_engine_goes_on_with_what_it_kn
         assert (status, answer["state"]) == (200, "acknowledged")
 
 
+@pytest.mark.parametrize("store_is", ["hanging", "full"])
+async def test_a_p1_that_joins_a_p2_is_paged_at_once_and_not_again_when_the_store_is_back(
+    hook: Receiver, store: StoreProcess, tmp_path: Path, store_is: str
+) -> None:
+    by_label = "severity: {label: severity, map: {bad: P2, worse: P1}, default: P2}, service"
+    async with running(
+        tmp_path / "d", config(hook, store.url), SLOW_RULES.replace("severity: P1, service", by_label)
+    ) as daemon:
+        await until_taken(daemon, webhook_body(alert(1, severity="bad")))
+        await until(hook.pages)
+        if store_is == "full":
+            await store.ask("CONFIG", "SET", "maxmemory", "1")
+        else:
+            store.freeze()
+        raw = webhook_body(alert(1, severity="worse"))
+        assert (await daemon.alerts(raw))[0] == 503
+        await until(lambda: len(hook.pages()) == 2)
+        assert [page["incident"]["severity"] for page in hook.pages()] == ["P2", "P1"]
+        assert hook.pages()[1]["incident"]["title"].startswith("Store away") is (store_is == "hanging")
+        if store_is == "full":
+            await store.ask("CONFIG", "SET", "maxmemory", "0")
+        else:
+            store.thaw()
+        await until_metric(daemon, "responder_blind_mode", 0)
+        await until_taken(daemon, raw)
+        async with asyncio.timeout(20):
+            while [(one["severity"], one["counts"]["firing"]) for one in await daemon.incidents()] != [
+                ("P1", 2)
+            ]:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(1)
+        assert len(hook.pages()) == 2
+
+
 async def test_two_replicas_page_each_key_once_between_them_and_not_again_when_the_store_is_back(
     hook: Receiver, store: StoreProcess, tmp_path: Path
 ) -> None:
@@ -261,6 +295,53 @@ async def test_two_replicas_page_each_key_once_between_them_and_not_again_when_t
         assert {incident["id"] for incident in listed} == {page["incident"]["id"] for page in hook.pages()}
         await asyncio.sleep(1)
         assert len(hook.pages()) == 20
+
+
+async def test_what_another_replica_paged_is_taken_by_its_id_everywhere_and_written_down_when_the_store_is_back(
+    hook: Receiver, store: StoreProcess, tmp_path: Path
+) -> None:
+    both = {
+        **config(hook, store.url),
+        "auth": {"tokens": [{"name": "ci", "token": "t" * 20, "role": "responder"}]},
+    }
+    bearer = {"Authorization": f"Bearer {'t' * 20}"}
+    async with (
+        running(tmp_path / "a", both, SLOW_RULES) as one,
+        running(tmp_path / "b", both, SLOW_RULES) as other,
+    ):
+        await store.kill()
+        raw = webhook_body(*(alert(number) for number in range(20)))  # some of them are its turn
+        assert (await one.alerts(raw))[0] == 503
+        assert (await other.alerts(webhook_body(alert(99))))[0] == 503
+        page = (
+            await until(lambda: [sent for sent in hook.pages() if "Alert99" not in sent["incident"]["title"]])
+        )[0]
+        path = f"/api/v1/incidents/{page['incident']['id']}/acknowledge"
+        await until_metric(other, "responder_blind_mode", 1)
+        async with asyncio.timeout(20):
+            while (answered := await other.post(path, {"by": "ana"}, headers=bearer))[0] == 503:
+                await asyncio.sleep(0.1)  # until it knows that the store does not answer
+        assert answered[0] == 202
+        assert answered[1]["outcome"] == "recorded"
+        assert "does not know the incident" in answered[1]["text"]
+        nobody = await other.post(
+            f"/api/v1/incidents/{'0' * 16}/notes", {"by": "ana", "note": "x"}, headers=bearer
+        )
+        assert nobody[0] == 202
+        assert (await other.post(path, {"by": "ana"}))[0] == 401
+        assert (await other.post(path.replace("acknowledge", "escalate"), {"by": "ana"}, headers=bearer))[
+            0
+        ] == 503
+        await store.start()
+        for daemon in (one, other):
+            await until_metric(daemon, "responder_blind_mode", 0)
+        async with asyncio.timeout(20):
+            while (shown := (await one.get(path.removesuffix("/acknowledge"), headers=bearer))[1]).get(
+                "state"
+            ) != "acknowledged":
+                await asyncio.sleep(0.05)
+        assert (shown["state"], shown["acknowledged_by"]) == ("acknowledged", "ana (token ci)")
+        assert "an answer to an incident that is not there" in other.log()
 
 
 async def test_a_store_that_comes_and_goes_does_not_end_blind_mode_and_repeats_nothing(

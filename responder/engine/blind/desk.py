@@ -19,9 +19,12 @@ from responder.store.roll import Roll
 AWAY = (
     "The store is away: this is what one replica remembers. What you say now is kept, and written down later."
 )
+#: Of an incident that this replica does not know. Only the store can say whether it is there.
+KEPT = (
+    "Kept, not checked: this replica does not know the incident, and the store is away. Another replica that has paged "
+    "it goes on until the store is back; then this is written down, if there is such an incident."
+)
 _SAID = get_args(Said)
-#: What is signed says by itself that there is such an incident, though this replica may not know it.
-_SIGNED = frozenset({"link", "slack", "voice"})
 
 
 class BlindDesk:
@@ -47,9 +50,10 @@ class BlindDesk:
         if self._pager.held:
             raise StoreError(AWAY)
         found = await self._desk.incident(incident_id, alerts=alerts)
-        if found is None and (actual := await self._roll.actual(incident_id)) is not None:
-            found = await self._desk.incident(actual, alerts=alerts)
-        return found
+        if found is not None and found.incident.open:
+            return found
+        actual = await self._roll.actual(incident_id)
+        return await self._desk.incident(actual, alerts=alerts) if actual is not None else found
 
     async def account(self, fingerprint: str) -> Account | None:
         """What became of an alert: only the store knows. Raises ``StoreError`` where it is away."""
@@ -60,7 +64,7 @@ class BlindDesk:
     def _remembered(self, incident_id: str) -> Incident | None:
         """The incident where the store does not have it, or cannot be asked."""
         item = self._pager.memory.items.get(incident_id)
-        if item is None or not (self._pager.held or (self._pager.closed and item.members)):
+        if item is None or not (self._pager.held or (self._pager.closed and item.touched)):
             return None
         return item.incident
 
@@ -79,7 +83,9 @@ class BlindDesk:
         """Take a person's fact; without the store it is kept in memory, and the answer is ``recorded``."""
         remembered = self._remembered(incident_id)
         if remembered is None and not self._pager.held:
-            return await self._written(incident_id, fact, idempotency_key, request_digest)
+            answer = await self._written(incident_id, fact, idempotency_key, request_digest)
+            if answer.outcome is not Outcome.UNKNOWN or not self._pager.closed:
+                return answer
         if isinstance(fact, MessageFailed) and remembered is not None:
             self._pager.told(incident_id, (fact,))
             return Answer(outcome=Outcome.RECORDED, incident=remembered)
@@ -89,7 +95,7 @@ class BlindDesk:
             before = self._keys.get(idempotency_key)
             if before is not None:
                 outcome = Outcome.RECORDED if before == request_digest else Outcome.KEY_REUSED
-                return Answer(outcome=outcome, incident=remembered)
+                return Answer(outcome=outcome, incident=remembered, note="" if remembered else KEPT)
         answer = self._kept(incident_id, fact)
         if idempotency_key is not None and len(self._keys) < STRAY_KEPT:
             self._keys[idempotency_key] = request_digest
@@ -98,11 +104,14 @@ class BlindDesk:
     async def _written(
         self, incident_id: str, fact: Fact, idempotency_key: str | None, digest: str
     ) -> Answer:
-        self._keys.clear()
+        if not self._pager.closed:
+            self._keys.clear()
         answer = await self._desk.record(
             incident_id, fact, idempotency_key=idempotency_key, request_digest=digest
         )
-        if answer.outcome is Outcome.UNKNOWN and (actual := await self._roll.actual(incident_id)) is not None:
+        if answer.outcome not in (Outcome.UNKNOWN, Outcome.REFUSED):
+            return answer
+        if (actual := await self._roll.actual(incident_id)) is not None:
             answer = await self._desk.record(
                 actual, fact, idempotency_key=idempotency_key, request_digest=digest
             )
@@ -110,11 +119,10 @@ class BlindDesk:
 
     def _kept(self, incident_id: str, fact: Said) -> Answer:
         taken = self._pager.say(incident_id, fact)
-        if taken is None:
-            if fact.via not in _SIGNED:
-                raise StoreError(AWAY)
+        if taken is None:  # another replica may have paged it, and whoever asks was let in by the door
             if not self._pager.memory.stray(incident_id, fact):
                 raise StoreBusyError("too many answers are kept already; try again when the store is back")
+            return Answer(outcome=Outcome.RECORDED, note=KEPT)
         outcome = Outcome.REFUSED if taken is False else Outcome.RECORDED
         return Answer(outcome=outcome, incident=self._remembered(incident_id))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -44,9 +44,10 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
 class Item(msgspec.Struct, kw_only=True):
     """See the module. ``known`` is the incident as the store last had it, ``incident`` as it is by now.
 
-    Both are ``None`` for a key that is new. ``members`` are alerts that the store's incident does not count, ``counted``
-    where the one in memory does; ``ceased`` those of which a resolve came. ``touched``: something was decided about it in memory; ``mine``: this replica has paged for it,
-    and goes on without waiting its turn.
+    Both are ``None`` for a key that is new. ``members`` are alerts that the store's incident does not count: of one that
+    somebody is paged for, or has, those that are worse than it. ``counted`` where the one in memory counts them;
+    ``ceased`` those of which a resolve came. ``touched``: something was decided about it in memory; ``mine``: this replica
+    has paged for it, and goes on without waiting its turn. ``waits_since``: when what waits was first heard.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Item(msgspec.Struct, kw_only=True):
     answers: list[Said] = []
     noticed: list[tuple[str, MessageKind]] = []
     put_off_until: datetime | None = None
+    waits_since: datetime | None = None
     resend: bool = False
     counted: bool = False
     touched: bool = False
@@ -69,14 +71,25 @@ class Item(msgspec.Struct, kw_only=True):
     @property
     def quiet(self) -> bool:
         """Whether everything that fired has resolved meanwhile: nobody further is paged for it."""
-        if self.known is None or isinstance(self.known.state, Monitoring):
-            return bool(self.members) and not any(one.firing for one in self.members.values())
+        if self._fires:
+            return False
+        if self.known is None or not self.under_way:
+            return bool(self.members)
         return len(self.ceased) >= self.known.totals.firing_now > 0
 
     @property
+    def under_way(self) -> bool:
+        """Whether the store has it as one that somebody is paged for, or has: then ``members`` are what is worse than it."""
+        return self.known is not None and not isinstance(self.known.state, Monitoring)
+
+    @property
     def waits(self) -> bool:
-        """Whether it is new, or fires again while it was watched, and nobody was paged for that yet."""
-        return not self.counted and any(one.firing for one in self.members.values())
+        """Whether it is new, fires again while it was watched, or is worse by now, and nobody was paged for that yet."""
+        return not self.counted and self._fires
+
+    @property
+    def _fires(self) -> bool:
+        return any(one.firing for one in self.members.values())
 
     @property
     def as_seen(self) -> Incident | None:
@@ -86,26 +99,47 @@ class Item(msgspec.Struct, kw_only=True):
             return incident
         return msgspec.structs.replace(incident, state=Monitoring(since=incident.now, until=incident.now))
 
-    def hear(self, one: Heard) -> bool:
+    def hear(self, one: Heard, now: datetime) -> bool:
         """Take an alert; whether it is kept."""
-        if self.known is not None and not isinstance(self.known.state, Monitoring):
-            if one.firing:
-                self.ceased.discard(one.fingerprint)
-                if self.incident is not None and self.incident.muted:  # what is sent is not muted
-                    self.incident = msgspec.structs.replace(self.incident, muted=())
-            elif len(self.ceased) < CEASED_KEPT:
-                self.ceased.add(one.fingerprint)
+        waited, before = self.waits, self.members.get(one.fingerprint)
+        if one.firing and self.incident is not None and self.incident.muted:  # what is sent is not muted
+            self.incident = msgspec.structs.replace(self.incident, muted=())
+        if before is None and not self._is_news(one):
+            self._note(one)
             return False
-        before = self.members.get(one.fingerprint)
-        if before is None and (not one.firing or len(self.members) >= MEMBERS_KEPT):
+        full = len(self.members) >= MEMBERS_KEPT and not one.severity.worse_than(self.severity)
+        if before is None and (not one.firing or full):
             return False
         if before is not None and not one.firing:
             one = msgspec.structs.replace(before, firing=False, write=_resolved(before, one))
-        elif self.mine and self.incident is not None and one.severity.worse_than(self.incident.severity):
-            # What is worse than its incident pages anew once the store is back.
-            one = msgspec.structs.replace(one, severity=self.incident.severity)
         self.members[one.fingerprint] = one
+        if one.firing:
+            self.severity = min(self.severity, one.severity)
+            if self.incident is not None and one.severity.worse_than(self.incident.severity):
+                self.counted = False
+        if self.waits and not waited:
+            self.waits_since = now
         return True
+
+    def _is_news(self, one: Heard) -> bool:
+        """Whether the incident may have to be paged for it, as it may not for what only joins it or repeats."""
+        known, incident = self.known, self.incident
+        if known is None or incident is None or not self.under_way:
+            return True
+        # Where something as bad fires in it already, this may be the same: a person has judged it since.
+        worst = known.totals.worst_firing
+        return (
+            one.firing
+            and one.severity.worse_than(incident.severity)
+            and (worst is None or one.severity.worse_than(worst))
+        )
+
+    def _note(self, one: Heard) -> None:
+        """Note whether an alert of the store's incident fires."""
+        if one.firing:
+            self.ceased.discard(one.fingerprint)
+        elif len(self.ceased) < CEASED_KEPT:
+            self.ceased.add(one.fingerprint)
 
     def load(self, now: datetime) -> Loaded:
         """What a decision needs, as the store would hand it out; the news are taken."""
@@ -203,12 +237,31 @@ class Item(msgspec.Struct, kw_only=True):
             updates={page.id: page.updates for page in incident.pages if page.updates},
             noticed=tuple(self.noticed),
             answers=tuple(self.answers),
+            incident=self.id,
+            severity=incident.severity if self.under_way else None,
         )
 
 
-def born_id(key: str, first: AlertWrite) -> str:
-    """The id of an incident that opens in memory: what ``ingest.lua`` would name it."""
-    return hashlib.sha1(f"{key}|{first[2]}".encode(), usedforsecurity=False).hexdigest()[:16]
+def renamed(incident: Incident, to: str) -> Incident:
+    """The incident as the store names it; those who were paged go on to know it by its own id."""
+    if incident.id == to:
+        return incident
+    pages = tuple(
+        msgspec.structs.replace(page, known_as=page.known_as or incident.id) for page in incident.pages
+    )
+    return msgspec.structs.replace(incident, id=to, pages=pages)
+
+
+def born_id(key: str, first: AlertWrite, used: Container[str] = ()) -> str:
+    """The id of an incident that opens in memory: what ``ingest.lua`` would name it, where that is not ``used``."""
+    name = _sha1(f"{key}|{first[2]}")
+    while name in used:
+        name = _sha1(name)
+    return name
+
+
+def _sha1(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:16]
 
 
 def _resolved(before: Heard, one: Heard) -> AlertWrite:

@@ -11,14 +11,14 @@ from datetime import datetime
 import msgspec
 
 from responder.alerts import Alert
-from responder.engine.blind.item import ANSWERS_KEPT, Heard, Item, at_turn, born_id
+from responder.engine.blind.item import ANSWERS_KEPT, Heard, Item, at_turn, born_id, renamed
 from responder.incident.decision import Decision
 from responder.incident.effects import RunTriage, SendMessage
 from responder.incident.facts import Fact, MessageDelivered, Said, TriageEnded
 from responder.incident.message import MessageKind
 from responder.incident.moves import TAKEN_IN
 from responder.incident.sight import turn
-from responder.incident.state import Acknowledged, Incident, Monitoring, Triggered
+from responder.incident.state import Acknowledged, Incident, Monitoring, StateName, Triggered
 from responder.overflow import Overflow, Spill, unheard
 from responder.store.loaded import Loaded
 
@@ -31,6 +31,8 @@ BYTES_KEPT = 16 * 1024 * 1024
 #: Our own deliveries of late, and answers to incidents that this replica does not know.
 _DELIVERED_KEPT = 2_000
 STRAY_KEPT = 500
+#: Incidents that are over, by their ids: what fires again since then is another one.
+_OVER_KEPT = 2_000
 
 
 class Stray(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +56,7 @@ class Memory:
         self._classes: dict[int, dict[str, None]] = {}
         self._bytes = 0
         self._delivered: dict[str, MessageDelivered] = {}
+        self._over: dict[str, None] = {}
         self._begun: datetime | None = None
 
     # What the store says.
@@ -64,7 +67,7 @@ class Memory:
         if before is not None and (before.touched or _is_newer(before.known, incident)):
             return  # what this replica did with it has to be told first
         if not incident.open or not incident.severity.urgent or incident.canary:
-            self.forget(incident.id)
+            self._is_over(incident.id)
             return
         same = self._by_key.get(incident.key)
         if same is not None and same != incident.id:
@@ -78,12 +81,22 @@ class Memory:
         self.forget(incident.id)
         if self._room_for(item):
             self._add(item)
+            if before is not None and before.under_way:  # what makes it worse may not be decided yet
+                fires = [one for one in before.members.values() if one.firing]
+                self.hear(fires, before.waits_since or incident.now)
 
     def only(self, ids: Collection[str], at: datetime) -> None:
         """At this time of the store these were open and no others; what it had not decided by then is kept."""
         for item in list(self.items.values()):
             if item.id not in ids and item.known is not None and item.known.now < at and not item.touched:
-                self.forget(item.id)
+                self._is_over(item.id)
+
+    def _is_over(self, incident_id: str) -> None:
+        if incident_id in self.items:
+            self._over[incident_id] = None
+            if len(self._over) > _OVER_KEPT:
+                del self._over[next(iter(self._over))]
+        self.forget(incident_id)
 
     def forget(self, incident_id: str) -> None:
         """Remember it no more."""
@@ -118,7 +131,7 @@ class Memory:
             room = self._bytes + one.size <= BYTES_KEPT or before is not None
             if not room:
                 self._spill(Overflow.BLIND_ALERTS)
-            elif item.hear(one):
+            elif item.hear(one, now):
                 self._bytes += one.size - (before.size if before is not None else 0)
         kept = [(self.items[name], was) for name, was in turned.items() if name in self.items]
         return [seen for item, was in kept if item.quiet is not was and (seen := item.as_seen) is not None]
@@ -130,7 +143,8 @@ class Memory:
     def _born(self, one: Heard, now: datetime) -> Item | None:
         if not one.firing or not one.severity.urgent:
             return None
-        item = Item(id=born_id(one.key, one.write), key=one.key, severity=one.severity, since=now)
+        name = born_id(one.key, one.write, self._over)
+        item = Item(id=name, key=one.key, severity=one.severity, since=now)
         if item.id in self.items or not self._room_for(item):
             return None
         self._add(item)
@@ -178,7 +192,9 @@ class Memory:
         return [item.id for item in sorted(found, key=lambda item: (item.severity.rank, item.since))]
 
     def _is_due(self, item: Item, now: datetime, *, alone: bool) -> bool:
-        if self._begun is None or (item.known is not None and not alone and not item.members):
+        if self._begun is None or (
+            item.known is not None and not alone and (item.under_way or not item.members)
+        ):
             return False
         if item.put_off_until is not None and now < item.put_off_until:
             return False
@@ -191,12 +207,21 @@ class Memory:
             return None
         place = turn(item.key, self.me, self.others)
         if item.waits:
-            return at_turn(max(item.since, begun), item, place)
+            return at_turn(max(item.waits_since or item.since, begun), item, place)
         incident = item.incident
         if incident is None or not isinstance(incident.state, Triggered):
             return None
         due = [at for at in (begun if item.resend else None, incident.wake_at) if at is not None]
         return at_turn(min(due), item, place) if due else None
+
+    def risen(self) -> list[Item]:
+        """What the store works on, and does not know to be worse by now."""
+        return [item for item in self.items.values() if item.under_way and item.waits and not item.touched]
+
+    def risen_there(self, item: Item) -> None:
+        """The store has taken it: those alerts are no news any more."""
+        self._bytes -= sum(one.size for one in item.members.values())
+        item.members = {}
 
     def load(self, incident_id: str, now: datetime) -> Loaded:
         """What the decision needs."""
@@ -235,11 +260,15 @@ class Memory:
         ]
 
     def say(self, incident_id: str, fact: Said) -> bool | None:
-        """Take what a person says; ``False`` where the present state does not, ``None`` for an incident that is not known."""
+        """Take what a person says; ``False`` where the present state does not, ``None`` for an incident that is not known.
+
+        What is new and waits for its turn, another replica may have paged.
+        """
         item = self.items.get(incident_id)
-        if item is None or item.incident is None:
+        if item is None or (item.incident is None and not item.members):
             return None
-        if item.incident.state_name not in TAKEN_IN[type(fact)]:
+        state = item.incident.state_name if item.incident is not None else StateName.TRIGGERED
+        if state not in TAKEN_IN[type(fact)]:
             return False
         if len(item.answers) >= ANSWERS_KEPT:
             self._spill(Overflow.BLIND_ANSWERS)
@@ -267,7 +296,7 @@ class Memory:
         self.forget(item.id)
         incident = item.known
         if incident_id and item.incident is not None:
-            incident = msgspec.structs.replace(item.incident, id=incident_id)
+            incident = renamed(item.incident, incident_id)
         if incident is not None and incident.open and incident.id not in self.items:
             self._add(
                 Item(

@@ -201,6 +201,8 @@ class BlindPager:
         """Go blind, page, or come back: whatever it is time for."""
         self._go_blind()
         if self.closed and not await self._come_back():
+            if not self.held:
+                await self._raise()
             self._page()
 
     def _go_blind(self) -> None:
@@ -217,6 +219,16 @@ class BlindPager:
             self.held = True
             self.memory.begin(self.now())
             log.error("the store takes no decisions: levels that fall due are paged from memory")
+
+    async def _raise(self) -> None:
+        """What the store decides itself it has to know of, where it takes no alerts: an incident is worse by now."""
+        for item in self.memory.risen():
+            try:
+                await self._parts.roll.rise(item.id, item.severity, self.now())
+            except StoreError as error:
+                log.warning("an incident is worse, and the store does not take it", error=str(error))
+                return
+            self.memory.risen_there(item)
 
     def _page(self) -> None:
         """Decide what is due, and have it sent."""
@@ -280,11 +292,11 @@ class BlindPager:
         await self._sends.rest(_REST_LIMIT)
         now = self.now()
         for item in self.memory.to_tell():
-            if item.members and not opens:
+            if item.members and not opens and not item.under_way:
                 continue
             if item.news:  # what came of the last messages; new ones are the store's to send
                 self._decided(item.id, now)
-            await tell(self._parts.roll, self.memory, item, now)
+            await tell(self._parts.roll, self.memory, item, now, alerts=opens)
         self._told_at, self._lookout.says = asyncio.get_running_loop().time(), Says.TOLD
 
     async def _open(self, *, opens: bool) -> None:

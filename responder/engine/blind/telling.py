@@ -13,10 +13,13 @@ from responder.store.roll import Roll
 log = structlog.get_logger(__name__)
 
 
-async def tell(roll: Roll, memory: Memory, item: Item, now: datetime) -> None:
-    """Write down what was done about one incident. Raises ``StoreError`` where that failed; it is tried again then."""
+async def tell(roll: Roll, memory: Memory, item: Item, now: datetime, *, alerts: bool) -> None:
+    """Write down what was done about one incident, and its ``alerts`` where the store takes any.
+
+    Raises ``StoreError`` where that failed; it is tried again then.
+    """
     report, actual = item.report(memory.me, now), ""
-    if report is not None and item.members:
+    if report is not None and item.members and alerts:
         actual = await roll.bring(item.id, item.key, writes_of(item.members.values()), report)
     elif report is not None and await roll.tell(item.id, report):
         actual = item.id

@@ -1,7 +1,8 @@
 """Beside stage 1: what a replica did from memory while the store was away counts as done.
 
 The levels that it reached are reached, what it delivered is delivered, and what people said to it is heard: nobody is
-paged a second time for it. A report that comes twice changes nothing.
+paged a second time for it. A report that comes twice changes nothing. Whoever was paged under another id hears under
+that one how it ends, whatever else has come of the incident.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def take(draft: Draft) -> None:
 def _take(draft: Draft, one: PagedBlind) -> None:
     new = _news(draft, one)
     if not new and not one.answers:
-        return
+        return None
     for page in new:
         text = f"{page.level} {page.contact} over {page.channel}: {page.status}"
         draft.note(
@@ -52,27 +53,26 @@ def _take(draft: Draft, one: PagedBlind) -> None:
     if one.episode > number and draft.incident.open:
         _begin(draft, one)
     elif number != one.episode and not (one.born and number != draft.before.episode.number):
-        return  # something else is going on by now (unless what was taken for a new incident has just joined one)
+        return _keep(draft, new, one, aside=True)  # something else is going on by now
     if not draft.incident.open:
-        return
+        return _keep(draft, new, one, aside=True)
     if draft.news.opened and one.born and one.opened_at < draft.incident.opened_at:
         draft.change(
             opened_at=one.opened_at, respond_by=one.opened_at + draft.incident.promise.respond_within
         )
         draft.change_episode(began_at=one.began_at)
     _reach(draft, one)
-    _keep(draft, new)
-    for page in draft.incident.pages:
-        if one.updates.get(page.id, 0) > page.updates:  # what follows is named by its number
-            draft.set_page(msgspec.structs.replace(page, updates=one.updates[page.id]))
-    draft.noticed.update(one.noticed)
+    _keep(draft, new, one)
+    return None
 
 
 def _begin(draft: Draft, one: PagedBlind) -> None:
-    """It began anew meanwhile (it fired again, or nothing held it back any more), and was paged for that already.
+    """It began anew meanwhile (it fired again, rose, or nothing held it back any more), and was paged for that already.
 
     The episode's number names its pages: it must not be given to a later one.
     """
+    if one.severity is not None:
+        draft.change(severity=min(one.severity, draft.incident.severity))
     draft.change(
         episode=Episode(
             number=one.episode, began_at=one.began_at, cause="it began anew while the store was away"
@@ -115,14 +115,22 @@ def _progress(reach: Reach) -> tuple[int, int]:
     return reach.round, sum(len(person.tried) for person in reach.people)
 
 
-def _keep(draft: Draft, new: Sequence[Page]) -> None:
+def _keep(draft: Draft, new: Sequence[Page], one: PagedBlind, *, aside: bool = False) -> None:
+    """Keep its pages: of the present episode, or ``aside`` of it, so that who got them hears of the end."""
     number = draft.incident.episode.number
     for page in new:
-        settled = msgspec.structs.replace(page, episode=number)
+        settled = page if aside else msgspec.structs.replace(page, episode=number)
+        if aside or one.incident != draft.incident.id:
+            settled = msgspec.structs.replace(settled, known_as=settled.known_as or one.incident)
         if any(old.id == page.id for old in draft.incident.pages):
             draft.set_page(settled)
         else:
             draft.change(pages=kept((*draft.incident.pages, settled), draft.incident))
+            draft.came_late.add(page.id)
+    for page in draft.incident.pages:
+        if one.updates.get(page.id, 0) > page.updates:  # what follows is named by its number
+            draft.set_page(msgspec.structs.replace(page, updates=one.updates[page.id]))
+    draft.noticed.update(one.noticed)
     delivered = [page.settled_at for page in new if page.status is PageStatus.DELIVERED and page.settled_at]
     if delivered and draft.incident.first_paged_at is None:
         draft.change(first_paged_at=min(delivered))

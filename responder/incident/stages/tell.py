@@ -33,13 +33,15 @@ def take(draft: Draft) -> None:
     match now.state:
         case Acknowledged(by=by, snoozed_until=until) if changed and _is_answered(before, now):
             text = f"Snoozed until {until:%Y-%m-%d %H:%M} UTC." if until else ""
-            _tell(draft, MessageKind.ACKNOWLEDGED, _paged(draft, this_episode=True), by=by, text=text)
+            _tell(
+                draft, MessageKind.ACKNOWLEDGED, _paged(draft, this_episode=True, ends=True), by=by, text=text
+            )
         case Monitoring() if changed and now.flapping_since is None:
             text = "Every alert has resolved; it is being watched."
             _tell(draft, MessageKind.UPDATE, _paged(draft), text=text)
         case Resolved(by=by) if changed:
             text = draft.entries[-1].text if draft.entries and not by else ""
-            _tell(draft, MessageKind.RESOLVED, _paged(draft), by=by, text=text)
+            _tell(draft, MessageKind.RESOLVED, _paged(draft, ends=True), by=by, text=text)
         case Triggered() if answered := _answered(before, now):
             names, others = ", ".join(answered), ", ".join(everybody.waiting_for(now))
             text = f"Acknowledged by {names}; still to come: {others or 'others'}."
@@ -50,6 +52,7 @@ def take(draft: Draft) -> None:
             _tell_joined(draft)
         case _:
             pass
+    _tell_late(draft)
     for kind, text in draft.announcements:
         _tell(draft, kind, _paged(draft), text=text)
     _tell_aside(draft)
@@ -80,6 +83,21 @@ def _shown(incident: Incident) -> tuple[object, ...]:
     )
 
 
+def _tell_late(draft: Draft) -> None:
+    """Who was paged from memory for what somebody had by then, or was over, hears of it now."""
+    before, now = draft.before.state, draft.incident.state
+    if not draft.came_late or type(before) is not type(now):
+        return
+    late = [page for page in _paged(draft, ends=True) if page.id in draft.came_late]
+    match now:
+        case Acknowledged(by=by):
+            _tell(draft, MessageKind.ACKNOWLEDGED, late, by=by)
+        case Resolved(by=by):
+            _tell(draft, MessageKind.RESOLVED, late, by=by)
+        case _:
+            pass
+
+
 def _is_answered(before: Incident, now: Incident) -> bool:
     """Whether somebody has acknowledged just now: what flaps goes back to who had it, which is no news."""
     return now.acknowledged_at != before.acknowledged_at
@@ -103,19 +121,19 @@ def _tell_at_work(draft: Draft) -> None:
     _tell(draft, MessageKind.ACKNOWLEDGED, asked, by=now.by, text=f"{by} is at work on it.")
 
 
-def _paged(draft: Draft, *, this_episode: bool = False) -> list[Page]:
+def _paged(draft: Draft, *, this_episode: bool = False, ends: bool = False) -> list[Page]:
     """The latest live page (or reminder) of each person and channel: what follows goes where they looked last.
 
-    What a digest told of is followed by that digest only.
+    What a digest told of is followed by that digest only. What ``ends`` a page ends it under each id that it went out under.
     """
-    latest: dict[tuple[str, str], Page] = {}
+    latest: dict[tuple[str, str, str], Page] = {}
     for page in draft.incident.pages:
         if (
             page.live
             and not page.told_in
             and (not this_episode or page.episode == draft.incident.episode.number)
         ):
-            latest[page.contact, page.channel] = page
+            latest[page.contact, page.channel, page.known_as if ends else ""] = page
     return list(latest.values())
 
 
@@ -187,5 +205,6 @@ def _tell(
                 by=by,
                 text=text,
                 aside=aside,
+                known_as=page.known_as,
             )
         )

@@ -3,7 +3,8 @@
 --
 -- No allow-oom: a store that is full refuses the whole call before anything is written.
 -- KEYS[1]  the base key; every key of the daemon begins with it and so shares its hash tag
--- ARGV[1]  msgpack {shift, doubts, doubt_ms, heard_ms, firing_ttl, resolved_ttl, inbox limit}
+-- ARGV[1]  msgpack {shift, doubts, doubt_ms, heard_ms, firing_ttl, resolved_ttl, inbox limit, ids by key}; an incident that
+--          begins is named as its key has it there, where it was paged under that id from memory
 -- ARGV[2]  msgpack list of {fingerprint, code, starts, ends, severity, key, opening, body}; times in ms
 --          code: F firing, R resolved, S settle a doubt as a re-fire, L settle it as a late copy,
 --          X Alertmanager lists it no more (starts: the ms at which the record was written that must still be there),
@@ -18,7 +19,7 @@
 local base = KEYS[1]
 local opt = cmsgpack.unpack(ARGV[1])
 local alerts = cmsgpack.unpack(ARGV[2])
-local shift, doubts, doubt_ms, heard_ms = opt[1], opt[2], opt[3], opt[4]
+local shift, doubts, doubt_ms, heard_ms, named = opt[1], opt[2], opt[3], opt[4], opt[8]
 local firing_ttl, resolved_ttl = string.format('%.0f', opt[5]), string.format('%.0f', opt[6])
 local call, fmt, find, match, sub = redis.call, string.format, string.find, string.match, string.sub
 local time = call('TIME')
@@ -26,7 +27,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000) + shift
 local now_text = fmt('%.0f', now)
 
 local state_of, key_of, heard, worst, eager = {}, {}, {}, {}, {}
--- What joins an incident that is paged already can page nobody: it may wait, so that a storm is one decision.
+-- What joins an incident that is paged already can page nobody: it may wait, so that a storm is one decision. A fact
+-- that comes with it does not.
 local LAZY_MS = 5000
 local opened = {}
 
@@ -62,7 +64,7 @@ local function incident_of(alert)
   local id = key_of[key] or call('GET', base .. ':k:' .. key)
   -- A key that points nowhere would swallow the alert.
   if not id or not is_open(id) then
-    id = sub(redis.sha1hex(key .. fmt('|%.0f', alert[3])), 1, 16)
+    id = named[key] or sub(redis.sha1hex(key .. fmt('|%.0f', alert[3])), 1, 16)
     if call('EXISTS', base .. ':i:' .. id) == 1 then id = sub(redis.sha1hex(key .. now_text), 1, 16) end
     while call('EXISTS', base .. ':i:' .. id) == 1 do
       id = sub(redis.sha1hex(id), 1, 16)
@@ -332,7 +334,7 @@ for id, severity in pairs(worst) do
   local quiet = tonumber(held[4] or '0') + tonumber(held[5] or '0') + tonumber(held[6] or '0')
     + tonumber(held[7] or '0') <= 0
   local paged = held[2] == 'triggered' or held[2] == 'acknowledged'
-  local lazy = paged and not quiet and not eager[id] and severity >= tonumber(held[3] or '9')
+  local lazy = ARGV[3] == '' and paged and not quiet and not eager[id] and severity >= tonumber(held[3] or '9')
   -- While a decision is under way its commit sees that the sequence moved on, and wakes the incident again.
   if tonumber(held[1] or '0') <= now then
     local mine = severity <= 2 and ':w:u' or ':w:n'
