@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from responder.clock import Clock
+from responder.holding.making import Made, made, planned
 from responder.holding.members import Members
 from responder.holding.neighbours import Neighbours
 from responder.holding.nights import asleep
@@ -25,9 +26,9 @@ from responder.incident.reach import OnCall
 from responder.incident.state import Incident, Triggered
 from responder.rules.compile import Compiled
 from responder.rules.maintenance import WindowSpec
-from responder.store.errors import StoreError
+from responder.store.errors import StoreBusyError, StoreError
 from responder.store.reading import Reader
-from responder.store.shelf import Put
+from responder.store.shelf import Asking
 from responder.store.surroundings import Seen, Surroundings
 from responder.store.windows import Windows
 
@@ -35,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 1.0  # seconds
 _CHUNK = 200  # incidents that are read at once
+_ATTEMPTS = 3  # to change a window that others change as well
 _SWEPT = 50_000  # open incidents that are looked through when a window begins or ends
 
 
@@ -118,9 +120,9 @@ class Keeper:
         else:
             self._away = False
 
-    async def _look(self) -> None:
+    async def _look(self) -> datetime:
         seen = await self._surroundings.look(self._neighbours.version)
-        self.known.take(self._windows.read(seen.windows))
+        self.known.take(self._windows.read(seen.windows, seen.now))
         self._wake(self._neighbours.take(seen.now, seen.version, seen.outlines))
         running = self.known.running(seen.now)
         if running != self._swept:
@@ -128,6 +130,7 @@ class Keeper:
             self._swept = running
         self._wake(await self._members.look())
         await self._tell(seen, running)
+        return seen.now
 
     async def _sweep(self, now: datetime) -> None:
         """Have those open incidents decided that are held by a window that does not concern them, or the other way round."""
@@ -154,11 +157,20 @@ class Keeper:
             if await self._surroundings.announce(one.what, one.note, one.forget_at, one.notices):
                 log.info("told of a maintenance window", what=one.what, people=len(one.notices))
 
-    async def make(self, spec: WindowSpec) -> Put:
-        """Keep a window, and heed it at once. Raises ``StoreError`` where the store is away."""
-        outcome = await self._windows.put(spec)
-        await self._look()
-        return outcome
+    async def make(self, spec: WindowSpec, asking: Asking | None = None) -> Made:
+        """Keep a window, or make one that is there last longer, and heed it at once.
+
+        Raises:
+            StoreError: where the store is away, or others change the same window again and again.
+            TooLongError: where it would make a window that is there too long.
+        """
+        for _ in range(_ATTEMPTS):
+            plan = planned(spec, self.known.kept, await self._look())
+            kept = await self._windows.put(plan.spec, instead_of=plan.instead_of, asking=asking)
+            if kept.outcome != "changed":
+                await self._look()
+                return made(plan, kept)
+        raise StoreBusyError("others are changing this window; try again")
 
     async def end(self, window_id: str) -> bool:
         """Take a window away, and heed that at once; whether it was there. Raises ``StoreError``."""

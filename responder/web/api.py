@@ -14,15 +14,15 @@ from responder.incident import facts
 from responder.incident.facts import Fact
 from responder.incident.severity import Severity
 from responder.incident.state import StateName
-from responder.text import one_line
 from responder.web.auth import CALLER, Role, requires
-from responder.web.bodies import COMMANDS, NAME_LIMIT, Body, ExplainBody
+from responder.web.bodies import COMMANDS, Body, ExplainBody
 from responder.web.listings import quarantine_view, rules_view
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, answer, decoded, noted, read
+from responder.web.problems import ProblemError, answer, decoded, named, noted, read
 from responder.web.views import ListView, detail_view, incident_view
 
 _KEY_LIMIT = 200
+REUSED = "Idempotency-Key: it came before with another request"
 
 
 class RecordedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,8 +102,8 @@ def _command(
 
 
 def who(caller: str, by: str) -> str:
-    """The name that is written down: the one given, with the token's where that is another."""
-    given = one_line(by, NAME_LIMIT)
+    """The name that is written down: the one given, with the token's where that is another. 422 for one that is too long."""
+    given = named("body.by", by)
     if not given:
         return caller or "api"
     return f"{given} (token {caller})" if caller and caller != given else given
@@ -140,7 +140,7 @@ def incident_answer(request: web.Request, found: Answer, incident_id: str) -> An
         case Outcome.UNKNOWN:
             raise ProblemError(404, f"no incident {incident_id}")
         case Outcome.KEY_REUSED:
-            raise ProblemError(422, "Idempotency-Key: it came before with another request")
+            raise ProblemError(422, REUSED)
         case Outcome.REFUSED:
             state = str(incident.state_name) if incident else "unknown"
             raise ProblemError(409, f"not possible while the incident is {state}", state=state)

@@ -11,10 +11,7 @@ from responder.durations import format_duration, parse_duration
 from responder.incident import facts
 from responder.incident.facts import Fact
 from responder.incident.severity import Severity
-from responder.text import one_line
-from responder.web.problems import ProblemError
-
-NAME_LIMIT = 100
+from responder.web.problems import ProblemError, named
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +36,7 @@ class AssignBody(Body, frozen=True, kw_only=True):
 
     def more(self, _at: datetime) -> dict[str, Any]:
         """The name."""
-        name = one_line(self.to, NAME_LIMIT)
+        name = named("body.to", self.to)
         if not name:
             raise ProblemError(400, "body.to: expected a name")
         return {"to": name}

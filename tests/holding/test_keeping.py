@@ -20,7 +20,7 @@ from responder.rules.compile import Compiled
 from responder.rules.maintenance import WindowSpec
 from responder.store.reading import Reader
 from responder.store.store import Store
-from responder.store.windows import Windows, id_of
+from responder.store.windows import id_of
 
 HOUR = timedelta(hours=1)
 GRAPH = """
@@ -298,19 +298,6 @@ async def test_a_window_holds_an_incident_only_while_it_covers_all_of_it_that_fi
     await settled(first, second)
     assert (await incidents(store))["database"].holds != ()
     assert paged(world) == ["dbteam primary"]
-
-
-async def test_the_store_keeps_a_bounded_number_of_windows(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("responder.store.windows.KEPT", 2)
-    windows = Windows(store)
-    specs = [await spec(store, timedelta(0), (number + 1) * HOUR) for number in range(3)]
-    assert [await windows.put(one) for one in specs] == ["ok", "ok", "full"]
-    assert await windows.put(specs[0]) == "known"
-    assert await windows.drop(specs[0].id)
-    assert not await windows.drop(specs[0].id)
-    assert await windows.put(specs[2]) == "ok"
 
 
 async def test_what_a_newer_version_wrote_hides_nothing_and_ends_nothing(store: Store, two: Make) -> None:
