@@ -152,8 +152,8 @@ class Keeper:
         return held != {one.by for one in self.holds(incident, now)}
 
     async def _tell(self, seen: Seen, running: Running) -> None:
-        audience = Audience(rules=self._rules(), who=self._hooks.who, now=seen.now)
-        for one in due(running, seen.told, audience):
+        audience = Audience(rules=self._rules(), who=self._hooks.who, now=seen.now, running=running)
+        for one in due(seen.told, audience):
             if await self._surroundings.announce(one.what, one.note, one.forget_at, one.notices):
                 log.info("told of a maintenance window", what=one.what, people=len(one.notices))
 
