@@ -22,6 +22,7 @@ from responder.web.problems import ProblemError, answer, decoded, named, noted, 
 from responder.web.views import ListView, detail_view, incident_view
 
 _KEY_LIMIT = 200
+_CLI = "responder-cli/"
 REUSED = "Idempotency-Key: it came before with another request"
 
 
@@ -95,10 +96,15 @@ def _command(
         if fact_kind is facts.NoteAdded and not body.note.strip():
             raise ProblemError(400, "body.note: expected a text")
         made: Any = fact_kind
-        fact = made(at=at, by=by, note=noted("body.note", body.note), via="api", **body.more(at))
+        fact = made(at=at, by=by, note=noted("body.note", body.note), via=via(request), **body.more(at))
         return await record(request, fact, raw)
 
     return requires(Role.RESPONDER)(command)  # type: ignore[return-value]
+
+
+def via(request: web.Request) -> str:
+    """The way that a call came: the command line says so of itself."""
+    return "cli" if request.headers.get("User-Agent", "").startswith(_CLI) else "api"
 
 
 def who(caller: str, by: str) -> str:

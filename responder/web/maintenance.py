@@ -259,7 +259,7 @@ def _read(field: str, text: str | None, reader: Callable[[str], T]) -> T | None:
 
 @requires(Role.RESPONDER)
 async def end_window(request: web.Request) -> web.Response:
-    """End a window now, or take back one that is to come; what still fires is paged."""
+    """End a window now, or take back one that is to come; what still fires and nothing else holds back is paged."""
     window_id: Any = request.match_info["id"]
     if not await request.app[PARTS].keeper.end(window_id):
         raise ProblemError(404, f"no maintenance window {window_id}; those of the rule files are ended there")
