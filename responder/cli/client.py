@@ -10,10 +10,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from responder.release import release
 from responder.text import block, one_line
+
+T = TypeVar("T")
 
 TIMEOUT = 10.0
 ANSWER_LIMIT = 64 * 1024 * 1024
@@ -96,11 +100,23 @@ class Client:
         suffix = f"?{urllib.parse.urlencode(given)}" if given else ""
         return self._decoded(self.call("GET", path + suffix))
 
+    def ask(self, path: str, body: Any, kind: type[T]) -> T:
+        """A question that changes nothing, and its answer as a value."""
+        answer = self.call("POST", path, body)
+        try:
+            return msgspec.json.decode(answer, type=kind)
+        except ValueError:  # msgspec's are such
+            raise CallError(self._stranger) from None
+
+    @property
+    def _stranger(self) -> str:
+        return f"{self._url} does not answer as a responder of this version does; is it one?"
+
     def _decoded(self, answer: bytes) -> Any:
         try:
             return json.loads(answer)
         except ValueError:
-            raise CallError(f"{self._url} does not answer as a responder does; is it one?") from None
+            raise CallError(self._stranger) from None
 
 
 def _body(body: Any, raw: bytes | None) -> bytes | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from responder.cli.client import CallError, Client, clean, default_token, default_url
+from responder.cli.offline import moment
 
 _IDENTIFIER = re.compile("[0-9a-f]{16}")
 
@@ -44,6 +46,22 @@ def add_address(command: Any) -> None:
         "--url", default=default_url(), help="the daemon (RESPONDER_URL; default: %(default)s)"
     )
     command.add_argument("--token", default=default_token(), help="an API token (RESPONDER_TOKEN)")
+
+
+def add_looking(command: Any, knows: str) -> None:
+    """The arguments of a command that shows, offline or from a daemon, ``knows`` more; ``url`` is ``None`` for offline."""
+    command.add_argument("--at", type=moment, metavar="TIME", help="as of this time (RFC 3339)")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--config", metavar="FILE", help="responder.yaml: answer from it and its rule files")
+    where.add_argument("--url", help=f"ask this daemon, {knows} (RESPONDER_URL, without --config)")
+    command.add_argument("--token", default=default_token(), help="an API token (RESPONDER_TOKEN)")
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def looked_at(args: argparse.Namespace) -> str | None:
+    """The daemon that such a command asks; ``None`` where it answers from the files."""
+    url: str | None = args.url
+    return url if url is not None or args.config is not None else os.environ.get("RESPONDER_URL")
 
 
 def identifier(text: str) -> str:

@@ -21,8 +21,10 @@ from responder.holding.nights import asleep
 from responder.holding.notices import Audience, Who, due
 from responder.holding.windows import KnownWindows, Running
 from responder.incident.around import Around
+from responder.incident.dependency import carried_by
 from responder.incident.hold import Hold, HoldKind
 from responder.incident.reach import OnCall
+from responder.incident.severity import Severity
 from responder.incident.state import Incident, Triggered
 from responder.rules.compile import Compiled
 from responder.rules.maintenance import WindowSpec
@@ -67,7 +69,8 @@ class Keeper:
         self.known = KnownWindows(rules, self._members.covered)
         self._neighbours = Neighbours(rules)
         self._swept: Running = ()
-        self._away = False
+        #: Whether the store could not be read when it was looked at last.
+        self.away = False
 
     def holds(self, incident: Incident, now: datetime) -> tuple[Hold, ...]:
         """The windows that hold an incident back."""
@@ -78,12 +81,16 @@ class Keeper:
         rules, others = self._rules(), self._neighbours
         return Around(
             as_of=others.as_of,
-            beneath=others.beneath(incident),
+            beneath=others.beneath(incident.service),
             beside=others.beside(incident),
             over=others.over,
             hold_down=rules.hold_down if others.depends(incident.service) else timedelta(0),
             asleep=asleep(rules, incident.policy.contacts.values(), on_call, now),
         )
+
+    def carried(self, service: str, severity: Severity) -> tuple[Hold, ...]:
+        """What something new of a service would be attached to now instead of being paged."""
+        return carried_by(self._neighbours.beneath(service), severity)
 
     def heard(self, incident: Incident) -> None:
         """An incident was decided here: what stands on it may have to be as well."""
@@ -110,15 +117,15 @@ class Keeper:
         try:
             await self._look()
         except StoreError as error:
-            if not self._away:
+            if not self.away:
                 log.warning(
                     "windows and other incidents cannot be read; what is known holds", error=str(error)
                 )
-            self._away = True
+            self.away = True
         except Exception:  # a mistake of ours here must not end the daemon that pages
             log.exception("what holds pages back could not be brought up to date")
         else:
-            self._away = False
+            self.away = False
 
     async def _look(self) -> datetime:
         seen = await self._surroundings.look(self._neighbours.version)

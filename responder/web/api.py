@@ -164,9 +164,9 @@ async def show_rules(request: web.Request) -> web.Response:
 
 @requires(Role.VIEWER)
 async def explain(request: web.Request) -> web.Response:
-    """What would happen to an alert with these labels."""
+    """What would happen to an alert with these labels, and what would hold its pages back."""
     body = decoded(await read(request), ExplainBody)
-    return answer(request.app[PARTS].explain(body.labels))
+    return answer(await request.app[PARTS].foretell(body.labels, body.as_of()))
 
 
 @requires(Role.VIEWER)
