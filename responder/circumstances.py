@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from responder.calendars.fetch import fetch
 from responder.calendars.kept import Copies
@@ -15,12 +17,17 @@ from responder.holding.foretelling import foretelling
 from responder.holding.keeper import Keeper, KeeperHooks
 from responder.incident.hold import Hold
 from responder.incident.state import Incident
+from responder.intake.foreseen import Foreseen
 from responder.paging.reach import reach_of
 from responder.parts import Parts
 from responder.rules.explain import Explanation
+from responder.rules.model import Verdict
 from responder.store.overrides import Overrides
 from responder.store.surroundings import Surroundings
 from responder.store.windows import Windows
+
+#: Which silences would silence an alert with these labels at a time.
+Silencing = Callable[[Mapping[str, str], datetime], Awaitable[Foreseen]]
 
 
 class Circumstances:
@@ -51,13 +58,41 @@ class Circumstances:
         return Elsewhere(on_call=self.duty.who, holds=holds, around=self.keeper.around)
 
     def explain(self, labels: Mapping[str, str]) -> Explanation:
-        """What happens to an alert with these labels now."""
-        rulebook, now = self._parts.rulebook, self._parts.clock.now()
+        """What happens to an alert with these labels now; what Alertmanager has to do with it is not asked."""
+        return self._explained(labels, self._parts.clock.now(), lambda _: ())
+
+    async def foretell(
+        self, labels: Mapping[str, str], at: datetime | None, silencing: Silencing
+    ) -> Explanation:
+        """What happens to an alert with these labels, now or at a time, with all that is known to hold it back."""
+        await self.keeper.look()
+        upstream = await silencing(labels, at or self._parts.clock.now())
+
+        def holds(verdict: Verdict) -> tuple[Hold, ...]:
+            now = self.keeper.carried(verdict.service, verdict.severity) if at is None else ()
+            return (*upstream.holds, *now)
+
+        found = self._explained(labels, at or self._parts.clock.now(), holds)
+        unknown = list(upstream.unknown)
+        if at is not None and found.stands_on:
+            unknown.append("what will be paged then and carry it")
+        if self.keeper.away:
+            unknown.append("what was changed since the store went away")
+        return msgspec.structs.replace(found, not_known=tuple(unknown))
+
+    def _explained(
+        self, labels: Mapping[str, str], at: datetime, more: Callable[[Verdict], tuple[Hold, ...]]
+    ) -> Explanation:
+        rulebook = self._parts.rulebook
 
         def who(names: Collection[str]) -> dict[str, tuple[str, ...]]:
-            return self.duty.who(names, now)
+            return self.duty.who(names, at)
 
-        holding = foretelling(rulebook.rules, self.keeper.known.all, who, now)
+        would_hold = foretelling(rulebook.rules, self.keeper.known.all, who, at)
+
+        def holding(verdict: Verdict, known: Mapping[str, str]) -> tuple[Hold, ...]:
+            return (*would_hold(verdict, known), *more(verdict))
+
         return rulebook.explain(labels, who, holding)
 
     async def prepare(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import aiohttp
@@ -16,6 +16,7 @@ from responder.incident.hold import Hold, comment_with_link
 from responder.incident.state import Incident
 from responder.intake.alertmanager import Alertmanagers
 from responder.intake.comparing import Change
+from responder.intake.foreseen import Foreseen, silencing
 from responder.intake.healing import Healer, Teller
 from responder.intake.hold_down import HoldDown
 from responder.intake.intake import Intake
@@ -67,6 +68,10 @@ class Upstream:
     def holds(self, incident: Incident, now: datetime) -> tuple[Hold, ...]:
         """What waits for the next comparison."""
         return self._hold_down.holds(incident, now) if self._hold_down is not None else ()
+
+    async def silencing(self, labels: Mapping[str, str], at: datetime) -> Foreseen:
+        """Which silences would silence an alert at a time."""
+        return await silencing(self.peers.peers if self.peers else (), self._book, labels, at)
 
     def reconciler(self, intake: Intake, engine: Engine) -> Reconciler | None:
         """Who compares; ``None`` where there is nothing to compare with."""

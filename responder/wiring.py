@@ -213,6 +213,7 @@ class Wiring:
             tokens=self._parts.tokens,
             rules=lambda: self._rulebook.rules,
             explain=self.circumstances.explain,
+            foretell=lambda labels, at: self.circumstances.foretell(labels, at, self._upstream.silencing),
             reload=self._rulebook.reload,
             ready=self._is_ready,
             blind=self.blind.held,

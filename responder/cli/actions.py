@@ -95,7 +95,7 @@ def run_action(args: argparse.Namespace, client: Client) -> int:
     incident = f"/api/v1/incidents/{quote(args.incident, safe='')}"
     before = client.get(incident) if args.wait else None
     body = {"by": args.by, "note": args.note, "dry_run": args.dry_run, "undo": args.undo}
-    answer = json.loads(client.call("POST", f"{incident}/actions/{quote(args.name, safe='')}", body))
+    answer = client.change("POST", f"{incident}/actions/{quote(args.name, safe='')}", body)
     see = f"see: responder incidents show {args.incident}"
     if before is None:
         return tell(args, answer, f"asked for; {see}")

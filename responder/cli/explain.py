@@ -10,56 +10,100 @@ from typing import Any
 import msgspec
 
 from responder.cli.account import show_account
-from responder.cli.offline import known, moment, now
-from responder.cli.remote import add_address, called
+from responder.cli.client import Client, clean, default_url
+from responder.cli.offline import known, now
+from responder.cli.remote import add_looking, called, identifier, looked_at
 from responder.duty import people_behind
 from responder.holding.foretelling import foretelling
-from responder.rules.explain import as_text, explain
+from responder.rules.explain import Explanation, as_text, explain
 
 _USAGE = 2
+_NOT_KNOWN = "windows and overrides that people made, silences, what is paged now: ask a daemon, with --url"
+_ABOUT = """
+Which rule takes an alert with these labels and why the earlier ones did not, who is paged when and over what, and what
+would hold its pages back. From the rule files; with --url (or RESPONDER_URL) from a running daemon, which also knows the
+windows and overrides that people made, silences, and what is paged already. With --alert: what became of an alert that
+came to it.
+
+  responder explain alertname=PostgresDown severity=critical cluster=prod
+  responder explain --url http://127.0.0.1:8080 alertname=PostgresDown severity=critical
+  responder explain --alert 1b6c1f0a77a3d1f2
+"""
 
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    command = commands.add_parser("explain", help="which rule takes an alert, who is paged when, and why")
-    command.add_argument("--config", metavar="FILE", help="responder.yaml")
-    command.add_argument(
-        "--at",
-        type=moment,
-        metavar="TIME",
-        help="who is on call, and what holds pages back, as of this time (RFC 3339)",
+    command = commands.add_parser(
+        "explain",
+        help="which rule takes an alert, who is paged when, and why",
+        description=_ABOUT.strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("--json", action="store_true", help="as JSON")
+    add_looking(command, "which knows windows, overrides, silences and what is paged")
     command.add_argument(
-        "--alert", metavar="FINGERPRINT", help="what became of an alert, asked of the daemon"
+        "--alert",
+        metavar="FINGERPRINT",
+        type=_fingerprint,
+        help="what became of an alert, asked of the daemon: 16 hex digits, as `responder incidents show ID` lists them",
     )
-    add_address(command)
     command.add_argument("labels", nargs="*", metavar="label=value")
     command.set_defaults(run=run)
+
+
+def _fingerprint(text: str) -> str:
+    try:
+        return identifier(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"expected the fingerprint of an alert: 16 hex digits, as `responder incidents show ID`, the console and "
+            f"Alertmanager's /api/v2/alerts have them, got {text!r}; for labels: responder explain label=value"
+        ) from None
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the explanation; 2 for labels that are none."""
     if (args.alert is None) is not bool(args.labels):
-        print("responder explain: expected label=value, or --alert FINGERPRINT", file=sys.stderr)
-        return _USAGE
+        return _misused("expected label=value, or --alert FINGERPRINT")
     if args.alert is not None:
+        if args.at or args.config:
+            return _misused("--alert is asked of a daemon, and of what has been: without --at and --config")
+        args.url = args.url or default_url()
         return called(args, show_account)
     pairs = [one.partition("=") for one in args.labels]
     bad = [name for name, equals, _ in pairs if not equals or not name]
     if bad:
-        print(f"responder explain: expected label=value, got {bad[0]!r}", file=sys.stderr)
-        return _USAGE
+        return _misused(f"expected label=value, got {bad[0]!r}")
+    args.url = looked_at(args)
+    args.pairs = {name: value for name, _, value in pairs}
+    return called(args, _asked) if args.url else _offline(args)
+
+
+def _misused(text: str) -> int:
+    print(f"responder explain: {text}", file=sys.stderr)
+    return _USAGE
+
+
+def _asked(args: argparse.Namespace, client: Client) -> int:
+    """By the daemon."""
+    body = {"labels": args.pairs, **({"at": args.at.isoformat()} if args.at else {})}
+    return _show(args, client.ask("/api/v1/explain", body, Explanation))
+
+
+def _offline(args: argparse.Namespace) -> int:
+    """From the files alone."""
     found = known(args.config, args.at)
     if found is None:
         return 1
-    labels = {name: value for name, _, value in pairs}
     at = args.at or now()
 
     def who(names: Collection[str]) -> dict[str, tuple[str, ...]]:
         return people_behind(found.roster, names, at)
 
     holding = foretelling(found.rules, found.rules.maintenance, who, at)
-    explanation = explain(found.rules, labels, who, holding)
-    print(msgspec.json.encode(explanation).decode() if args.json else as_text(explanation))
+    explanation = explain(found.rules, args.pairs, who, holding)
+    return _show(args, msgspec.structs.replace(explanation, not_known=(_NOT_KNOWN,)))
+
+
+def _show(args: argparse.Namespace, explanation: Explanation) -> int:
+    print(msgspec.json.encode(explanation).decode() if args.json else clean(as_text(explanation)))
     return 0

@@ -84,7 +84,7 @@ def unsilence_incident(args: argparse.Namespace, client: Client) -> int:
 def _silencing(args: argparse.Namespace, client: Client, method: str, more: dict[str, str]) -> int:
     path = f"/api/v1/incidents/{quote(args.id, safe='')}/silence"
     body = {"by": args.by, "comment": args.comment, **more}
-    answer = json.loads(client.call(method, path, body))
+    answer = client.change(method, path, body)
     return tell(args, answer, _line(answer) if "state" in answer else answer["text"])
 
 
@@ -168,7 +168,7 @@ def act(args: argparse.Namespace, client: Client) -> int:
     if key := _MORE.get(args.what):
         body[key] = getattr(args, key)
     path = f"/api/v1/incidents/{quote(args.id, safe='')}/{_ACTIONS[args.what]}"
-    answer = json.loads(client.call("POST", path, body))
+    answer = client.change("POST", path, body)
     return tell(args, answer, _line(answer) if "state" in answer else answer["text"])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -14,14 +13,15 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from responder.cli.client import CallError, Client, default_token, default_url
-from responder.cli.offline import known, moment, now
-from responder.cli.remote import me, tell
+from responder.cli.client import CallError, Client, default_url
+from responder.cli.offline import known, now
+from responder.cli.remote import add_looking, looked_at, me, tell
 from responder.durations import format_duration
 from responder.registry import did_you_mean
 from responder.web.oncall import on_call_view, weeks_view
 
 _USAGE = 2
+_KNOWS = "which knows overrides, swaps and calendar feeds"
 #: What ``responder schedule`` does besides showing; a schedule of such a name is shown by the API.
 _VERBS = {"override": ("who", "start", "end"), "swap": ("between", "start", "end"), "remove": ()}
 _FLAGS = {"who": "--who", "between": "--between", "start": "--from", "end": "--to"}
@@ -34,13 +34,13 @@ _SCHEDULE_USAGE = """responder schedule [NAME ...] [--weeks N] [--at TIME] [--co
 def add_parser(commands: Any) -> None:
     """Add both commands."""
     oncall = commands.add_parser("oncall", help="who is on call, by service and level")
-    _looking(oncall)
+    add_looking(oncall, _KNOWS)
     oncall.set_defaults(run=lambda args: _run(args, show_on_call))
     schedule = commands.add_parser(
         "schedule", help="the coming weeks with their gaps; overrides and swaps", usage=_SCHEDULE_USAGE
     )
     schedule.add_argument("words", nargs="*", metavar="NAME", help="schedules, or override, swap, remove")
-    _looking(schedule)
+    add_looking(schedule, _KNOWS)
     schedule.add_argument("--weeks", type=_weeks, default=4, metavar="N", help="how far to look (default: 4)")
     schedule.add_argument("--who", nargs="+", metavar="NAME", help="who is on call instead")
     schedule.add_argument("--between", nargs=2, metavar="NAME", help="the two who take each other's turns")
@@ -52,18 +52,6 @@ def add_parser(commands: Any) -> None:
     schedule.set_defaults(run=lambda args: _run(args, schedules))
 
 
-def _looking(command: Any) -> None:
-    """What a command takes that shows, offline or from a daemon."""
-    command.add_argument("--at", type=moment, metavar="TIME", help="as of this time (RFC 3339)")
-    where = command.add_mutually_exclusive_group()
-    where.add_argument("--config", metavar="FILE", help="responder.yaml: answer from it and its rule files")
-    where.add_argument(
-        "--url", help="ask this daemon, which knows overrides and feeds (RESPONDER_URL, without --config)"
-    )
-    command.add_argument("--token", default=default_token(), help="an API token (RESPONDER_TOKEN)")
-    command.add_argument("--json", action="store_true", help="as JSON")
-
-
 def _weeks(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:4]) <= 52:
         raise argparse.ArgumentTypeError(f"expected 1 to 52 weeks, got {text!r}")
@@ -71,8 +59,7 @@ def _weeks(text: str) -> int:
 
 
 def _run(args: argparse.Namespace, handler: Any) -> int:
-    if args.url is None and args.config is None:
-        args.url = os.environ.get("RESPONDER_URL")
+    args.url = looked_at(args)
     try:
         code: int = handler(args)
     except CallError as error:

@@ -97,9 +97,9 @@ class Neighbours:
         """Whether a service stands on anything."""
         return bool(self._services.beneath(service))
 
-    def beneath(self, incident: Incident) -> tuple[Outline, ...]:
-        """The open incidents of what its service stands on: of a chain that fires, the far end first."""
-        distance = self._services.beneath(incident.service)
+    def beneath(self, service: str) -> tuple[Outline, ...]:
+        """The open incidents of what a service stands on: of a chain that fires, the far end first."""
+        distance = self._services.beneath(service)
         names = [name for service in distance for name in self._by_service.get(service, ())]
         found = [self._as_it_will_be(self._outlines[name]) for name in names]
         return tuple(sorted(found, key=lambda one: (-distance[one.service], *one.order)))

@@ -1,4 +1,4 @@
-"""What people are told of a maintenance window: that it has begun, and that it is over; to the primaries whom it concerns."""
+"""What people are told of a maintenance window: that it has begun, goes on longer, is over; to the primaries whom it concerns."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from responder.holding.windows import Running
 from responder.incident.effects import SendNotice
 from responder.incident.ids import derive
 from responder.incident.maintenance import MaintenanceWindow, Once, Stretch
@@ -21,8 +22,9 @@ PEOPLE_LIMIT = 50
 USE = timedelta(hours=1)
 #: What was told is remembered for so long after the window.
 REMEMBERED = timedelta(days=1)
-_BEGUN, _OVER = "begin", "end"
+_BEGUN, _LONGER, _OVER = "begin", "longer", "end"
 _SERVICES_SHOWN = 10
+_WINDOWS_SHOWN = 3
 _TEXT_LIMIT = 500
 
 Who = Callable[[Collection[str], datetime], Mapping[str, Sequence[str]]]
@@ -38,27 +40,39 @@ class Telling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audience(msgspec.Struct, frozen=True, kw_only=True):
-    """Who there is to be told at a time."""
+    """Who there is to be told at a time, and the windows that run then."""
 
     rules: Compiled
     who: Who
     now: datetime
+    running: Running
 
 
-def due(
-    running: Sequence[tuple[MaintenanceWindow, Stretch]], told: Mapping[str, bytes], audience: Audience
-) -> Iterator[Telling]:
-    """What has to be told: windows that run and were not told of, and told ones that do not run any more."""
-    live = {_occurrence(window, stretch): (window, stretch) for window, stretch in running}
+def due(told: Mapping[str, bytes], audience: Audience) -> Iterator[Telling]:
+    """What has to be told: windows that run and were not told of, or not until then, and told ones that do not run any more."""
+    live = {_occurrence(window, stretch): (window, stretch) for window, stretch in audience.running}
+    known = _known(told)
     for occurrence, (window, stretch) in live.items():
-        if f"{occurrence}:{_BEGUN}" not in told:
+        if occurrence not in known:
             yield _telling(occurrence, _BEGUN, (window, stretch), audience)
+        elif (last := known[occurrence]) is not None and stretch.end > last[1].end:
+            yield _telling(occurrence, f"{_LONGER} {stretch.end:%FT%TZ}", (window, stretch), audience)
+    for occurrence, gone in known.items():
+        if gone is not None and occurrence not in live and f"{occurrence}:{_OVER}" not in told:
+            yield _telling(occurrence, _OVER, gone, audience)
+
+
+def _known(told: Mapping[str, bytes]) -> dict[str, tuple[MaintenanceWindow, Stretch] | None]:
+    """The windows whose beginning was told, each as long as was told last; ``None`` for what a newer version wrote."""
+    found: dict[str, tuple[MaintenanceWindow, Stretch] | None] = {}
     for field, note in told.items():
         occurrence, _, kind = field.partition(":")
-        if kind == _BEGUN and occurrence not in live and f"{occurrence}:{_OVER}" not in told:
-            gone = _remembered(note)
-            if gone is not None:
-                yield _telling(occurrence, _OVER, gone, audience)
+        if kind != _BEGUN and not kind.startswith(_LONGER):
+            continue
+        one, before = _remembered(note), found.get(occurrence)
+        if before is None or (one is not None and one[1].end > before[1].end):
+            found[occurrence] = one
+    return found
 
 
 def _remembered(note: bytes) -> tuple[MaintenanceWindow, Stretch] | None:
@@ -118,7 +132,7 @@ def _notices(
             channels=channels,
             service=services[0],
             title=_title(kind, window),
-            text=one_line(_text(kind, of, services, audience.now), _TEXT_LIMIT),
+            text=one_line(_text(kind, of, services, audience), _TEXT_LIMIT),
             begins_at=stretch.start,
             ends_at=stretch.end,
         )
@@ -141,16 +155,34 @@ def _primaries(window: MaintenanceWindow, audience: Audience) -> dict[tuple[str,
 
 
 def _title(kind: str, window: MaintenanceWindow) -> str:
-    return one_line(f"Maintenance {window.name} {'has begun' if kind == _BEGUN else 'is over'}", 200)
+    what = {_BEGUN: "has begun", _OVER: "is over"}.get(kind, "goes on longer")
+    return one_line(f"Maintenance {window.name} {what}", 200)
 
 
-def _text(kind: str, of: tuple[MaintenanceWindow, Stretch], services: Sequence[str], now: datetime) -> str:
+def _text(
+    kind: str, of: tuple[MaintenanceWindow, Stretch], services: Sequence[str], audience: Audience
+) -> str:
     window, stretch = of
     shown = ", ".join(services[:_SERVICES_SHOWN]) + (" and more" if len(services) > _SERVICES_SHOWN else "")
     if kind == _OVER:
-        early = " before its time" if now < stretch.end else ""
-        return f"It has ended{early}. What still fires is paged now. Services: {shown}."
+        early = " before its time" if audience.now < stretch.end else ""
+        paged = "What still fires is paged now, except for what something else holds back"
+        return f"It has ended{early}. {paged}. Services: {shown}. {_others(services, audience)}".strip()
     matching = ", ".join(str(one) for one in window.matchers)
     why = window.hold(stretch).text.removeprefix(window.name).removeprefix(": ")
-    until = f"until {stretch.end:%Y-%m-%d %H:%M} UTC"
-    return f"Nobody is paged for {matching} {until}. Services: {shown}. {why}".strip()
+    return f"Nobody is paged for {matching} until {_at(stretch.end)}. Services: {shown}. {why}".strip()
+
+
+def _others(services: Sequence[str], audience: Audience) -> str:
+    """The windows that run still and may concern the same services."""
+    found = [
+        f"{window.name} until {_at(stretch.end)}"
+        for window, stretch in audience.running
+        if any(window.may_concern(service) for service in services)
+    ]
+    more = " and more" if len(found) > _WINDOWS_SHOWN else ""
+    return f"Still running: {', '.join(found[:_WINDOWS_SHOWN])}{more}." if found else ""
+
+
+def _at(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"

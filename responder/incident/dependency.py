@@ -7,6 +7,8 @@ that of a P1 does not.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from responder.durations import format_duration
 from responder.incident.around import Outline
 from responder.incident.decision import Reason
@@ -26,16 +28,19 @@ def dependency_holds(draft: Draft) -> tuple[Hold, ...]:
         return ()  # its people were paged already: they are not left alone with it
     if known is not None and known.by == ARRIVAL and (incident.episode.reached or incident.episode.hurried):
         return ()  # a person will not wait, or it was paged from memory
-    beneath = next(
-        (one for one in draft.news.outside.around.beneath if _carries(one, incident.severity)), None
-    )
-    if beneath is not None:
-        return (_attached_to(beneath, incident.service),)
+    if carried := carried_by(draft.news.outside.around.beneath, incident.service, incident.severity):
+        return carried
     if incident.severity is Severity.P1:
         return ()
     if known is None:
         return _arrival(draft)
     return (known,) if known.by == ARRIVAL and not known.over(draft.now) else ()
+
+
+def carried_by(beneath: Iterable[Outline], service: str, severity: Severity) -> tuple[Hold, ...]:
+    """The reason to wait for something of a service that was not paged yet; ``beneath`` in their order."""
+    carrier = next((one for one in beneath if _carries(one, severity)), None)
+    return (_attached_to(carrier, service),) if carrier is not None else ()
 
 
 def attached_to(holds: tuple[Hold, ...]) -> str:

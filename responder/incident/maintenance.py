@@ -34,6 +34,11 @@ class Once(msgspec.Struct, frozen=True, tag="once"):
         """The stretch, while it is to come."""
         return self.stretch if self.stretch.start > now else None
 
+    @property
+    def last_end(self) -> datetime | None:
+        """When it is over for good."""
+        return self.stretch.end
+
 
 class Repeated(msgspec.Struct, frozen=True, kw_only=True, tag="repeated"):
     """A stretch of ``lasts`` from each of the times on the zone's wall; what the clock does meanwhile changes no length."""
@@ -58,6 +63,11 @@ class Repeated(msgspec.Struct, frozen=True, kw_only=True, tag="repeated"):
             if (found := self._stretch(wall)).start > now:
                 return found
         return None
+
+    @property
+    def last_end(self) -> datetime | None:
+        """When it is over for good, at the latest; ``None`` where it comes for ever."""
+        return self._stretch(self.times.last).end if self.times.last is not None else None
 
     def _stretch(self, wall: datetime) -> Stretch:
         start = instant(wall, self.zone)

@@ -174,10 +174,10 @@ class Alertmanagers:
     async def _questions(self, peer: Peer, now: datetime, *, silences: bool) -> _Answer:
         status = await peer.get("/status")
         up_since = _UPTIME.decode(status.body).uptime
-        alerts, unread = await _rows((await peer.get("/alerts")).body, _listed)
+        alerts, unread = await rows((await peer.get("/alerts")).body, _listed)
         known: list[ListedSilence] = []
         if silences:
-            known, _ = await _rows((await peer.get("/silences")).body, _SILENCE.decode)
+            known, _ = await rows((await peer.get("/silences")).body, _SILENCE.decode)
         if unread:
             log.warning("alerts of Alertmanager's list are not readable", peer=peer.name, count=unread)
         # By the peer's own clock: ours may be another.
@@ -185,11 +185,11 @@ class Alertmanagers:
         return _Answer(settled=settled and not unread, alerts=alerts, silences=known)
 
 
-async def _rows(raw: bytes, decode: Callable[[msgspec.Raw], T]) -> tuple[list[T], int]:
+async def rows(raw: bytes, decode: Callable[[msgspec.Raw], T]) -> tuple[list[T], int]:
     """The rows of a list, each decoded on its own, a slice at a time; and how many could not be."""
-    rows, found, unread = _ROWS.decode(raw), [], 0
-    for start in range(0, len(rows), _SLICE):
-        for row in rows[start : start + _SLICE]:
+    listed, found, unread = _ROWS.decode(raw), [], 0
+    for start in range(0, len(listed), _SLICE):
+        for row in listed[start : start + _SLICE]:
             try:
                 found.append(decode(row))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

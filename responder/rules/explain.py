@@ -57,7 +57,10 @@ class HeldBack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole answer; ready to be written as JSON."""
+    """The whole answer; ready to be written as JSON.
+
+    ``held`` is what would hold the pages back, of what is known; ``not_known`` says of what that is not known, and why.
+    """
 
     rule: str
     severity: Severity
@@ -69,6 +72,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     paged: tuple[Paged, ...]
     respond_within: str
     held: tuple[HeldBack, ...] = ()
+    not_known: tuple[str, ...] = ()
     stands_on: tuple[str, ...] = ()
     runbook: str | None = None
     probes: tuple[str, ...] = ()
@@ -183,7 +187,10 @@ def as_text(explanation: Explanation) -> str:
     for paged in explanation.paged:
         each = ", each has to acknowledge" if paged.everybody else ""
         lines.append(f"  {paged.level:<10}{paged.contact} after {paged.after}{_reached(paged)}{each}")
-    lines += [f"held      {_until(one)}" for one in explanation.held]
+    lines += [f"held      {_until(one)}" for one in explanation.held] or [
+        "held      back by nothing that is known"
+    ]
+    lines += [f"not known {one}" for one in explanation.not_known]
     if explanation.stands_on:
         lines.append(f"stands on {', '.join(explanation.stands_on)}: attached to what is paged there")
     if explanation.runbook:

@@ -7,7 +7,7 @@ import hashlib
 import msgspec
 
 from responder.oncall.schedule import Change, Override
-from responder.store.shelf import Put, Shelf
+from responder.store.shelf import Put, Shelf, Shelved
 from responder.store.store import Store
 
 KEPT = 500  # changes of all schedules together
@@ -30,8 +30,9 @@ class Overrides:
         self._shelf = Shelf(store, "overrides", _CHANGE)
 
     async def put(self, change: Change) -> Put:
-        """Keep a change under its id; ``full`` where there are too many, and nothing was kept."""
-        return await self._shelf.put(change.id, change.end, change, KEPT)
+        """Keep a change under its id; ``full`` where there are too many that are not over."""
+        kept = await self._shelf.put(Shelved(id=change.id, ends_at=change.end, value=change), KEPT)
+        return kept.outcome
 
     async def drop(self, change_id: str) -> bool:
         """Take a change out; whether it was there."""

@@ -63,7 +63,7 @@ INCIDENT_LEASE = timedelta(seconds=5)
 INBOX_LIMIT = 10_000
 INBOX_BATCH = 500
 TIMELINE_LIMIT = 1_000
-_IDEMPOTENCY_TTL = timedelta(hours=24)
+IDEMPOTENCY_TTL = timedelta(hours=24)
 
 #: How many urgent ones, and how many others.
 Room = tuple[int, int]
@@ -278,7 +278,7 @@ class Store:
             self.shift(), incident_id, msgspec.json.encode(fact),
             ",".join(sorted(states)) if states is not None else "",
             int(isinstance(fact, _TAKES_IT)), int(isinstance(fact, ReopenedBy)), INBOX_LIMIT,
-            idempotency_key or "", digest, ms(_IDEMPOTENCY_TTL),
+            idempotency_key or "", digest, ms(IDEMPOTENCY_TTL),
         )  # fmt: skip
         return Recorded(answer[0].decode(), int(answer[1]) if answer[0] == b"ok" else 0)
 

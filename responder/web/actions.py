@@ -9,7 +9,7 @@ from responder.actions.desk import Asked, Person, Wanted
 from responder.actions.gates import Refusal
 from responder.incident.action import ActionRole, Gate, RunKind
 from responder.incident.audit import AuditEntry
-from responder.web.api import digest_of, idempotency_key, incident_answer, who
+from responder.web.api import digest_of, idempotency_key, incident_answer, via, who
 from responder.web.auth import CALLER, Role, caller_of, requires
 from responder.web.parts import PARTS
 from responder.web.problems import ProblemError, answer, decoded, noted, read
@@ -95,7 +95,7 @@ async def ask(request: web.Request) -> web.Response:
         raise ProblemError(400, "body: dry_run and undo exclude each other")
     kind = RunKind.REHEARSE if body.dry_run else RunKind.UNDO if body.undo else RunKind.PERFORM
     wanted = Wanted(name=request.match_info["name"][:100], kind=kind, note=noted("body.note", body.note))
-    person = Person(name=who(name, body.by), role=role_for_actions(role), via="api")
+    person = Person(name=who(name, body.by), role=role_for_actions(role), via=via(request))
     asked = await request.app[PARTS].actions.ask(
         request.match_info["id"], wanted, person,
         idempotency_key=idempotency_key(request), digest=digest_of(request, raw),

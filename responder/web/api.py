@@ -14,16 +14,17 @@ from responder.incident import facts
 from responder.incident.facts import Fact
 from responder.incident.severity import Severity
 from responder.incident.state import StateName
-from responder.text import one_line
 from responder.web.auth import CALLER, Role, requires
-from responder.web.bodies import COMMANDS, NAME_LIMIT, Body, ExplainBody
+from responder.web.bodies import COMMANDS, Body, ExplainBody
 from responder.web.listings import quarantine_view, rules_view
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, answer, decoded, noted, read
+from responder.web.problems import ProblemError, answer, decoded, named, noted, read
 from responder.web.views import ListView, detail_view, incident_view
 
 RECORDED = "recorded; the decision is still to come"
 _KEY_LIMIT = 200
+_CLI = "responder-cli/"
+REUSED = "Idempotency-Key: it came before with another request"
 
 
 class RecordedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,15 +101,20 @@ def _command(
         if fact_kind is facts.NoteAdded and not body.note.strip():
             raise ProblemError(400, "body.note: expected a text")
         made: Any = fact_kind
-        fact = made(at=at, by=by, note=noted("body.note", body.note), via="api", **body.more(at))
+        fact = made(at=at, by=by, note=noted("body.note", body.note), via=via(request), **body.more(at))
         return await record(request, fact, raw)
 
     return requires(Role.RESPONDER)(command)  # type: ignore[return-value]
 
 
+def via(request: web.Request) -> str:
+    """The way that a call came: the command line says so of itself."""
+    return "cli" if request.headers.get("User-Agent", "").startswith(_CLI) else "api"
+
+
 def who(caller: str, by: str) -> str:
-    """The name that is written down: the one given, with the token's where that is another."""
-    given = one_line(by, NAME_LIMIT)
+    """The name that is written down: the one given, with the token's where that is another. 422 for one that is too long."""
+    given = named("body.by", by)
     if not given:
         return caller or "api"
     return f"{given} (token {caller})" if caller and caller != given else given
@@ -145,7 +151,7 @@ def incident_answer(request: web.Request, found: Answer, incident_id: str) -> An
         case Outcome.UNKNOWN:
             raise ProblemError(404, f"no incident {incident_id}")
         case Outcome.KEY_REUSED:
-            raise ProblemError(422, "Idempotency-Key: it came before with another request")
+            raise ProblemError(422, REUSED)
         case Outcome.REFUSED:
             state = str(incident.state_name) if incident else "unknown"
             raise ProblemError(409, f"not possible while the incident is {state}", state=state)
@@ -163,9 +169,9 @@ async def show_rules(request: web.Request) -> web.Response:
 
 @requires(Role.VIEWER)
 async def explain(request: web.Request) -> web.Response:
-    """What would happen to an alert with these labels."""
+    """What would happen to an alert with these labels, and what would hold its pages back."""
     body = decoded(await read(request), ExplainBody)
-    return answer(request.app[PARTS].explain(body.labels))
+    return answer(await request.app[PARTS].foretell(body.labels, body.as_of()))
 
 
 @requires(Role.VIEWER)

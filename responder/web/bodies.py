@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -11,10 +11,8 @@ from responder.durations import format_duration, parse_duration
 from responder.incident import facts
 from responder.incident.facts import Fact
 from responder.incident.severity import Severity
-from responder.text import one_line
-from responder.web.problems import ProblemError
-
-NAME_LIMIT = 100
+from responder.oncall.notation import Moment
+from responder.web.problems import ProblemError, named
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +37,7 @@ class AssignBody(Body, frozen=True, kw_only=True):
 
     def more(self, _at: datetime) -> dict[str, Any]:
         """The name."""
-        name = one_line(self.to, NAME_LIMIT)
+        name = named("body.to", self.to)
         if not name:
             raise ProblemError(400, "body.to: expected a name")
         return {"to": name}
@@ -77,9 +75,22 @@ def snoozed_until(text: str, at: datetime) -> datetime:
 
 
 class ExplainBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The labels of an alert."""
+    """The labels of an alert, and as of when (RFC 3339; now without it)."""
 
     labels: dict[str, str]
+    at: str | None = None
+
+    def as_of(self) -> datetime | None:
+        """The time that is asked for. Raises :class:`ProblemError` for what is none."""
+        if self.at is None:
+            return None
+        try:
+            found = Moment.from_text(self.at).time
+        except ValueError as error:
+            raise ProblemError(400, f"body.at: {error}") from None
+        if found.tzinfo is None:
+            raise ProblemError(400, "body.at: give an offset, as in 2026-12-24T09:00:00+01:00, or Z for UTC")
+        return found.astimezone(UTC)
 
 
 #: Path below an incident -> its body and the fact that it records.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,22 +11,27 @@ import structlog
 from aiohttp import web
 
 from responder.durations import format_duration, parse_duration
+from responder.holding.making import Made, MakeOutcome, TooLongError
 from responder.incident.maintenance import MaintenanceWindow, Repeated, Stretch
 from responder.oncall.notation import Moment
 from responder.oncall.rrule import Rule
-from responder.rules.maintenance import MaintenanceShape, faults, spec_of
+from responder.rules.maintenance import LONGEST, MaintenanceShape, WindowSpec, compiled, faults, spec_of
 from responder.rules.schedule_files import Zone
+from responder.rules.slips import contradiction, slips
+from responder.store.shelf import Asking
 from responder.store.windows import KEPT, id_of
-from responder.text import one_line
-from responder.web.api import who
+from responder.web.api import REUSED, digest_of, idempotency_key, who
 from responder.web.auth import CALLER, Role, requires
-from responder.web.bodies import NAME_LIMIT
-from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, answer, decoded, noted, read
+from responder.web.parts import PARTS, WebParts
+from responder.web.problems import ProblemError, answer, decoded, limited, named, noted, read
 from responder.web.times import rfc3339, rfc3339_or_none
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+
+#: Longer than any alternation of services that a person writes.
+MATCHER_LIMIT = 1_000
+_TIME_LIMIT = 500
 
 
 class MaintenanceBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,6 +75,18 @@ class MaintenanceView(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     note: str
     made_at: str | None
+
+
+class MadeWindowView(MaintenanceView, frozen=True, kw_only=True):
+    """A window that somebody asked for.
+
+    ``outcome``: ``made``; ``extended``, where one with the same name, matchers and author was there and goes on longer now;
+    ``known``, where one was there that lasts as long; ``repeated``, where the same request came before. ``warnings`` say
+    what is likely a slip.
+    """
+
+    outcome: MakeOutcome
+    warnings: tuple[str, ...]
 
 
 class MaintenanceListView(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,24 +142,76 @@ def _stretch(stretch: Stretch | None) -> StretchView | None:
 @requires(Role.RESPONDER)
 async def make_window(request: web.Request) -> web.Response:
     """Suppress paging for what matches, for a while or again and again."""
-    parts = request.app[PARTS]
-    body, now = decoded(await read(request), MaintenanceBody), parts.clock.now()
+    parts, raw = request.app[PARTS], await read(request)
+    now = parts.clock.now()
+    spec = _wanted(request, decoded(raw, MaintenanceBody), now)
+    key = idempotency_key(request)
+    asking = Asking(key=key, digest=digest_of(request, raw)) if key else None
+    try:
+        found = await parts.keeper.make(spec, asking)
+    except TooLongError as error:
+        raise ProblemError(400, f"body.to: {error}") from None
+    if found.outcome is MakeOutcome.FULL:
+        text = f"{KEPT} windows that are not over are kept already; end some first"
+        raise ProblemError(409, text)
+    if found.outcome is MakeOutcome.KEY_REUSED:
+        raise ProblemError(422, REUSED)
+    kept = {one.id: (one, window) for one, window in parts.keeper.known.kept}
+    if found.id not in kept:
+        raise ProblemError(409, f"this request made window {found.id}, which has been ended since")
+    log.info("maintenance window", outcome=str(found.outcome), window=found.id, name=spec.name, by=spec.by)
+    return answer(_made_view(found, kept[found.id], parts), 201 if found.outcome is MakeOutcome.MADE else 200)
+
+
+def _wanted(request: web.Request, body: MaintenanceBody, now: datetime) -> WindowSpec:
+    """The window that is asked for. Raises ``ProblemError`` for what is none."""
+    _bounded(body)
     shape = _shape(body, now.replace(microsecond=0))
+    _in_time(shape, body, now)
     for fault in faults(shape):
         where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault.path)
         raise ProblemError(400, f"body{where}: {fault.text}"[:500])
     spec = msgspec.structs.replace(
         spec_of(shape), by=who(request[CALLER], body.by), note=noted("body.note", body.note), made_at=now
     )
-    if spec.end is not None and spec.end <= now:
-        raise ProblemError(400, "body.to: expected a time to come")
-    spec = msgspec.structs.replace(spec, id=id_of(spec))
-    outcome = await parts.keeper.make(spec)
-    if outcome == "full":
-        raise ProblemError(409, f"{KEPT} windows are kept already; end some first")
-    window = next(window for kept, window in parts.keeper.known.kept if kept.id == spec.id)
-    log.info("maintenance window made", window=spec.id, name=spec.name, by=spec.by)
-    return answer(window_view(window, now, spec.made_at), 201 if outcome == "ok" else 200)
+    window = compiled(spec)
+    if (pair := contradiction(window.matchers)) is not None:
+        raise ProblemError(
+            400, f"body.match: {pair[0]} and {pair[1]} never hold together; make a window for each"[:500]
+        )
+    if not (window.when.at(now) or window.when.following(now)):
+        raise ProblemError(400, "body.every: every time that it names is over; expected one to come")
+    return msgspec.structs.replace(spec, id=id_of(spec))
+
+
+def _in_time(shape: MaintenanceShape, body: MaintenanceBody, now: datetime) -> None:
+    """Raises ``ProblemError`` for an end that has passed: without ``from`` it would be told as one before the beginning."""
+    if shape.end is None or (shape.end.time.tzinfo is None and shape.timezone is None):
+        return
+    end = shape.end.at(shape.timezone.info if shape.timezone else UTC)
+    if end <= now:
+        field = "body.to" if body.end is not None else "body.for"
+        says = f"{end:%Y-%m-%d %H:%M:%S} UTC has passed already (it is {now:%Y-%m-%d %H:%M:%S} UTC)"
+        raise ProblemError(400, f"{field}: {says}; expected a time to come")
+
+
+def _made_view(found: Made, kept: tuple[WindowSpec, MaintenanceWindow], parts: WebParts) -> MadeWindowView:
+    spec, window = kept
+    view = window_view(window, parts.clock.now(), spec.made_at)
+    return MadeWindowView(
+        **msgspec.structs.asdict(view), outcome=found.outcome, warnings=slips(window, parts.rules())
+    )
+
+
+def _bounded(body: MaintenanceBody) -> None:
+    """Raises ``ProblemError`` (422) for a text that is too long to be kept and shown."""
+    for index, text in enumerate(body.match):
+        limited(f"body.match[{index}]", text, MATCHER_LIMIT)
+    for field, given in (
+        ("from", body.start), ("to", body.end), ("for", body.span), ("starts", body.starts), ("every", body.every),
+        ("lasts", body.lasts), ("timezone", body.timezone),
+    ):  # fmt: skip
+        limited(f"body.{field}", given or "", _TIME_LIMIT)
 
 
 def _shape(body: MaintenanceBody, now: datetime) -> MaintenanceShape:
@@ -153,13 +222,12 @@ def _shape(body: MaintenanceBody, now: datetime) -> MaintenanceShape:
     if span is not None and end is not None:
         raise ProblemError(400, "body.for: give either for, or to")
     if body.starts is None and body.every is None and body.lasts is None:
-        start = start or Moment(now)
-        end = end or (Moment(start.time + span) if span is not None else None)
+        start, end = _once(start, end, span, now)
     elif span is not None:
         raise ProblemError(400, "body.for: goes with from; with starts it is lasts")
     return MaintenanceShape(
-        name=one_line(body.name, NAME_LIMIT) or "maintenance",
-        match=body.match,
+        name=named("body.name", body.name) or "maintenance",
+        match=tuple(dict.fromkeys(body.match)),
         start=start,
         end=end,
         starts=_read("starts", body.starts, Moment.from_text),
@@ -167,6 +235,19 @@ def _shape(body: MaintenanceBody, now: datetime) -> MaintenanceShape:
         lasts=_read("lasts", body.lasts, parse_duration),
         timezone=zone,
     )
+
+
+def _once(
+    start: Moment | None, end: Moment | None, span: timedelta | None, now: datetime
+) -> tuple[Moment, Moment | None]:
+    """The beginning and the end of a window that comes once."""
+    if span is not None and not timedelta(0) < span <= LONGEST:
+        limit = format_duration(LONGEST)
+        raise ProblemError(
+            400, f"body.for: expected more than 0s and at most {limit}, got {format_duration(span)}"
+        )
+    begin = start or Moment(now)
+    return begin, Moment(begin.time + span) if span is not None else end
 
 
 def _read(field: str, text: str | None, reader: Callable[[str], T]) -> T | None:
@@ -178,7 +259,7 @@ def _read(field: str, text: str | None, reader: Callable[[str], T]) -> T | None:
 
 @requires(Role.RESPONDER)
 async def end_window(request: web.Request) -> web.Response:
-    """End a window now, or take back one that is to come; what still fires is paged."""
+    """End a window now, or take back one that is to come; what still fires and nothing else holds back is paged."""
     window_id: Any = request.match_info["id"]
     if not await request.app[PARTS].keeper.end(window_id):
         raise ProblemError(404, f"no maintenance window {window_id}; those of the rule files are ended there")

@@ -17,7 +17,7 @@ from responder.web.contacts import ContactsView, VerifyBody, VerifyView
 from responder.web.digests import DigestView
 from responder.web.heartbeats import BeatView
 from responder.web.listings import QuarantineView, RulesView
-from responder.web.maintenance import MaintenanceBody, MaintenanceListView
+from responder.web.maintenance import MadeWindowView, MaintenanceBody, MaintenanceListView
 from responder.web.oncall import OnCallView, ScheduleListView, ScheduleWeeksView
 from responder.web.openapi_paths import CALLS
 from responder.web.overrides import ChangeListView, OverrideBody, SwapBody
@@ -64,6 +64,7 @@ def description() -> dict[str, Any]:
         ChangeListView,
         MaintenanceBody,
         MaintenanceListView,
+        MadeWindowView,
         BeatView,
         RulesView,
         QuarantineView,

@@ -113,8 +113,9 @@ _FOR_PROGRAMS: dict[tuple[str, str], Call] = {
         summary="Every maintenance window, those of the rule files too", good={"200": "MaintenanceListView"}
     ),
     ("post", "/api/v1/maintenance"): Call(
-        summary="Suppress paging for what matches; 200 where that was done before",
-        good=dict.fromkeys(sorted(_MADE), "MaintenanceView"), takes="MaintenanceBody", errors="409 422",
+        summary="Suppress paging for what matches; 200 where such a window was there before, which may go on longer now",
+        good=dict.fromkeys(sorted(_MADE), "MadeWindowView"), takes="MaintenanceBody", parameters=(KEY,),
+        errors="409 422",
     ),
     ("delete", "/api/v1/maintenance/{id}"): Call(
         summary="End a window now, or take it back", good={"204": ""}, errors="404"

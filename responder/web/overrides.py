@@ -15,13 +15,11 @@ from responder.oncall.schedule import Change, Override, Swap
 from responder.registry import did_you_mean
 from responder.rules.schedules import plain
 from responder.store.overrides import KEPT, id_of
-from responder.text import one_line
 from responder.web.api import who
 from responder.web.auth import CALLER, Role, requires
-from responder.web.bodies import NAME_LIMIT
 from responder.web.oncall import ChangeView, change_view, changes_of, schedule_of
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, answer, decoded, noted, read
+from responder.web.problems import ProblemError, answer, decoded, named, noted, read
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +80,7 @@ async def make_override(request: web.Request) -> web.Response:
     names = (body.who,) if isinstance(body.who, str) else body.who
     if len(names) > _PEOPLE_LIMIT:
         raise ProblemError(400, f"body.who: expected at most {_PEOPLE_LIMIT} names")
-    people = tuple(_name(name) for name in names)
+    people = tuple(_name("body.who", name) for name in names)
     return await _made(request, Override(people=people, **_common(request, body, schedule.zone)))
 
 
@@ -91,12 +89,12 @@ async def make_swap(request: web.Request) -> web.Response:
     """Let two people exchange their turns for a while."""
     _, schedule = schedule_of(request)
     body = decoded(await read(request), SwapBody)
-    one, other = (_name(name) for name in body.between)
+    one, other = (_name("body.between", name) for name in body.between)
     return await _made(request, Swap(one=one, other=other, **_common(request, body, schedule.zone)))
 
 
-def _name(text: str) -> str:
-    return plain(one_line(text, NAME_LIMIT))
+def _name(field: str, text: str) -> str:
+    return plain(named(field, text))
 
 
 def _common(request: web.Request, body: _ChangeBody, zone: tzinfo) -> dict[str, Any]:

@@ -64,6 +64,8 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     tokens: AckTokens
     rules: Callable[[], Compiled]
     explain: Callable[[Mapping[str, str]], Explanation]
+    foretell: Callable[[Mapping[str, str], datetime | None], Awaitable[Explanation]]
+    """The same, now or at a time, with the silences and dependencies that would hold its pages back."""
     reload: Callable[[], Awaitable[Reloaded]]
     ready: Callable[[], Awaitable[bool]]
     blind: Callable[[], bool]

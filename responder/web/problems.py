@@ -10,10 +10,11 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from responder.text import note_text
+from responder.text import note_text, one_line
 
 T = TypeVar("T")
 BODY_LIMIT = 256 * 1024
+NAME_LIMIT = 100
 _READ_LIMIT = 10.0
 
 
@@ -83,6 +84,21 @@ def noted(field: str, text: str) -> str:
         return note_text(text)
     except ValueError as error:
         raise ProblemError(422, f"{field}: {error}") from None
+
+
+def limited(field: str, text: str, limit: int) -> None:
+    """Raises ``ProblemError`` (422) for a text that is longer than what is kept of it."""
+    if len(text) > limit:
+        raise ProblemError(
+            422, f"{field}: {len(text):,} characters are more than the limit of {limit:,}; shorten it"
+        )
+
+
+def named(field: str, text: str) -> str:
+    """A name that a person gives, on one line and whole; 422 where it is longer than is kept."""
+    name = one_line(text, max(len(text), 1))
+    limited(field, name, NAME_LIMIT)
+    return name
 
 
 def decoded(raw: bytes, kind: type[T]) -> T:

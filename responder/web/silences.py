@@ -12,7 +12,7 @@ from responder.engine.desk import Outcome
 from responder.intake.silence_desk import Asker, Silenced, Why, span_of
 from responder.text import one_line
 from responder.web import session
-from responder.web.api import digest_of, idempotency_key, incident_answer, who
+from responder.web.api import digest_of, idempotency_key, incident_answer, via, who
 from responder.web.auth import CALLER, Role, requires
 from responder.web.pages import page
 from responder.web.parts import PARTS
@@ -74,7 +74,7 @@ async def unsilence(request: web.Request) -> web.Response:
 def _asker(request: web.Request, raw: bytes, by: str, comment: str) -> Asker:
     return Asker(
         by=who(request[CALLER], by),
-        via="api",
+        via=via(request),
         comment=noted("body.comment", comment),
         key=idempotency_key(request),
         digest=digest_of(request, raw),

@@ -20,7 +20,7 @@ from responder.rules.compile import Compiled
 from responder.rules.maintenance import WindowSpec
 from responder.store.reading import Reader
 from responder.store.store import Store
-from responder.store.windows import Windows, id_of
+from responder.store.windows import id_of
 
 HOUR = timedelta(hours=1)
 GRAPH = """
@@ -212,7 +212,10 @@ async def test_e12_the_beginning_and_the_end_are_told_once_to_the_primaries_conc
     assert [(one.contact, one.title) for one in over] == [
         ("backend", "Maintenance move is over"), ("dbteam", "Maintenance move is over"),
     ]  # fmt: skip
-    assert over[0].text == "It has ended. What still fires is paged now. Services: api."
+    assert (
+        over[0].text
+        == "It has ended. What still fires is paged now, except for what something else holds back. Services: api."
+    )
 
 
 async def test_an_end_before_its_time_and_an_end_that_was_slept_through_are_told_as_well(
@@ -226,7 +229,8 @@ async def test_an_end_before_its_time_and_an_end_that_was_slept_through_are_told
     await settled(first, second)
     told = [*first.notices, *second.notices]
     assert [one.title for one in told] == ["Maintenance move has begun", "Maintenance move is over"]
-    assert told[1].text == "It has ended before its time. What still fires is paged now. Services: database."
+    rest = "What still fires is paged now, except for what something else holds back"
+    assert told[1].text == f"It has ended before its time. {rest}. Services: database."
     await first.keeper.make(await spec(store, timedelta(minutes=1), HOUR))
     turned.turn(minutes=2)
     await settled(first, second)
@@ -237,6 +241,55 @@ async def test_an_end_before_its_time_and_an_end_that_was_slept_through_are_told
     await first.start()
     await settled(first)
     assert [one.title for one in first.notices] == ["Maintenance move is over"]
+
+
+async def test_the_end_of_a_window_does_not_promise_a_page_where_another_one_still_runs(
+    store: Store, world: World, turned: TurnedClock, two: Make
+) -> None:
+    first, second = await two()
+    other = msgspec.structs.replace(await spec(store, timedelta(0), 5 * HOUR), name="disks", id="d" * 16)
+    elsewhere = await spec(store, timedelta(0), 5 * HOUR, 'service="api"')
+    window = await spec(store, timedelta(0), HOUR)
+    for one in (window, other, elsewhere):
+        await first.keeper.make(one)
+    await first.fire(alert("Down", "database", "P1"))
+    await settled(first, second)
+    turned.turn(hours=1)
+    await settled(first, second)
+    assert paged(world) == []
+    (over,) = [one for one in (*first.notices, *second.notices) if one.title == "Maintenance move is over"]
+    assert (
+        "is paged now, except for what something else holds back (database). Still running: disks until 20"
+        in over.text
+    )
+    assert "move" not in over.text
+
+
+async def test_a_window_that_goes_on_longer_is_told_of_once_more_and_has_one_end(
+    store: Store, turned: TurnedClock, two: Make
+) -> None:
+    first, second = await two()
+    await first.keeper.make(await spec(store, timedelta(0), HOUR))
+    await settled(first, second)
+    made = await second.keeper.make(await spec(store, timedelta(0), 60 * HOUR))
+    assert made.outcome == "extended"
+    await settled(first, second)
+    until = f"{await store.now() + 60 * HOUR:%Y-%m-%d %H:}"
+    assert until in [*first.notices, *second.notices][-1].text
+    turned.turn(hours=50)  # the first end is long forgotten
+    await first.keeper.make(
+        msgspec.structs.replace(await spec(store, timedelta(0), HOUR), by="ben", id="b" * 16)
+    )
+    await settled(first, second)
+    turned.turn(hours=12)
+    await settled(first, second)
+    titles = sorted(one.title for one in (*first.notices, *second.notices))
+    assert titles == sorted(
+        [
+            f"Maintenance move {what}"
+            for what in ("has begun", "goes on longer", "is over", "has begun", "is over")
+        ]
+    )
 
 
 async def test_a_window_that_comes_again_is_told_of_each_time(
@@ -298,19 +351,6 @@ async def test_a_window_holds_an_incident_only_while_it_covers_all_of_it_that_fi
     await settled(first, second)
     assert (await incidents(store))["database"].holds != ()
     assert paged(world) == ["dbteam primary"]
-
-
-async def test_the_store_keeps_a_bounded_number_of_windows(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("responder.store.windows.KEPT", 2)
-    windows = Windows(store)
-    specs = [await spec(store, timedelta(0), (number + 1) * HOUR) for number in range(3)]
-    assert [await windows.put(one) for one in specs] == ["ok", "ok", "full"]
-    assert await windows.put(specs[0]) == "known"
-    assert await windows.drop(specs[0].id)
-    assert not await windows.drop(specs[0].id)
-    assert await windows.put(specs[2]) == "ok"
 
 
 async def test_what_a_newer_version_wrote_hides_nothing_and_ends_nothing(store: Store, two: Make) -> None:
