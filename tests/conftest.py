@@ -9,6 +9,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,6 +99,10 @@ class TurnedClock:
 
     def turn(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
         self.ms += round((seconds + minutes * 60 + hours * 3600) * 1000)
+
+    def to_next(self, multiple: timedelta, now: datetime) -> None:
+        """Go on to the next multiple of this: what depends on the time of day is then the same in every run."""
+        self.turn(seconds=-now.timestamp() % multiple.total_seconds())
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ async def am() -> AsyncIterator[FakeAlertmanager]:
 @pytest.fixture
 async def daemon(am: FakeAlertmanager, tmp_path: Path) -> AsyncIterator[DaemonProcess]:
     config = {
-        "alertmanager": {"urls": [am.url], "reconcile_every": "1s", "timeout": "1s"},
+        "alertmanager": {"urls": [am.url], "reconcile_every": "1s", "timeout": "3s"},
         "auth": {"tokens": TOKENS},
     }
     async with running(tmp_path, config) as one:
@@ -138,7 +138,7 @@ async def test_without_an_alertmanager_it_says_what_to_configure(tmp_path: Path)
 
 
 async def test_the_console_offers_it_and_takes_it_back(tmp_path: Path, am: FakeAlertmanager) -> None:
-    config = {"alertmanager": {"urls": [am.url], "reconcile_every": "1s", "timeout": "1s"}}
+    config = {"alertmanager": {"urls": [am.url], "reconcile_every": "1s", "timeout": "3s"}}
     async with running(tmp_path, config) as daemon:
         am.fire(alert()["labels"])
         await daemon.alerts(webhook_body(alert()))

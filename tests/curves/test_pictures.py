@@ -134,9 +134,10 @@ def test_what_a_chart_shows_is_said_in_words() -> None:
     assert made.alt() == said
 
 
-async def test_the_painter_draws_beside_the_loop() -> None:
+async def test_the_painter_draws_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(painting, "PATIENCE", 60.0)  # matplotlib is loaded, too
     painter = Painter()
-    raw = await painter.paint(picture(line([1.0, 2.0])))
+    raw = await painter.paint(picture(line([1.0, 2.0])), 60.0)
     assert raw is not None
     opened(raw)
     painter.close()
@@ -146,7 +147,7 @@ async def test_a_drawing_that_takes_too_long_is_no_picture_and_waiting_is_bounde
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     held = threading.Event()
-    monkeypatch.setattr(painting, "_drawn", lambda _: b"png" if held.wait(20) else b"")
+    monkeypatch.setattr(painting, "_drawn", lambda _: b"png" if held.wait(100) else b"")
     painter, one = Painter(), picture(line([1.0]))
     assert await painter.paint(one, 0.05) is None
     # All seats but one are taken by those who wait; who comes after them is turned away at once.
@@ -173,18 +174,19 @@ async def test_a_drawing_that_fails_is_no_picture(monkeypatch: pytest.MonkeyPatc
 
 def test_only_who_draws_loads_matplotlib() -> None:
     code = "import sys, responder.app, responder.cli; sys.exit('matplotlib' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=200)
 
 
 @pytest.mark.parametrize(("mkdtemp", "drawn"), [("tempfile.mkdtemp", "True"), ("None", "False")])
 def test_a_disk_that_is_read_only_costs_at_most_the_picture(mkdtemp: str, drawn: str) -> None:
     code = (
-        "import asyncio, tempfile; from responder.curves.painter import Painter\n"
+        "import asyncio, tempfile; from responder.curves import painter; from responder.curves.painter import Painter\n"
+        "painter.PATIENCE = 100.0  # without a cache the fonts are looked for, which takes its time\n"
         "from responder.curves.picture import *; from responder.curves.series import *\n"
         f"tempfile.mkdtemp = {mkdtemp}\n"
         "w = Window(0.0, 7200.0, 30.0); s = Series(times=[0.0, 3600.0], values=[1.0, 2.0])\n"
         "made = Picture(title='t', subtitle='s', window=w, lines=(Line('', s),))\n"
-        "print(asyncio.run(Painter().paint(made)) is not None)"
+        "print(asyncio.run(Painter().paint(made, 100.0)) is not None)"
     )
     env = {
         **os.environ,
@@ -192,7 +194,7 @@ def test_a_disk_that_is_read_only_costs_at_most_the_picture(mkdtemp: str, drawn:
         "MPLCONFIGDIR": "/dev/null/no",
     }
     said = subprocess.run(
-        [sys.executable, "-c", code], env=env, check=True, timeout=60, capture_output=True, text=True
+        [sys.executable, "-c", code], env=env, check=True, timeout=200, capture_output=True, text=True
     )
     assert said.stdout.splitlines()[-1] == drawn
     assert said.stderr == ""
@@ -208,6 +210,6 @@ def test_a_matplotlibrc_in_the_working_directory_changes_nothing(tmp_path: Path)
     )
     env = {**os.environ, "PYTHONPATH": str(Path(painting.__file__).parents[2]), "MPLCONFIGDIR": str(tmp_path)}
     drawn = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=env, check=True, timeout=60, capture_output=True
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, check=True, timeout=200, capture_output=True
     )
     opened(drawn.stdout)

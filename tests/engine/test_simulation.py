@@ -27,6 +27,8 @@ from responder.store.reading import Reader
 from responder.store.store import Store, to_ms
 
 TICK = timedelta(seconds=2)
+#: After this everybody's turns begin again.
+TURNS = 44 * timedelta(minutes=7)
 
 
 def is_page(effect: SendMessage) -> bool:
@@ -127,6 +129,7 @@ class Simulation:
         await victim.start()
 
     async def run(self, steps: int) -> None:
+        self.turned.to_next(TURNS, await self.store.now())
         for replica in self.replicas:
             await replica.start()
         for _ in range(steps):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from causes import NIGHTS_EVERY
 from fake_alertmanager import FakeAlertmanager
 from mirror import moment
 from whole import Whole, configured, phones
@@ -37,6 +38,7 @@ async def world(
     store: Store, turned: Any, folder: Path, seed: int, *, faults: bool = True
 ) -> AsyncIterator[WholeSimulation]:
     chance = random.Random(seed)
+    turned.to_next(NIGHTS_EVERY, await store.now())
     async with AsyncExitStack() as stack:
         peers = [
             await stack.enter_async_context(FakeAlertmanager(lambda: moment(turned)).running())

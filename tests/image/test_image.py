@@ -29,7 +29,7 @@ def run(*command: str | Path, cwd: Path) -> str:
     """A program with neither this checkout nor its settings in reach."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=100
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=250
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

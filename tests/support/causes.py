@@ -14,6 +14,7 @@ from responder.rules.maintenance import WindowSpec
 
 #: The first twenty minutes of each second hour are a night for all that is not urgent.
 NIGHTS = ", ".join(f'"{hour:02}:00-{hour:02}:20"' for hour in range(0, 24, 2))
+NIGHTS_EVERY = timedelta(hours=2)
 QUIET = f"{{hours: [{NIGHTS}], timezone: UTC}}"
 #: Every reason is looked at again within this.
 LOOK = timedelta(seconds=35)

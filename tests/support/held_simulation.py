@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
-from causes import QUIET, Truth, Watch
+from causes import NIGHTS_EVERY, QUIET, Truth, Watch
 from conftest import TurnedClock
 from held import Held, alert, rules_of, settled
 from world import World
@@ -47,6 +47,7 @@ class HeldSimulation:
         self.reasons = Watch()
 
     async def run(self, steps: int) -> None:
+        self.turned.to_next(NIGHTS_EVERY, await self.store.now())
         for one in self.replicas:
             await one.start()
         for _ in range(steps):
