@@ -165,8 +165,9 @@ def chart_url(finding: Finding, external_url: str) -> str:
 
 
 def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str]:
+    title = _digest_title(incident) if _is_digest(incident, effect) else titled(incident)
     lines = [
-        f"{incident.severity} {incident.service}: {titled(incident)}",
+        f"{incident.severity} {incident.service}: {title}",
         _since(incident, now),
         _next(incident, effect),
     ]
@@ -176,8 +177,6 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
         lines.append(_attached(incident))
     if _is_digest(incident, effect):
         lines += _newest(incident)
-        if effect.kind is not MessageKind.UPDATE:
-            lines = [*_digest(incident), *lines]
     if effect.kind in (MessageKind.PAGE, MessageKind.REMINDER):
         if incident.episode.cause and effect.wanted is Wanted.UNACKNOWLEDGED:
             lines.insert(1, f"Paged anew: {incident.episode.cause}")
@@ -187,6 +186,8 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
             lines.append(f"Runbook {incident.runbook}: {incident.summary}")
         if incident.drill:
             lines.insert(1, "This is a DRILL: nothing is broken. Acknowledge it as you would in earnest.")
+        if _is_digest(incident, effect):
+            lines[1:1] = _digest(incident)  # the first line is a title's, and not shown where there is one
     return [line for line in lines if line]
 
 
@@ -211,7 +212,7 @@ def _digest_title(incident: Incident) -> str:
 
 
 def _digest(incident: Incident) -> list[str]:
-    """First of all: why this is a digest, and what an acknowledgement takes."""
+    """Before all else: why this is a digest, and what an acknowledgement takes."""
     digest = incident.digest
     if digest is None:
         return []
