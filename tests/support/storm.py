@@ -11,18 +11,27 @@ from datetime import datetime, timedelta
 
 import msgspec
 from conftest import TurnedClock
+from stage import after
 from world import OneRow, World, resolving, settle
 
 from responder.engine.engine import Engine
 from responder.engine.outbox import Performer
 from responder.engine.spreading import Spreader
 from responder.incident.effects import Effect, LeaveDigest, SendMessage, Spread
-from responder.incident.facts import AcknowledgedBy, AlertsMuted, AlertsUnmuted, ReopenedBy, ResolvedBy
+from responder.incident.facts import (
+    AcknowledgedBy,
+    AlertsMuted,
+    AlertsUnmuted,
+    ReopenedBy,
+    ResolvedBy,
+    SeveritySet,
+    SnoozedBy,
+)
 from responder.incident.hold import Hold, HoldKind
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.opening import Opening
 from responder.incident.severity import Severity
-from responder.incident.state import Incident, PageStatus, StateName, Triggered
+from responder.incident.state import Acknowledged, Incident, PageStatus, StateName, Triggered
 from responder.paging.bundles import Bundles
 from responder.performers import OtherIncidents
 from responder.store.digests import Bounds, Digests
@@ -177,9 +186,14 @@ class StormSimulation(Storm):
     def __init__(self, store: Store, turned: TurnedClock, seed: int) -> None:
         self.chance = random.Random(seed)
         world = BundledWorld(self.chance, trouble=0.03)
-        super().__init__(store, turned, world, OneRow(("chat", "mail")), replicas=2)
+        world.on_call = lambda names, _: {
+            name: ("dbteam", "ben") if name == "dbteam" else (name,) for name in names
+        }
+        super().__init__(store, turned, world, OneRow(("chat", "mail", after(2, "phone"))), replicas=2)
         self.number = 0
         self.firing: list[int] = []
+        self.quiet: list[int] = []
+        self.kinds: dict[int, tuple[str, Severity]] = {}
         self.left: dict[str, datetime] = {}
         self.rises: set[str] = set()
 
@@ -200,8 +214,7 @@ class StormSimulation(Storm):
         if dice < 0.3:
             await self.burst()
         elif dice < 0.4 and self.firing:
-            gone = [self.firing.pop(self.chance.randrange(len(self.firing)))]
-            await self.resolve(*gone)
+            await self.come_and_go()
         elif dice < 0.6:
             await self.person()
         elif dice < 0.68:
@@ -213,6 +226,18 @@ class StormSimulation(Storm):
         else:
             self.turned.turn(seconds=self.chance.choice([1, 1, 5, 20, 70, 200]))
 
+    async def come_and_go(self) -> None:
+        """One of them ends; or one that had ended fires again, and perhaps flaps."""
+        if self.quiet and self.chance.random() < 0.5:
+            gone = self.quiet.pop()
+            self.firing.append(gone)
+            kind, severity = self.kinds[gone]
+            await self.fire(gone, kind=kind, severity=severity)
+            return
+        gone = self.firing.pop(self.chance.randrange(len(self.firing)))
+        self.quiet.append(gone)
+        await self.resolve(gone)
+
     async def burst(self) -> None:
         many = self.chance.choice([1, 2, 6, 15])
         numbers = range(self.number, self.number + many)
@@ -222,6 +247,7 @@ class StormSimulation(Storm):
             self.chance.choice("ABCD"),
             self.chance.choice([Severity.P2, Severity.P3, Severity.P3]),
         )
+        self.kinds |= dict.fromkeys(numbers, (kind, severity))
         await self.fire(*numbers, kind=kind, severity=severity)
 
     async def person(self) -> None:
@@ -233,6 +259,13 @@ class StormSimulation(Storm):
         now, dice = await self.store.now(), self.chance.random()
         if dice < 0.5 and one.state_name in (StateName.TRIGGERED, StateName.ACKNOWLEDGED):
             await self.store.record(one.id, AcknowledgedBy(at=now, by="ana"))
+        elif dice < 0.6:
+            await self.store.record(
+                one.id, SnoozedBy(at=now, by="ana", until=now + timedelta(minutes=self.chance.choice([1, 4])))
+            )
+        elif dice < 0.66:
+            severity = self.chance.choice([Severity.P2, Severity.P3, Severity.P4])
+            await self.store.record(one.id, SeveritySet(at=now, by="ana", severity=severity))
         elif dice < 0.8:
             await self.store.record(one.id, ResolvedBy(at=now, by="ana"))
         else:
@@ -254,6 +287,9 @@ class StormSimulation(Storm):
         now, found = await self.store.now(), {one.id: one for one in await self.incidents("all")}
         left = {one.id for one in found.values() if isinstance(one.state, Triggered) and _is_left(one, found)}
         self.left = {one: self.left.get(one, now) for one in left}
+        for one in found.values():
+            if isinstance(one.state, Acknowledged) and one.state.digest:
+                assert any(page.told_in == one.state.digest for page in one.pages), f"{one.id} was never told"
         for one, since in self.left.items():
             assert now - since < TAKEN_OVER, f"{one} is told by nothing since {since}, now {now}"
 
