@@ -47,7 +47,7 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, contacts=(*self.contacts, name)[-_CONTACTS_KEPT:])
 
     def with_one(self, one: Listed, service: str, severity: Severity, count: int) -> Digest:
-        """The same with one more incident; ``count`` is of all by then."""
+        """The same with one more incident; ``count`` is of all by then. One that was in it already is no news."""
         others = tuple(other for other in self.newest if other.incident != one.incident)
         known = self.services if service in self.services else (*self.services, service)
         return msgspec.structs.replace(
@@ -56,7 +56,7 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
             newest=(one, *others)[:NEWEST_SHOWN],
             services=known[-_SERVICES_KEPT:],
             worst=min(severity, self.worst or severity),
-            untold=True,
+            untold=self.untold or count > self.count,
         )
 
     @property

@@ -9,7 +9,7 @@ import msgspec
 
 from responder.durations import format_duration
 from responder.incident.around import Listed
-from responder.incident.digest import present
+from responder.incident.digest import Digest, present
 from responder.incident.effects import SendMessage
 from responder.incident.finding import FINDING_ORDER, Finding
 from responder.incident.hold import until_words
@@ -17,6 +17,7 @@ from responder.incident.message import IncidentBrief, Message, MessageKind, Offe
 from responder.incident.outlook import next_step, overdue, paged_anew_at
 from responder.incident.severity import Severity
 from responder.incident.state import Acknowledged, Incident, Triggered
+from responder.paging import digest_words
 from responder.text import block, one_line
 
 SUMMARY_LIMIT = 1_500
@@ -44,7 +45,8 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 def compose(incident: Incident, effect: SendMessage, words: Words) -> Message:
     """The message of an effect, from the incident as it is now."""
     listed = _listed(incident, effect)
-    limit = LIST_LIMIT if listed or _is_digest(incident, effect) else SUMMARY_LIMIT
+    digest = _digest(incident, effect)
+    limit = LIST_LIMIT if listed or digest is not None else SUMMARY_LIMIT
     summary = block("\n".join(_summary(incident, effect, words.sent_at)), limit)
     message = bare(incident, effect, words)
     if listed:  # where a message is a line only, that line says that it is not all
@@ -52,9 +54,10 @@ def compose(incident: Incident, effect: SendMessage, words: Words) -> Message:
         message = msgspec.structs.replace(
             message, incident=msgspec.structs.replace(message.incident, title=title)
         )
-    elif _is_digest(incident, effect):
+    elif digest is not None:
+        title = digest_words.title(digest, titled(incident))
         message = msgspec.structs.replace(
-            message, incident=msgspec.structs.replace(message.incident, title=_digest_title(incident))
+            message, incident=msgspec.structs.replace(message.incident, title=title)
         )
     findings = ordered(incident.findings.values())
     return msgspec.structs.replace(
@@ -177,8 +180,9 @@ def chart_url(finding: Finding, external_url: str) -> str:
 
 
 def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str]:
+    digest, title = _digest(incident, effect), titled(incident)
     lines = [
-        f"{incident.severity} {incident.service}: {titled(incident)}",
+        f"{incident.severity} {incident.service}: {digest_words.title(digest, title) if digest else title}",
         _since(incident, now),
         _next(incident, effect, now),
     ]
@@ -186,10 +190,8 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
         lines.insert(1, effect.text)
     if incident.attached and effect.kind in _WORK:
         lines.append(_attached(incident))
-    if _is_digest(incident, effect):
-        lines += _newest(incident)
-        if effect.kind is not MessageKind.UPDATE:
-            lines = [*_digest(incident), *lines]
+    if digest is not None:
+        lines += digest_words.newest(digest)
     if effect.kind in (MessageKind.PAGE, MessageKind.REMINDER):
         if incident.episode.cause and effect.wanted is Wanted.UNACKNOWLEDGED:
             lines.insert(1, _why(incident))
@@ -199,6 +201,10 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
             lines.append(f"Runbook {incident.runbook}: {incident.summary}")
         if incident.drill:
             lines.insert(1, "This is a DRILL: nothing is broken. Acknowledge it as you would in earnest.")
+        if digest is not None:
+            lines.insert(
+                1, digest_words.meaning(digest)
+            )  # the first line is a title's, and not shown where there is one
     return [line for line in lines if line]
 
 
@@ -209,42 +215,10 @@ def _listed(incident: Incident, effect: SendMessage) -> tuple[Listed, ...]:
     return waited.listed if waited is not None and asks else ()
 
 
-def _is_digest(incident: Incident, effect: SendMessage) -> bool:
-    """Whether the message tells of others as well."""
+def _digest(incident: Incident, effect: SendMessage) -> Digest | None:
+    """The others of which the message tells as well."""
     asks = effect.kind in _WORK and isinstance(incident.state, Triggered)
-    return present(incident.digest) is not None and asks and effect.wanted is not Wanted.ACKNOWLEDGED
-
-
-def _digest_title(incident: Incident) -> str:
-    """What a lock screen shows: that it is not all, and how many there are."""
-    digest = incident.digest
-    many = f"DIGEST of {digest.count + 1}" if digest is not None and digest.count else "DIGEST"
-    return f"{many}: {titled(incident)}"
-
-
-def _digest(incident: Incident) -> list[str]:
-    """First of all: why this is a digest, and what an acknowledgement takes."""
-    digest = incident.digest
-    if digest is None:
-        return []
-    if not digest.count:
-        return [
-            f"DIGEST: {digest.why}. What else fires is told with this page; acknowledging takes all of it."
-        ]
-    worst = f", the worst {digest.worst}" if digest.worst is not None else ""
-    why = f" ({digest.why})" if digest.why else ""
-    return [
-        f"DIGEST: {digest.counted}{worst}{why}. None of them is paged by itself; acknowledging takes all of them."
-    ]
-
-
-def _newest(incident: Incident) -> list[str]:
-    digest = incident.digest
-    if digest is None or not digest.newest:
-        return []
-    more = digest.count - len(digest.newest)
-    rest = [f"and {more} more, listed with the incident"] if more > 0 else []
-    return ["Told with this page, the newest first:", *(f"- {one.line}" for one in digest.newest), *rest]
+    return present(incident.digest) if asks and effect.wanted is not Wanted.ACKNOWLEDGED else None
 
 
 def _attached(incident: Incident) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from conftest import TurnedClock
 from stage import after
-from storm import BOUNDS, BundledWorld, Storm, StormSimulation
+from storm import BOUNDS, BundledWorld, Storm
+from storm_simulation import StormSimulation
 from world import OneRow
 
 from responder.incident.message import MessageKind

@@ -263,6 +263,20 @@ def test_a_carrier_tells_once_a_minute_how_many_there_are() -> None:
     assert lines[-1] == "1 more are told with this one's page; 5 in all"
 
 
+def test_what_is_told_with_it_once_more_is_no_news() -> None:
+    play = carrying(3)
+    play.until(1)
+    again = [msgspec.structs.replace(one_more(number, 2), count=3) for number in (1, 2, 3)]  # their reminders
+    play.at(2, *again)
+    play.until(30)
+    updates = [e for _, e in play.effects if isinstance(e, SendMessage) and e.kind is MessageKind.UPDATE]
+    assert len(updates) == 1
+    play.at(31, msgspec.structs.replace(again[0], at=play.now, over=0))  # it had left, and is back
+    play.until(60)
+    updates = [e for _, e in play.effects if isinstance(e, SendMessage) and e.kind is MessageKind.UPDATE]
+    assert len(updates) == 2
+
+
 def test_what_it_keeps_of_them_is_bounded() -> None:
     play = carrying(0)
     for number in range(1, 200):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from responder.incident.state import Incident, PageStatus
 from responder.paging import bundles
 from responder.paging.bundles import Bundles
 from responder.paging.compose import Words, compose, headline
+from responder.paging.teams_card import card
 from responder.paging.told import PATIENCE
 from responder.store.digests import Answer, Bounds, Carry, Digests, Fold, Ring, Wait
 from responder.store.errors import StoreError
@@ -270,7 +272,7 @@ async def test_the_next_digest_waits_for_its_turn_and_the_time_line_says_until_w
     )  # fmt: skip
 
 
-def test_a_digest_says_on_the_first_line_what_it_is_and_what_an_acknowledgement_takes() -> None:
+def test_a_digest_says_in_its_first_lines_what_it_is_and_what_an_acknowledgement_takes() -> None:
     effect, incident = page()
     listed = tuple(Listed(f"{n:016x}", f"P3 api: {'<b>&' * 15} {n}") for n in range(20))
     digest = Digest(
@@ -280,11 +282,15 @@ def test_a_digest_says_on_the_first_line_what_it_is_and_what_an_acknowledgement_
     incident = msgspec.structs.replace(incident, digest=digest)
     words = Words(attempt=1, sent_at=START, external_url="http://localhost")
     message = compose(incident, effect, words)
-    first = message.summary.splitlines()[0]
-    assert first == (
+    first, second = message.summary.splitlines()[:2]
+    assert first == headline(message, 200)
+    assert second == (
         "DIGEST: 60 more incidents of 2 services, 3 of them over, the worst P2 (more than 10 incidents within 5m for "
         "dbteam). None of them is paged by itself; acknowledging takes all of them."
     )
+    assert second in json.dumps(
+        card(message, 0)
+    )  # a channel with a title of its own leaves out the first line only
     assert headline(message, 80).startswith("P3 database: DIGEST of 61: ")
     assert all(f"- {one.line}" in message.summary for one in listed)
     assert message.summary.endswith("and 40 more, listed with the incident")

@@ -102,6 +102,15 @@ async def test_a_page_that_did_not_arrive_tells_nobody_and_the_next_one_carries_
     assert f"{5:016x}" not in await gate.listed(4)
 
 
+async def test_a_digest_that_never_arrived_delays_no_other_whatever_else_is_asked_first(gate: Gate) -> None:
+    await gate.many(*range(1, 6))
+    await gate.many(*range(11, 15), to="ben")
+    assert await gate.many(20, to="ben") == ["in 14"]
+    lost, others = f"{4:016x}", f"{14:016x}"
+    assert await gate.many(20, deaf=[lost], never_rang=True) == ["in 14"]
+    assert await gate.many(20, deaf=[lost, others]) == ["carry"]
+
+
 async def test_a_digest_that_is_full_is_followed_by_another(
     gate: Gate, turned: TurnedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

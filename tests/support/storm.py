@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import random
-from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 from conftest import TurnedClock
@@ -17,12 +15,14 @@ from responder.engine.engine import Engine
 from responder.engine.outbox import Performer
 from responder.engine.spreading import Spreader
 from responder.incident.effects import Effect, LeaveDigest, SendMessage, Spread
-from responder.incident.facts import AcknowledgedBy, AlertsMuted, AlertsUnmuted, ReopenedBy, ResolvedBy
-from responder.incident.hold import Hold, HoldKind
-from responder.incident.message import MessageKind, Wanted
+from responder.incident.facts import (
+    AcknowledgedBy,
+    ResolvedBy,
+)
+from responder.incident.message import MessageKind
 from responder.incident.opening import Opening
 from responder.incident.severity import Severity
-from responder.incident.state import Incident, PageStatus, StateName, Triggered
+from responder.incident.state import Incident
 from responder.paging.bundles import Bundles
 from responder.performers import OtherIncidents
 from responder.store.digests import Bounds, Digests
@@ -32,7 +32,7 @@ from responder.store.store import AlertWrite, Store, to_ms
 BOUNDS = Bounds(after=3, within=timedelta(minutes=5), new_kinds=2, digest_every=timedelta(minutes=1))
 #: What a worker that died had begun is taken over within this.
 TAKEN_OVER = timedelta(seconds=40)
-_PAGES = (MessageKind.PAGE, MessageKind.REMINDER)
+PAGES = (MessageKind.PAGE, MessageKind.REMINDER)
 
 
 class BundledWorld(World):
@@ -166,134 +166,6 @@ class Storm:
             dict.fromkeys(
                 sent.effect.incident
                 for sent in self.world.sent[since:]
-                if sent.effect.contact == contact and sent.effect.kind in _PAGES
+                if sent.effect.contact == contact and sent.effect.kind in PAGES
             )
         )
-
-
-class StormSimulation(Storm):
-    """Random storms, people, ends, rises and crashes; after each step nothing may be left to a digest that is over."""
-
-    def __init__(self, store: Store, turned: TurnedClock, seed: int) -> None:
-        self.chance = random.Random(seed)
-        world = BundledWorld(self.chance, trouble=0.03)
-        super().__init__(store, turned, world, OneRow(("chat", "mail")), replicas=2)
-        self.number = 0
-        self.firing: list[int] = []
-        self.left: dict[str, datetime] = {}
-        self.rises: set[str] = set()
-
-    async def run(self, steps: int) -> None:
-        for _ in range(steps):
-            await self.step()
-            await self.settled()
-            await self.check_nothing_is_left()
-        self.world._trouble = 0.0
-        for _ in range(10):
-            await self.after(seconds=30)
-            await self.check_nothing_is_left()
-        await self.check_all_told()
-        await self.check_bound()
-
-    async def step(self) -> None:
-        dice = self.chance.random()
-        if dice < 0.3:
-            await self.burst()
-        elif dice < 0.4 and self.firing:
-            gone = [self.firing.pop(self.chance.randrange(len(self.firing)))]
-            await self.resolve(*gone)
-        elif dice < 0.6:
-            await self.person()
-        elif dice < 0.68:
-            await self.mute()
-        elif dice < 0.73 and self.firing:
-            await self.rise(self.chance.choice(self.firing), Severity.P1)
-        elif dice < 0.82:
-            await self.crash(self.chance.randrange(2), self.chance.randrange(8))
-        else:
-            self.turned.turn(seconds=self.chance.choice([1, 1, 5, 20, 70, 200]))
-
-    async def burst(self) -> None:
-        many = self.chance.choice([1, 2, 6, 15])
-        numbers = range(self.number, self.number + many)
-        self.number += many
-        self.firing += numbers
-        kind, severity = (
-            self.chance.choice("ABCD"),
-            self.chance.choice([Severity.P2, Severity.P3, Severity.P3]),
-        )
-        await self.fire(*numbers, kind=kind, severity=severity)
-
-    async def person(self) -> None:
-        found = await self.incidents()
-        carriers = [one for one in found if one.digest is not None]
-        one = self.chance.choice(carriers or found) if found else None
-        if one is None:
-            return
-        now, dice = await self.store.now(), self.chance.random()
-        if dice < 0.5 and one.state_name in (StateName.TRIGGERED, StateName.ACKNOWLEDGED):
-            await self.store.record(one.id, AcknowledgedBy(at=now, by="ana"))
-        elif dice < 0.8:
-            await self.store.record(one.id, ResolvedBy(at=now, by="ana"))
-        else:
-            await self.store.record(one.id, ReopenedBy(at=now, by="ana"))
-
-    async def mute(self) -> None:
-        """A silence begins or ends, by preference over what carries a digest."""
-        found = await self.incidents()
-        carriers = [one for one in found if one.digest is not None and self.chance.random() < 0.7]
-        if not found:
-            return
-        one, now = self.chance.choice(carriers or found), await self.store.now()
-        silence = Hold(kind=HoldKind.SILENCE, by="s", text="a silence")
-        fact = AlertsUnmuted(at=now) if one.muted else AlertsMuted(at=now, by=(silence,))
-        await self.store.record(one.id, fact)
-
-    async def check_nothing_is_left(self) -> None:
-        """No incident that people ought to be paged for is told of only by a digest for which nobody is paged."""
-        now, found = await self.store.now(), {one.id: one for one in await self.incidents("all")}
-        left = {one.id for one in found.values() if isinstance(one.state, Triggered) and _is_left(one, found)}
-        self.left = {one: self.left.get(one, now) for one in left}
-        for one, since in self.left.items():
-            assert now - since < TAKEN_OVER, f"{one} is told by nothing since {since}, now {now}"
-
-    async def check_all_told(self) -> None:
-        """What was paged or told was so truly: every delivered page was sent, or stands in the list of its digest."""
-        sent = {said.effect.page for said in self.world.sent}
-        for incident in await self.incidents():
-            for page in incident.pages:
-                if page.status is PageStatus.DELIVERED:
-                    assert page.id in sent or page.told_in, page
-
-    async def check_bound(self) -> None:
-        """In any stretch of time a person is rung for no more incidents than the configuration says."""
-        bounds = self.world.bounds
-        most = bounds.after + bounds.new_kinds + math.ceil(bounds.within / bounds.digest_every) + 1
-        urgent = {one.id for one in await self.incidents("all") if one.severity is Severity.P1}
-        first: dict[str, dict[tuple[str, int], datetime]] = defaultdict(dict)
-        for said in self.world.sent:
-            effect = said.effect
-            if (
-                effect.kind in _PAGES
-                and effect.wanted is Wanted.UNACKNOWLEDGED
-                and effect.incident not in urgent
-            ):
-                first[effect.contact].setdefault((effect.incident, 0), said.at)
-        for contact, incidents in first.items():
-            times = sorted(incidents.values())
-            for at in times:
-                inside = sum(at <= other < at + bounds.within for other in times)
-                assert inside <= most, f"{contact}: {inside} incidents within {bounds.within} of {at}"
-
-
-def _is_left(incident: Incident, others: dict[str, Incident]) -> bool:
-    if not incident.is_paged:
-        return False
-    pages = [
-        page
-        for page in incident.pages
-        if page.episode == incident.episode.number and page.wanted is Wanted.UNACKNOWLEDGED and page.live
-    ]
-    if not pages or any(not page.told_in for page in pages):
-        return False
-    return not any(others[page.told_in].is_paged for page in pages if page.told_in in others)

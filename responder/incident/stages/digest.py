@@ -145,7 +145,7 @@ def _fold(draft: Draft, one: IncidentFolded) -> None:
         Listed(one.incident, one.line), one.service, one.severity, one.count
     )
     if one.over is not None:
-        changed = msgspec.structs.replace(changed, over=one.over)
+        changed = msgspec.structs.replace(changed, over=one.over, untold=True)
     draft.change(digest=changed)
 
 

@@ -67,7 +67,10 @@ local known = call('HMGET', storm, 'carrier', 'since', 'active')
 local carrier, since, active = known[1], tonumber(known[2] or '0'), tonumber(known[3] or '0')
 if carrier and deaf[carrier] then
   call('HDEL', storm, 'carrier', 'active')
-  if o[14] then since = 0 end
+  if o[14] then
+    call('HDEL', storm, 'since')
+    since = 0
+  end
   carrier = nil
 end
 
