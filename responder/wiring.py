@@ -176,6 +176,7 @@ class Wiring:
 
     def _look_at(self, incident: str, urgent: bool) -> None:  # noqa: FBT001 - a callback's form
         self.engine.look_at(incident, urgent=urgent)
+        self.blind.pager.look_at(incident)
 
     def _decided(self, decision: Decision) -> None:
         self.blind.decided(decision)

@@ -6,7 +6,8 @@ look finds the same, and the alert's record is as it was before the first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import bisect
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -95,13 +96,15 @@ def carried(before: Mapping[str, Found], now: Mapping[str, Found]) -> dict[str, 
 class Tally(msgspec.Struct, kw_only=True):
     """Of an incident's alerts that fire, as far as we know: how many are listed, and how many of these are muted.
 
-    ``unknown`` counts those that Alertmanager may not know at all, ``silent`` those that it no longer lists.
+    ``unknown`` counts those that Alertmanager may not know at all, ``silent`` those that it no longer lists. ``skipped``: more
+    fires than is listed, and nobody has looked what that is.
     """
 
     muted: list[str] = msgspec.field(default_factory=list)
     active: int = 0
     unknown: int = 0
     silent: int = 0
+    skipped: bool = False
 
     @property
     def listed(self) -> int:
@@ -121,14 +124,31 @@ def muteness(tally: Tally, *, certain: bool) -> Muteness:
     """By what is listed. What is not listed does not count where that is certain; else it leaves things as they are."""
     if tally.active or tally.unknown:
         return Muteness.ACTIVE
-    if tally.muted and (certain or not tally.silent):
+    if tally.muted and not tally.skipped and (certain or not tally.silent):
         return Muteness.MUTED
     return Muteness.UNKNOWN
 
 
-def neglected(tallies: Mapping[str, Tally], firing: Mapping[str, int], limit: int) -> Iterable[str]:
-    """Incidents of which more fires than is listed; at most so many."""
-    short = [
+def neglected(tallies: Mapping[str, Tally], firing: Mapping[str, int]) -> list[str]:
+    """Incidents of which more fires than is listed, in the order of their ids."""
+    return sorted(
         name for name, count in firing.items() if count > (tallies[name].listed if name in tallies else 0)
-    ]
-    return short[:limit]
+    )
+
+
+def turn_of(names: Sequence[str], first: Collection[str], after: str, limit: int) -> tuple[list[str], str]:
+    """Whose turn it is of ``names`` (in their order), at most so many; and after whom the next turn begins.
+
+    What stands ``first`` has to be seen twice in a row, and gets half of the turn at most. The others go round.
+    """
+    if len(names) <= limit:
+        return list(names), ""
+    chosen = [name for name in names if name in first][: limit // 2]
+    begin, had = bisect.bisect_right(names, after), frozenset(chosen)
+    for name in (*names[begin:], *names[:begin]):
+        if len(chosen) == limit:
+            break
+        after = name
+        if name not in had:
+            chosen.append(name)
+    return chosen, after

@@ -26,6 +26,7 @@ from responder.intake.comparing import (
     confirmed,
     missing,
     neglected,
+    turn_of,
     unheard,
 )
 from responder.intake.healing import Healer
@@ -41,9 +42,11 @@ log = structlog.get_logger(__name__)
 
 #: Alerts that are gone through before others get their turn.
 _SLICE = 500
-#: Incidents whose members are gone through in one look, and members of one of them.
+#: Incidents whose members are gone through in one look (the others have their turn later), and members of one of them.
 _NEGLECTED_AT_ONCE = 1_000
 _MEMBERS_AT_ONCE = 100_000
+#: So long is known when an alert was last listed, where nobody has had time to look what became of it.
+_SIGHTS_KEPT = timedelta(hours=6)
 #: Nothing was heard of an incident for so long: then being listed counts as being heard of.
 _QUIET_FOR = timedelta(hours=1)
 #: A replica that died is taken over when its lease ends: this, and the time that a look may take. Renewed at each turn.
@@ -79,8 +82,13 @@ class _Look(msgspec.Struct, kw_only=True):
     unheard: dict[str, Found] = msgspec.field(default_factory=dict)
     missing: dict[str, Found] = msgspec.field(default_factory=dict)
     silent: set[str] = msgspec.field(default_factory=set)
+    doubtful: set[str] = msgspec.field(default_factory=set)
+    skipped: bool = False
     still: dict[str, str] = msgspec.field(default_factory=dict)
-    """An alert that is listed for each incident of which nothing was heard for long, and those whose records run out."""
+    """An alert that is listed for each incident of which nothing was heard for long, and those whose records run out.
+
+    ``doubtful`` are incidents of what is ``missing``; ``skipped``: there were more to look at than one look takes.
+    """
 
 
 class Reconciler:
@@ -91,6 +99,8 @@ class Reconciler:
         self._unheard: dict[str, Found] = {}
         self._missing: dict[str, Found] = {}
         self._listed_before: dict[str, Sight] = {}
+        self._doubtful: set[str] = set()
+        self._after = ""
         self._leading = False
         self._stopped = False
         self._due_at = 0.0
@@ -208,7 +218,12 @@ class Reconciler:
 
     async def _go_through_missing(self, look: _Look) -> None:
         firing = {one.id: one.firing for one in look.incidents.values()}
-        for incident in neglected(look.tallies, firing, _NEGLECTED_AT_ONCE):
+        short = neglected(look.tallies, firing)
+        chosen, self._after = turn_of(short, self._doubtful, self._after, _NEGLECTED_AT_ONCE)
+        look.skipped = len(chosen) < len(short)
+        for incident in frozenset(short).difference(chosen):
+            look.tallies.setdefault(incident, Tally()).skipped = True
+        for incident in chosen:
             tally, seen = look.tallies.setdefault(incident, Tally()), 0
             async for names in self._parts.book.members(incident):
                 seen += len(names)
@@ -232,6 +247,7 @@ class Reconciler:
         found = missing(record, sight, look.at) if look.view.certain else None
         if found is not None:
             look.missing[name] = found
+            look.doubtful.add(record.incident)
 
     async def _heal(self, look: _Look) -> None:
         """Write what two looks have found; what is written is looked at anew by the next."""
@@ -240,7 +256,14 @@ class Reconciler:
         missing_twice = confirmed(self._missing, look.missing)
         self._unheard = carried(self._unheard, look.unheard)
         self._missing = carried(self._missing, look.missing)
-        gone = {name: sight for name, sight in self._listed_before.items() if name in look.silent}
+        self._doubtful = look.doubtful
+        gone = {
+            name: sight
+            for name, sight in self._listed_before.items()
+            if name in look.silent or (look.skipped and look.at - sight.at < _SIGHTS_KEPT)
+        }
+        for name in list(gone)[:-_MEMBERS_AT_ONCE]:
+            del gone[name]
         self._listed_before = gone | {
             name: Sight(look.at, one.expires_at) for name, one in look.view.alerts.items()
         }

@@ -72,6 +72,10 @@ class Blind(Held):
     def rests(self) -> bool:
         return self.pager.held
 
+    def _look_at(self, incident: str, urgent: bool) -> None:
+        super()._look_at(incident, urgent)
+        self.pager.look_at(incident)
+
     def _decided(self, decision: Decision) -> None:
         self.pager.decided(decision)
         super()._decided(decision)
@@ -172,8 +176,7 @@ async def test_what_was_attached_is_paged_when_what_it_stands_on_has_resolved_wh
     await replica.settle()
     assert paged(world) == ["dbteam primary"]
     replica.refuse(over(beneath), above)
-    turned.turn(seconds=31)
-    await replica.settle()
+    await replica.settle()  # at once
     assert paged(world) == ["dbteam primary", "backend primary"]
     await come_back(replica, turned)
     await replica.resolve(beneath)
@@ -201,7 +204,6 @@ async def test_a_window_that_covers_one_alert_holds_no_other_that_comes_while_th
     await replica.settle()
     assert paged(world) == []
     replica.refuse(covered, other)
-    turned.turn(seconds=31)
     await replica.settle()
     assert paged(world) == ["dbteam primary"]
     await come_back(replica, turned)
@@ -231,6 +233,5 @@ async def test_what_was_silenced_and_is_sent_all_the_same_while_the_store_is_awa
     await replica.settle()
     assert paged(world) == []
     replica.refuse(muted)
-    turned.turn(seconds=31)
     await replica.settle()
     assert paged(world) == ["dbteam primary"]

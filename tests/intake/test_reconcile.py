@@ -14,12 +14,16 @@ from typing import Any
 
 import pytest
 from fake_alertmanager import FakeAlertmanager, rfc
+from hypothesis import given
+from hypothesis import strategies as st
 from mirror import DB, MINUTE, RULES, Mirror, compiled, mirrored, moment
 from peers import dropping, endless, hanging, saying
 from structlog.testing import capture_logs
 
 from responder.config import HeartbeatConfig
 from responder.incident import facts
+from responder.intake import reconcile
+from responder.intake.comparing import turn_of
 from responder.store.store import Store
 
 HOUR = timedelta(hours=1)
@@ -90,6 +94,47 @@ async def test_e10_a_resolve_that_was_lost_while_we_were_down_is_found_though_no
         await again.look(times=2)
         states = {one.title.split(":")[0]: one.state_name for one in await again.incidents()}
     assert states == {"Other": "triggered", "TooManyConnections": "monitoring"}
+
+
+async def test_lost_resolves_are_found_in_turn_however_many_incidents_stand_before_them(
+    mirror: Mirror, pair: list[FakeAlertmanager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a script sends is in no list, for as long as it fires: it is looked at again and again."""
+    monkeypatch.setattr(reconcile, "_NEGLECTED_AT_ONCE", 4)
+    for number in range(12):
+        await mirror.webhook(mirror.alert(DB, cluster=f"script{number}"), sender="")
+    names = [await mirror.told(pair[0], DB, cluster=f"lost{number}") for number in range(4)]
+    for number in range(12):
+        await mirror.told(pair[0], DB, cluster=f"script{number}", silenced="yes")
+    await mirror.look()
+    for name in names:
+        pair[0].resolve(name)
+    pair[0].silence(HOUR, silenced="yes")
+    for _ in range(14):
+        pair[0].resend()
+        await mirror.look()
+        await mirror.wait(MINUTE)
+    found = {one.labels["cluster"]: one for one in await mirror.incidents()}
+    assert {name for name, one in found.items() if one.state_name == "monitoring"} == {
+        f"lost{number}" for number in range(4)
+    }
+    assert mirror.changes() == {"missed_resolve": 4}, "what nobody could ask about is not taken for muted"
+
+
+@given(
+    names=st.sets(st.text(alphabet="abcdef", min_size=1, max_size=3), max_size=30),
+    first=st.sets(st.text(alphabet="abcdef", min_size=1, max_size=3), max_size=30),
+    limit=st.integers(2, 8),
+)
+def test_everyone_has_a_turn_and_no_turn_is_longer_than_it_may_be(
+    names: set[str], first: set[str], limit: int
+) -> None:
+    short, after, seen = sorted(names), "", set[str]()
+    for _ in range(len(names) + 1):
+        chosen, after = turn_of(short, first, after, limit)
+        assert len(chosen) == len(set(chosen)) == min(limit, len(names))
+        seen |= set(chosen)
+    assert seen == names
 
 
 async def test_what_nobody_sends_any_more_is_said_to_have_expired(

@@ -47,7 +47,8 @@ class Item(msgspec.Struct, kw_only=True):
     Both are ``None`` for a key that is new. ``members`` are alerts that the store's incident does not count: of one that
     somebody is paged for, or has, those that are worse than it. ``counted`` where the one in memory counts them;
     ``ceased`` those of which a resolve came. ``touched``: something was decided about it in memory; ``mine``: this replica
-    has paged for it, and goes on without waiting its turn. ``waits_since``: when what waits was first heard.
+    has paged for it, and goes on without waiting its turn. ``waits_since``: when what waits was first heard;
+    ``asked_at``: when something changed outside it that may end what holds it back.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Item(msgspec.Struct, kw_only=True):
     noticed: list[tuple[str, MessageKind]] = []
     put_off_until: datetime | None = None
     waits_since: datetime | None = None
+    asked_at: datetime | None = None
     resend: bool = False
     counted: bool = False
     touched: bool = False
@@ -104,6 +106,8 @@ class Item(msgspec.Struct, kw_only=True):
         waited, before = self.waits, self.members.get(one.fingerprint)
         if one.firing and self.incident is not None and self.incident.muted:  # what is sent is not muted
             self.incident = msgspec.structs.replace(self.incident, muted=())
+        if one.firing and self.incident is not None and self.incident.holds:
+            self.asked_at = self.asked_at or now
         if before is None and not self._is_news(one):
             self._note(one)
             return False

@@ -211,7 +211,9 @@ class Memory:
         incident = item.incident
         if incident is None or not isinstance(incident.state, Triggered):
             return None
-        due = [at for at in (begun if item.resend else None, incident.wake_at) if at is not None]
+        due = [
+            at for at in (begun if item.resend else None, incident.wake_at, item.asked_at) if at is not None
+        ]
         return at_turn(min(due), item, place) if due else None
 
     def risen(self) -> list[Item]:
@@ -232,6 +234,7 @@ class Memory:
         item = self.items[incident_id]
         before = {one.id for one in item.pending()} if item.resend else set()
         item.incident, item.resend, item.touched = decision.incident, False, True
+        item.asked_at = None
         item.counted = bool(item.members)
         item.news += [
             TriageEnded(at=decision.incident.now, episode=one.episode)
@@ -244,6 +247,12 @@ class Memory:
         self._leave_class(incident_id)
         self._classes.setdefault(_class_of(item), {})[incident_id] = None
         return again + asked
+
+    def ask(self, incident_id: str, now: datetime) -> None:
+        """Something outside an incident has changed: it is decided anew."""
+        item = self.items.get(incident_id)
+        if item is not None and item.asked_at is None:
+            item.asked_at = now
 
     def put_off(self, incident_id: str, until: datetime) -> None:
         """It could not be decided: it is tried again at that time."""

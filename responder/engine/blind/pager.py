@@ -120,6 +120,12 @@ class BlindPager:
             self._more.set()
         return taken
 
+    def look_at(self, incident_id: str) -> None:
+        """Something outside an incident has changed: where the store decides nothing, it is decided from memory."""
+        if self.held:
+            self.memory.ask(incident_id, self.now())
+            self._more.set()
+
     @property
     def cannot_ask(self) -> bool:
         """Whether the store is known not to answer: nobody need try."""
