@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from responder.cli.client import CallError, Client
-from responder.cli.remote import me, subcommand, tell
+from responder.cli.remote import group, identifier, me, subcommand, tell
 from responder.durations import format_duration, parse_duration
 from responder.incident.audit import AuditEntry, verify
 
@@ -33,6 +33,12 @@ _SAYS = {
 }
 
 
+_RUN = """
+Have an action done for an incident, rehearsed (--dry-run) or taken back (--undo), and wait for what comes of it. Exits
+with 1 where it was refused, failed, did not help or is not over.
+"""
+
+
 def _wait(text: str) -> timedelta:
     try:
         found = parse_duration(text)
@@ -45,32 +51,47 @@ def _wait(text: str) -> timedelta:
 
 def add_parser(commands: Any) -> None:
     """Add both commands."""
-    actions = commands.add_parser("actions", help="guarded fixes: run, rehearse, undo, switch off")
-    below = actions.add_subparsers(dest="what", required=True, metavar="WHAT")
-    subcommand(below, "list", list_actions, "the actions of the rules in force")
-    run = subcommand(below, "run", run_action, "have an action done for an incident")
-    run.add_argument("incident")
-    run.add_argument("name")
+    below = group(commands, "actions", "guarded fixes: list, run, rehearse, undo, switch off and on")
+    subcommand(
+        below, "list", list_actions, "the actions of the rules in force, and whether they are switched off"
+    )
+    run = subcommand(
+        below, "run", run_action, "have an action done, rehearsed or undone for an incident", _RUN
+    )
     run.add_argument(
-        "--wait", type=_wait, default=timedelta(minutes=1), metavar="DURATION",
+        "incident",
+        metavar="INCIDENT",
+        type=identifier,
+        help="16 hex digits, as `responder incidents list` shows them",
+    )
+    run.add_argument("name", metavar="NAME", help="the action, as `responder actions list` shows it")
+    run.add_argument(
+        "--wait",
+        type=_wait,
+        default=timedelta(minutes=1),
+        metavar="DURATION",
         help="how long to wait for what comes of it; 0s: not at all (default: 1m)",
-    )  # fmt: skip
+    )
     how = run.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="go through every gate, change nothing")
     how.add_argument("--undo", action="store_true", help="take back the last run")
-    off = subcommand(below, "stop", switch, "switch every action off, on every replica")
-    on = subcommand(below, "start", switch, "switch actions on again")
+    off = subcommand(below, "stop", switch, "switch every action off at once, on every replica")
+    on = subcommand(below, "start", switch, "switch actions on again (needs the role admin)")
     for command in (run, off, on):
         command.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
-        command.add_argument("--note", default="", help="why")
-    audit = commands.add_parser(
-        "audit", help="what was done to targets: list it, verify that nobody changed it"
+        command.add_argument("--note", default="", metavar="TEXT", help="why")
+    kept = group(commands, "audit", "what was done to targets: list it, verify that nobody changed it")
+    listing = subcommand(
+        kept, "list", list_audit, "who wanted what, what was done, what came of it; oldest first"
     )
-    kept = audit.add_subparsers(dest="what", required=True, metavar="WHAT")
-    listing = subcommand(kept, "list", list_audit, "the entries, oldest first")
-    listing.add_argument("--after", type=int, default=0, metavar="NUMBER", help="from behind this entry on")
+    listing.add_argument(
+        "--after", type=int, default=0, metavar="NUMBER", help="only entries after this one (default: all)"
+    )
     check = subcommand(kept, "verify", verify_audit, "walk the chain of hashes; exit 1 where it is broken")
-    check.add_argument("--head", default="", metavar="HASH", help="the newest hash, as the log has it")
+    check.add_argument(
+        "--head", default="", metavar="HASH",
+        help="the newest hash as you have it, from the daemon's log or an earlier `verify`: whether it is in the chain",
+    )  # fmt: skip
 
 
 def list_actions(args: argparse.Namespace, client: Client) -> int:

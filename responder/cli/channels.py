@@ -13,7 +13,7 @@ import msgspec
 
 from responder.cli.client import Client, clean
 from responder.cli.loading import configuration, rules_of
-from responder.cli.remote import subcommand, tell
+from responder.cli.remote import group, subcommand, tell
 from responder.clock import SystemClock
 from responder.config import ChannelSection, Config
 from responder.incident.message import Contact, Receipt
@@ -23,27 +23,34 @@ from responder.paging.notices import Occasion, trial, tried
 from responder.registry import did_you_mean
 from responder.rulebook import Rulebook
 
+_TEST = "Send a message that says it is a test, from this machine and without a daemon: by the configuration and rule files."
 _SEND_LIMIT = 10.0  # seconds
 
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    channels = commands.add_parser("channels", help="list, test and verify the ways to reach people")
-    below = channels.add_subparsers(dest="what", required=True, metavar="WHAT")
+    below = group(commands, "channels", "the ways to reach people: list, test, verify")
     subcommand(below, "list", list_channels, "who can be reached over what, and when they confirmed it")
     verify = subcommand(below, "verify", ask_owner, "send the owner of an address a link to confirm it with")
     verify.add_argument("name", metavar="NAME", help="a channel of the configuration")
-    verify.add_argument("--to", required=True, metavar="CONTACT")
-    test = below.add_parser("test", help="send a message that says it is a test, from here")
+    verify.add_argument("--to", required=True, metavar="CONTACT", help="a contact of the rule files")
+    test = below.add_parser(
+        "test", help="send a message that says it is a test, from here", description=_TEST
+    )
     test.add_argument("name", metavar="NAME", help="a channel of the configuration")
     test.add_argument(
         "--to", metavar="CONTACT", help="a contact of the rule files; else nobody in particular"
     )
-    test.add_argument("--severity", choices=[str(one) for one in Severity], default=str(Severity.P4))
+    test.add_argument(
+        "--severity",
+        choices=[str(one) for one in Severity],
+        default=str(Severity.P4),
+        help="how it is sent and shown; P1 may ring (default: %(default)s)",
+    )
     test.add_argument(
         "--resolve", action="store_true", help="then send the end of it (PagerDuty closes its incident)"
     )
-    test.add_argument("--config", metavar="FILE", help="responder.yaml")
+    test.add_argument("--config", metavar="FILE", help="responder.yaml; without it, built-in defaults")
     test.set_defaults(run=try_out)
 
 

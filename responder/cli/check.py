@@ -28,7 +28,12 @@ _USAGE = 2
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    command = commands.add_parser("check", help="validate configuration and rule files, offline")
+    command = commands.add_parser(
+        "check",
+        help="validate configuration and rule files, offline",
+        description="Validate the configuration and the rule files without a daemon: one line for each finding. Exits with 0 "
+        "where there is no error, 1 where there is one, 2 for wrong usage.",
+    )
     command.add_argument("--config", metavar="FILE", help="responder.yaml")
     command.add_argument(
         "rules", nargs="*", metavar="RULES", help="rule files or folders; else those of the config"

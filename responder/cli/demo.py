@@ -58,10 +58,27 @@ class DemoClock:
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    command = commands.add_parser("demo", help="play a short incident on the embedded store and keep running")
-    command.add_argument("--listen", default="127.0.0.1:8080", metavar="HOST:PORT")
-    command.add_argument("--data-dir", default="./data/demo", metavar="DIR")
-    command.add_argument("--rules", default="rules/", metavar="DIR")
+    command = commands.add_parser(
+        "demo",
+        help="play a short incident on the embedded store and keep running",
+        description="Play a short incident through a daemon on the embedded store (alerts, triage, a page, an escalation, an "
+        "acknowledgement, a resolve), and keep running so that the console can be opened.",
+    )
+    command.add_argument(
+        "--listen",
+        default="127.0.0.1:8080",
+        metavar="HOST:PORT",
+        help="where the console and the API are (default: %(default)s)",
+    )
+    command.add_argument(
+        "--data-dir",
+        default="./data/demo",
+        metavar="DIR",
+        help="where its store lives (default: %(default)s)",
+    )
+    command.add_argument(
+        "--rules", default="rules/", metavar="DIR", help="the rule files (default: %(default)s)"
+    )
     command.add_argument("--once", action="store_true", help="end after the incident instead of keeping on")
     command.set_defaults(run=run)
 

@@ -46,7 +46,7 @@ def add_parser(commands: Any) -> None:
         type=_fingerprint,
         help="what became of an alert, asked of the daemon: 16 hex digits, as `responder incidents show ID` lists them",
     )
-    command.add_argument("labels", nargs="*", metavar="label=value")
+    command.add_argument("labels", nargs="*", metavar="label=value", help="the labels of an alert")
     command.set_defaults(run=run)
 
 

@@ -9,66 +9,93 @@ from typing import Any
 from urllib.parse import quote
 
 from responder.cli.client import Client, clean
-from responder.cli.remote import me, subcommand, tell
+from responder.cli.remote import group, identifier, me, subcommand, tell
+from responder.text import one_line
 
-#: Subcommand -> path below the incident.
+#: Subcommand -> path below the incident, and what it does.
 _ACTIONS = {
-    "ack": "acknowledge",
-    "escalate": "escalate",
-    "resolve": "resolve",
-    "reopen": "reopen",
-    "note": "notes",
-    "assign": "assign",
-    "severity": "severity",
-    "snooze": "snooze",
+    "ack": ("acknowledge", "say that you are at work on it: no further level is paged"),
+    "escalate": ("escalate", "page the next level now, whatever holds pages back"),
+    "resolve": ("resolve", "declare it over: nobody is paged for it any more"),
+    "reopen": ("reopen", "say that it is not over after all: it is paged anew"),
+    "note": ("notes", "write a line into the time line"),
+    "assign": ("assign", "put somebody's name on it; that pages nobody"),
+    "severity": ("severity", "say how bad it is; a worse one than before pages anew"),
+    "snooze": ("snooze", "take it for a while; what still fires then is paged anew"),
 }
 #: What some of them take beside the incident: an argument, and a key of the body.
 _MORE = {"assign": "to", "severity": "severity", "snooze": "for"}
 
 
+_INCIDENT = "the incident: 16 hex digits, as `responder incidents list` shows it"
+_LIST = """
+Open and past incidents, newest first. Each of --state, --service and --severity takes one value, or several by commas.
+
+  responder incidents list --state triggered,acknowledged --severity P1,P2
+"""
+_USAGE = 2
+_ALERTS_SHOWN = 20
+_LABELS_WIDTH = 300
+
+
 def add_parser(commands: Any) -> None:
     """Add both commands."""
-    incidents = commands.add_parser("incidents", help="list, show, acknowledge, escalate, resolve incidents")
-    below = incidents.add_subparsers(dest="what", required=True, metavar="WHAT")
-    listing = subcommand(below, "list", list_incidents, "open and past incidents, newest first")
-    for name in ("state", "service", "severity"):
-        listing.add_argument(f"--{name}", metavar=name.upper())
-    listing.add_argument("--limit", default="50")
-    subcommand(below, "show", show, "one incident with everything").add_argument("id")
-    for name in _ACTIONS:
-        command = subcommand(below, name, act, f"{name} an incident")
-        command.add_argument("id")
+    below = group(commands, "incidents", "list, show, acknowledge, escalate, resolve incidents")
+    listing = subcommand(below, "list", list_incidents, "open and past incidents, newest first", _LIST)
+    listing.add_argument(
+        "--state", metavar="STATE", help="triggered, acknowledged, monitoring, resolved (default: any)"
+    )
+    listing.add_argument("--service", metavar="SERVICE", help="such as database (default: any)")
+    listing.add_argument("--severity", metavar="SEVERITY", help="P1, P2, P3, P4 (default: any)")
+    listing.add_argument(
+        "--limit", default="50", metavar="N", help="at most so many, 1 to 500 (default: %(default)s)"
+    )
+    _on_one(subcommand(below, "show", show, "one incident: alerts, findings, people, pages, time line"))
+    for name, (_, text) in _ACTIONS.items():
+        command = _on_one(subcommand(below, name, act, text))
         if name == "assign":
-            command.add_argument("to", metavar="NAME")
+            command.add_argument("to", metavar="NAME", help="who has it")
         elif name == "severity":
-            command.add_argument("severity", choices=["P1", "P2", "P3", "P4"])
+            command.add_argument("severity", choices=["P1", "P2", "P3", "P4"], help="P1 is the worst")
         elif name == "snooze":
             command.add_argument("for", metavar="DURATION", help="such as 30m or 4h; at most 24h")
+        elif name == "note":
+            command.add_argument(
+                "text", metavar="TEXT", nargs="?", default="", help="the line; or --note TEXT"
+            )
         command.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
-        command.add_argument("--note", default="", help="a line for the time line")
+        command.add_argument("--note", default="", metavar="TEXT", help="a line for the time line")
     _add_silences(below)
-    quarantine = commands.add_parser("quarantine", help="bodies that could not be read")
-    kept = quarantine.add_subparsers(dest="what", required=True, metavar="WHAT")
-    subcommand(kept, "list", list_quarantine, "what is kept, newest first")
+    kept = group(commands, "quarantine", "bodies and alerts that could not be read: list, show, drop, replay")
+    subcommand(kept, "list", list_quarantine, "what is kept, newest first, and what is wrong with it")
     for name, handler, text in (
         ("show", show_quarantined, "a body as it came"),
-        ("drop", drop_quarantined, "forget one"),
-        ("replay", replay, "send one to the webhook again"),
+        ("drop", drop_quarantined, "forget one of them for good"),
+        ("replay", replay, "send one to the webhook again; what is taken leaves quarantine"),
     ):
-        subcommand(kept, name, handler, text).add_argument("digest")
+        subcommand(kept, name, handler, text).add_argument(
+            "digest", metavar="DIGEST", help="32 hex digits, as `responder quarantine list` shows them"
+        )
+
+
+def _on_one(command: Any) -> Any:
+    command.add_argument("id", metavar="ID", type=identifier, help=_INCIDENT)
+    return command
 
 
 def _add_silences(below: Any) -> None:
-    silence = subcommand(
-        below, "silence", silence_incident, "silence in Alertmanager what fires in an incident"
+    silence = _on_one(
+        subcommand(below, "silence", silence_incident, "silence in Alertmanager what fires in an incident")
     )
-    silence.add_argument("id")
-    silence.add_argument("for", metavar="DURATION", help="such as 30m or 2h; at most 30d")
-    unsilence = subcommand(below, "unsilence", unsilence_incident, "withdraw the silences of an incident")
-    unsilence.add_argument("id")
+    silence.add_argument("for", metavar="DURATION", help="such as 30m or 2h; 1m to 30d")
+    unsilence = _on_one(
+        subcommand(
+            below, "unsilence", unsilence_incident, "withdraw the silences that were made from an incident"
+        )
+    )
     for command in (silence, unsilence):
         command.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
-        command.add_argument("--comment", default="", help="why; Alertmanager shows it")
+        command.add_argument("--comment", default="", metavar="TEXT", help="why; Alertmanager shows it")
 
 
 def silence_incident(args: argparse.Namespace, client: Client) -> int:
@@ -122,6 +149,7 @@ def show(args: argparse.Namespace, client: Client) -> int:
         lines.append(f"snoozed until {one['snoozed_until'][:19]}Z")
     silences = [f"silenced by {s['by']} until {s['until'][:19]}Z: {s['comment']}" for s in one["silences"]]
     lines += [f"paging is held back ({h['kind']}): {h['text']}{_until(h)}" for h in one["holds"]] or silences
+    lines += ["", "alerts:", *_alerts(one)]
     lines += ["", "findings:", *(f"  [{f['status']}] {f['probe']}: {f['headline']}" for f in one["findings"])]
     lines += ["", "people:", *_people(one), "", "pages:"]
     lines += [
@@ -138,6 +166,16 @@ def show(args: argparse.Namespace, client: Client) -> int:
         ),
     ]
     return tell(args, one, "\n".join(lines))
+
+
+def _alerts(one: Any) -> list[str]:
+    """Their fingerprints, for `responder explain --alert`, and their labels."""
+    lines = []
+    for alert in one["alerts"][:_ALERTS_SHOWN]:
+        labels = ", ".join(f"{name}={value!r}" for name, value in sorted(alert["labels"].items()))
+        lines.append(f"{alert['fingerprint']}  {alert['status']:<8}  {one_line(labels, _LABELS_WIDTH)}")
+    more = one["alerts_total"] - len(lines)
+    return [f"  {line}" for line in lines] + ([f"  and {more} more"] if more > 0 else [])
 
 
 def _until(hold: Any) -> str:
@@ -165,9 +203,14 @@ def _people(one: Any) -> list[str]:
 def act(args: argparse.Namespace, client: Client) -> int:
     """Acknowledge, escalate, resolve, reopen, note, assign, snooze, set the severity."""
     body = {"by": args.by, "note": args.note}
+    if args.what == "note":
+        body["note"] = " ".join(part for part in (args.text, args.note) if part)
+        if not body["note"].strip():
+            print("responder incidents note: expected a TEXT", file=sys.stderr)
+            return _USAGE
     if key := _MORE.get(args.what):
         body[key] = getattr(args, key)
-    path = f"/api/v1/incidents/{quote(args.id, safe='')}/{_ACTIONS[args.what]}"
+    path = f"/api/v1/incidents/{quote(args.id, safe='')}/{_ACTIONS[args.what][0]}"
     answer = client.change("POST", path, body)
     return tell(args, answer, _line(answer) if "state" in answer else answer["text"])
 

@@ -31,24 +31,51 @@ _SCHEDULE_USAGE = """responder schedule [NAME ...] [--weeks N] [--at TIME] [--co
        responder schedule remove ID [--url URL]"""
 
 
+_ONCALL = (
+    "Who is on call for each service and level, now or at a time. From the configuration and the rule files; with --url "
+    "(or RESPONDER_URL) from a running daemon, which also knows what people changed."
+)
+_SCHEDULE = """
+Show the coming weeks of schedules with their gaps, or change who is on call: override puts somebody else there for a
+while, swap lets two take each other's turns, remove takes such a change back by its ID. Showing answers from the files,
+or from the daemon with --url (or RESPONDER_URL); changing always goes to the daemon.
+
+  responder schedule dbteam --weeks 2 --url http://127.0.0.1:8080
+  responder schedule override dbteam --who ben --from "2026-12-24 09:00" --to "2026-12-26 09:00" --note holiday
+  responder schedule swap dbteam --between ana ben --from "2026-12-24 09:00" --to "2026-12-26 09:00"
+  responder schedule remove 1b6c1f0a77a3d1f2
+""".strip()
+
+
 def add_parser(commands: Any) -> None:
     """Add both commands."""
-    oncall = commands.add_parser("oncall", help="who is on call, by service and level")
+    oncall = commands.add_parser("oncall", help="who is on call, by service and level", description=_ONCALL)
     add_looking(oncall, _KNOWS)
     oncall.set_defaults(run=lambda args: _run(args, show_on_call))
     schedule = commands.add_parser(
-        "schedule", help="the coming weeks with their gaps; overrides and swaps", usage=_SCHEDULE_USAGE
+        "schedule",
+        help="the coming weeks with their gaps; overrides and swaps",
+        usage=_SCHEDULE_USAGE,
+        description=_SCHEDULE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    schedule.add_argument("words", nargs="*", metavar="NAME", help="schedules, or override, swap, remove")
+    schedule.add_argument(
+        "words",
+        nargs="*",
+        metavar="NAME",
+        help="the schedules to show (default: all); or a verb and what it takes",
+    )
     add_looking(schedule, _KNOWS)
     schedule.add_argument("--weeks", type=_weeks, default=4, metavar="N", help="how far to look (default: 4)")
-    schedule.add_argument("--who", nargs="+", metavar="NAME", help="who is on call instead")
-    schedule.add_argument("--between", nargs=2, metavar="NAME", help="the two who take each other's turns")
-    text = "RFC 3339, or 2026-12-24 09:00 on the schedule's wall"
+    schedule.add_argument("--who", nargs="+", metavar="NAME", help="override: who is on call instead")
+    schedule.add_argument(
+        "--between", nargs=2, metavar="NAME", help="swap: the two who take each other's turns"
+    )
+    text = "override, swap: RFC 3339, or 2026-12-24 09:00 on the schedule's wall"
     schedule.add_argument("--from", dest="start", metavar="TIME", help=text)
     schedule.add_argument("--to", dest="end", metavar="TIME", help=text)
     schedule.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
-    schedule.add_argument("--note", default="", help="why")
+    schedule.add_argument("--note", default="", metavar="TEXT", help="why")
     schedule.set_defaults(run=lambda args: _run(args, schedules))
 
 

@@ -22,7 +22,12 @@ log = structlog.get_logger(__name__)
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    command = commands.add_parser("serve", help="run the daemon")
+    command = commands.add_parser(
+        "serve",
+        help="run the daemon until it is stopped",
+        description="Run the daemon until SIGTERM or SIGINT. Without --config: built-in defaults, the embedded store under "
+        "./data, rules from ./rules, pages to the log.",
+    )
     command.add_argument("--config", metavar="FILE", help="responder.yaml; without it, built-in defaults")
     command.set_defaults(run=run)
 

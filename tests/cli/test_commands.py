@@ -195,12 +195,16 @@ async def test_incidents_are_listed_shown_and_acted_on_from_a_terminal(daemon: D
     assert code == 0
     assert "\x1b" not in out
     assert "page to dbteam (primary) over log" in out
+    _, detail = await daemon.get(f"/api/v1/incidents/{incident}")
+    assert f"  {detail['alerts'][0]['fingerprint']}  firing    alertname=" in out
+    await on_terminal(daemon, "incidents", "note", incident, "pool is full", "--by", "ana")
     code, out, _ = await on_terminal(daemon, "incidents", "ack", incident, "--by", "ana", "--note", "on it")
     assert "acknowledged" in out
     code, out, _ = await on_terminal(daemon, "incidents", "snooze", incident, "30m", "--by", "ana")
     assert "acknowledged" in out
     _, out, _ = await on_terminal(daemon, "incidents", "show", incident)
     assert "snoozed until" in out
+    assert "pool is full (ana)" in out
     assert "dbteam over log: delivered" in out
     code, _, error = await on_terminal(daemon, "incidents", "snooze", incident, "a-while")
     assert (code, "body.for: expected a duration" in error) == (1, True)

@@ -86,7 +86,9 @@ async def test_the_daemon_names_all_that_holds_an_alert_back_now(
         == f"held      back by maintenance: move: disks, set by ana until {window['running']['to'][:16].replace('T', ' ')} UTC"
     )
     assert held[2].startswith("held      back by silence: silenced by ben: known until ")
-    assert held[3].startswith("held      back by dependency: api depends on database, which has an incident already (")
+    assert held[3].startswith(
+        "held      back by dependency: api depends on database, which has an incident already ("
+    )
     assert len(held) == 4
     unknown = [line for line in lines if line.startswith("not known")]
     assert any("1 other Alertmanager(s) know: no answer" in line for line in unknown)
