@@ -24,7 +24,7 @@ escalation:
 contacts: {dbteam: {timezone: UTC}, backend: {}}
 services: {api: {depends_on: [database]}}
 quiet_hours: {P3: {hours: "HOURS", timezone: UTC}}
-maintenance: [{name: nightly, match: ['cluster="eu"'], starts: 2026-01-01T00:00, timezone: UTC, every: FREQ=DAILY, lasts: 24h}]
+maintenance: [{name: nightly, match: ['cluster="eu"'], starts: 2026-01-01TSTART, timezone: UTC, every: FREQ=DAILY, lasts: 23h}]
 rules:
   - name: all
     match: ['alertname=~"Alert.+"']
@@ -46,7 +46,8 @@ async def am() -> AsyncIterator[FakeAlertmanager]:
 async def daemon(am: FakeAlertmanager, tmp_path: Path) -> AsyncIterator[DaemonProcess]:
     section = {"urls": [am.url, "http://127.0.0.1:1"], "reconcile_every": "1h", "timeout": "1s"}
     now = SystemClock().now()
-    night = RULES.replace("HOURS", f"{now - HOURS:%R}-{now + HOURS:%R}")
+    before = f"{now - HOURS:%R}"
+    night = RULES.replace("HOURS", f"{before}-{now + HOURS:%R}").replace("START", before)
     async with running(tmp_path, {"alertmanager": section}, night) as found:
         yield found
 

@@ -102,7 +102,7 @@ async def test_something_else_at_the_address_is_said_plainly() -> None:
     finally:
         await runner.cleanup()
     assert code == 1
-    assert "does not answer as a responder does" in error
+    assert "does not answer as a responder of this version does" in error
     assert "Traceback" not in error
 
 

@@ -259,7 +259,7 @@ async def test_the_end_of_a_window_does_not_promise_a_page_where_another_one_sti
     assert paged(world) == []
     (over,) = [one for one in (*first.notices, *second.notices) if one.title == "Maintenance move is over"]
     assert (
-        "is paged now, except for what something else holds back (database). Still running: disks until 20"
+        "is paged now, except for what something else holds back. Services: database. Still running: disks until 20"
         in over.text
     )
     assert "move" not in over.text
