@@ -467,7 +467,7 @@ async def test_a_peer_that_hangs_costs_its_time_limit_and_the_other_is_heard(
     assert time.monotonic() - begun < 60  # it hangs for ever
     assert (await mirror.incident()).state_name == "triggered"
     said = [one for one in logs if one["event"] == "an Alertmanager cannot be asked"]
-    assert [one["reason"] for one in said] == ["no answer within 2 s"], "said once, when it began"
+    assert [one["reason"] for one in said] == ["no answer within 4 s"], "said once, when it began"
 
 
 async def test_a_password_in_an_address_is_in_no_log(
@@ -484,9 +484,15 @@ async def test_a_password_in_an_address_is_in_no_log(
 
 @pytest.mark.timeout(400)
 async def test_ten_thousand_alerts_are_compared_in_slices(
-    mirror: Mirror, pair: list[FakeAlertmanager]
+    store: Store, turned: Any, pair: list[FakeAlertmanager], tmp_path: Path
 ) -> None:
     """A lost store and a large Alertmanager: all is found, and nobody else waits long."""
+    patient = timedelta(minutes=1)  # the two of them are listed in this process, too
+    async with mirrored(store, turned, compiled(tmp_path), pair, timeout=patient) as mirror:
+        await compared_in_slices(mirror, pair)
+
+
+async def compared_in_slices(mirror: Mirror, pair: list[FakeAlertmanager]) -> None:
     for number in range(10_000):
         for peer in pair:
             peer.fire(

@@ -226,7 +226,7 @@ async def mirrored(
 ) -> AsyncIterator[Mirror]:
     """A replica that compares with these peers."""
     urls = tuple(one if isinstance(one, str) else one.url for one in peers)
-    section = AlertmanagerConfig(urls=urls, **{"timeout": timedelta(seconds=2), **settings})
+    section = AlertmanagerConfig(urls=urls, **{"timeout": timedelta(seconds=4), **settings})
     config = Config(alertmanager=section, heartbeats=heartbeats, external_url="https://responder.example")
     async with aiohttp.ClientSession() as session:
         one = Mirror(store, turned, rules, config, session)

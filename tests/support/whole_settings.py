@@ -50,7 +50,7 @@ def settings(peers: list[FakeAlertmanager], phones: Phones) -> dict[str, Any]:
     return {
         "external_url": "https://responder.example",
         "channels": {name: {"type": "webhook", "url": f"{phones.url}/{name}"} for name in CHANNELS},
-        "alertmanager": {"urls": [peer.url for peer in peers], "timeout": "2s"},
+        "alertmanager": {"urls": [peer.url for peer in peers], "timeout": "10s"},
         "blind_after": "1s",
         "bundling": {"after": 3, "within": "5m", "new_kinds": 2, "digest_every": "1m"},
     }
