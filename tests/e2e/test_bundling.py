@@ -106,7 +106,8 @@ async def test_a_storm_is_a_few_pages_and_a_digest_that_lists_the_rest_and_is_ac
     assert len(folded) == 56
     (carrier,) = {found[0]["told_in"] for found in pages.values() if found[0]["told_in"]}
     (page,) = [body for body in rung(hook) if body["incident"]["id"] == carrier]
-    assert page["summary"].startswith("DIGEST: more than 3 incidents within 5m for dbteam.")
+    _, why, *_ = page["summary"].splitlines()
+    assert why.startswith("DIGEST: more than 3 incidents within 5m for dbteam.")
     assert page["incident"]["title"].startswith("DIGEST")
 
     _, listed = await daemon.get(f"/api/v1/incidents/{carrier}/digest")
