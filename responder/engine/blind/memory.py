@@ -211,9 +211,8 @@ class Memory:
         incident = item.incident
         if incident is None or not isinstance(incident.state, Triggered):
             return None
-        due = [
-            at for at in (begun if item.resend else None, incident.wake_at, item.asked_at) if at is not None
-        ]
+        asked = max(item.asked_at, begun) if item.asked_at is not None else None
+        due = [at for at in (begun if item.resend else None, incident.wake_at, asked) if at is not None]
         return at_turn(min(due), item, place) if due else None
 
     def risen(self) -> list[Item]:
