@@ -247,7 +247,7 @@ async def test_people_see_what_a_digest_holds_and_that_it_is_acknowledged_as_one
     code, out = await typed(daemon, "explain", "--alert", fingerprint)
     assert code == 0, out
     assert (
-        f"dbteam was told in the digest of incident {carrier}, and not paged by itself (by bundling)" in out
+        f"dbteam was told in the digest of incident {carrier}, and not paged by itself (still holds)" in out
     )
     assert f"dbteam over hook: told in the digest of incident {carrier}" in out
     assert (await daemon.get(f"/api/v1/incidents/{folded[0]}/digest"))[0] == 404
