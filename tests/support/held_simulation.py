@@ -109,8 +109,8 @@ class HeldSimulation:
             made_at=now,
         )  # fmt: skip
         made = msgspec.structs.replace(made, id=id_of(made))
-        self.windows[made.id] = made
-        await replica.keeper.make(made)
+        found = await replica.keeper.make(made)  # one that overlaps may go on longer instead
+        self.windows[found.id] = next(one for one, _ in replica.keeper.known.kept if one.id == found.id)
 
     async def crash(self) -> None:
         victim = self.chance.choice(self.replicas)

@@ -156,8 +156,8 @@ class WholeSimulation(Weather):
                 del self.windows[name]
                 return
             made = self._window(await keeper._windows._shelf._store.now())
-            await keeper.make(made)
-            self.windows[made.id] = made
+            found = await keeper.make(made)  # one that overlaps may go on longer instead
+            self.windows[found.id] = next(one for one, _ in keeper.known.kept if one.id == found.id)
 
     def _window(self, now: datetime) -> WindowSpec:
         begins = now + timedelta(seconds=self.chance.choice([-60, 0, 90]))
