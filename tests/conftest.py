@@ -26,8 +26,11 @@ from responder.store.connection import Client, connect
 from responder.store.embedded import EmbeddedServer
 from responder.store.store import Store, StoreOptions
 
-# On two busy cores a slow draw says nothing about the code.
-settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# On two busy cores a slow draw says nothing about the code. Every run draws the same examples, so that the same code
+# passes again; ``--hypothesis-profile=explore`` looks for others.
+_unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", _unhurried, derandomize=False, max_examples=1_000)
+settings.register_profile("here", _unhurried, derandomize=True)
 settings.load_profile("here")
 
 # The trace of a decision that is made to fail, drawn with every local, would take seconds.
