@@ -53,6 +53,7 @@ class Replica:
                 decision, _ = self._decider.decision(self.memory.load(incident_id, now))
                 for effect in self.memory.decided(incident_id, decision):
                     self.send(effect, now)
+                self.memory.pass_on(decision.effects)
             if not due:
                 return
         raise AssertionError(f"it decides without end: {due}")

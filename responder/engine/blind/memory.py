@@ -12,8 +12,9 @@ import msgspec
 
 from responder.alerts import Alert
 from responder.engine.blind.item import ANSWERS_KEPT, Heard, Item, at_turn, born_id, renamed
+from responder.engine.blind.together import hear_of, told_with
 from responder.incident.decision import Decision
-from responder.incident.effects import RunTriage, SendMessage
+from responder.incident.effects import Effect, RunTriage, SendMessage, Spread
 from responder.incident.facts import Fact, MessageDelivered, Said, TriageEnded
 from responder.incident.message import MessageKind
 from responder.incident.moves import TAKEN_IN
@@ -246,6 +247,13 @@ class Memory:
         self._leave_class(incident_id)
         self._classes.setdefault(_class_of(item), {})[incident_id] = None
         return again + asked
+
+    def pass_on(self, effects: Iterable[Effect]) -> None:
+        """What was told with an incident hears that somebody has taken that, or that its digest is over."""
+        for effect in effects:
+            if isinstance(effect, Spread):
+                for item in told_with(self.items.values(), effect.incident):
+                    hear_of(effect, item)
 
     def ask(self, incident_id: str, now: datetime) -> None:
         """Something outside an incident has changed: it is decided anew."""
