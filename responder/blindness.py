@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from responder.engine.blind.desk import BlindDesk
 from responder.engine.blind.pager import BlindPager
 from responder.engine.blind.parts import BlindHooks, BlindParts
 from responder.engine.blind.sends import Perform
+from responder.engine.blind.together import remembered
 from responder.engine.desk import Desk
 from responder.engine.engine import Engine
 from responder.holding.keeper import Keeper
 from responder.incident.decision import Decision
 from responder.parts import Parts
+from responder.store.digests import FoldedIncident, FoldedLists
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
 from responder.store.loaded import Loaded
@@ -87,6 +89,16 @@ class Blindness:
         if not self.closed:
             with contextlib.suppress(StoreError):
                 await self._roll.leave()
+
+    def folded(self, lists: FoldedLists) -> Callable[[str], Awaitable[Sequence[FoldedIncident]]]:
+        """What is told with an incident: all of it, or in the store's absence what is remembered."""
+
+        async def found(incident_id: str) -> Sequence[FoldedIncident]:
+            if self.pager.held:
+                return remembered(self.pager.memory.items, incident_id)
+            return await lists.all(incident_id)
+
+        return found
 
     def desk(self, desk: Desk) -> BlindDesk:
         """People's way to incidents, whether the store can be seen or not."""

@@ -223,7 +223,7 @@ class Wiring:
             webhook=self._credentials,
             beat=self._vigils.beat,
             chart=self._parts.charts.get,
-            folded=FoldedLists(self._parts.store).all,
+            folded=self.blind.folded(FoldedLists(self._parts.store)),
             channels=self._parts.channels,
             codes=Codes(self._parts.store),
             verified=Verified(self._parts.store),

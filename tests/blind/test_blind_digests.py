@@ -7,13 +7,14 @@ import pytest
 from replicas import PAGES, Replica, heard
 from stage import MINUTE, START, Play
 
+from responder.engine.blind.together import remembered
 from responder.incident.digest_facts import DigestBegan, IncidentFolded
 from responder.incident.effects import SendMessage
 from responder.incident.facts import AcknowledgedBy, MessageDelivered, PagedBlind, ResolvedBy, Said, SnoozedBy
 from responder.incident.severity import Severity
 from responder.incident.state import Acknowledged, Incident
 
-CARRIER = f"{0xC:016x}"
+CARRIER = f"{0xCA:016x}"
 
 
 def named(play: Play, number: int) -> Incident:
@@ -43,7 +44,7 @@ def carrying(count: int = 3) -> Incident:
             service="database", severity=Severity.P2, count=number,
         )  # fmt: skip
         play.at(0, one)
-    return named(play, 0xC)
+    return named(play, 0xCA)
 
 
 def storm() -> Replica:
@@ -116,3 +117,16 @@ def test_what_rose_meanwhile_is_not_taken_with_the_digest() -> None:
     incident = one.memory.items[f"{1:016x}"].incident
     assert incident is not None
     assert incident.state_name == "triggered"
+
+
+def test_what_is_remembered_of_a_digest_are_its_newest_and_the_states_that_are_known() -> None:
+    one = Replica("a")
+    for incident in (carrying(25), folded(1), folded(24)):
+        one.memory.known(incident)
+    found = {int(row.id, 16): row for row in remembered(one.memory.items, CARRIER)}
+    assert sorted(found) == [1, *range(6, 26)]
+    assert {number: row.state for number, row in found.items() if row.state} == {
+        1: "triggered", 24: "triggered",
+    }  # fmt: skip
+    assert (found[6].line, found[24].line) == ("P2 database: 6", found[1].line)
+    assert remembered(one.memory.items, "e" * 16) == []

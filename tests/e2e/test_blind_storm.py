@@ -67,6 +67,11 @@ async def test_who_takes_a_digest_from_memory_takes_all_that_is_told_with_it(
         try:
             assert await found.alerts(one(0)) == 503
             await until(found.held)
+            status, listed = await found.api("GET", f"/incidents/{carrier}/digest")
+            assert (status, listed["count"], len(listed["incidents"])) == (200, FOLDED, FOLDED)
+            assert {row["state"] for row in listed["incidents"]} == {"triggered"}
+            console = await found.page(f"/incidents/{carrier}")
+            assert all(row["id"] in console for row in listed["incidents"])
             said = await found.press(link, 202)
             assert "nor for what it knows to be told with its digest" in said
             turned.turn(minutes=20, seconds=5)
