@@ -69,7 +69,7 @@ class Wiring:
         )
         self.blind = Blindness(
             parts,
-            self._performers.send,
+            self._performers,
             self.circumstances.keeper,
             engine=lambda: self.engine,
             commits=lambda: self.commits,

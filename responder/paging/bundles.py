@@ -9,6 +9,7 @@ read from its incident each time; where it did not, another one becomes the dige
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -25,7 +26,7 @@ from responder.incident.message import MessageKind, Wanted
 from responder.incident.severity import Severity
 from responder.incident.state import Incident, Page
 from responder.paging.told import PATIENCE, Observe, Perform, Told, counts_as_delivered, told_by_page
-from responder.store.digests import Answer, Carry, Digests, Fold, Ring, Wait
+from responder.store.digests import Answer, Bounds, Carry, Fold, Ring, Wait
 from responder.store.errors import StoreError
 from responder.store.loaded import Attempt
 from responder.store.store import Recorded
@@ -58,10 +59,22 @@ class Book(Protocol):
         ...
 
 
+class Gate(Protocol):
+    """Who says whether a page rings by itself: the store, or in its absence the memory."""
+
+    bounds: Bounds
+
+    async def ask(
+        self, incident: Incident, contact: str, *, deaf: Collection[str] = (), never_rang: bool = False
+    ) -> Answer:
+        """What is to be done with a page to a contact. Raises ``StoreError`` where the store is away."""
+        ...
+
+
 class Bundles:
     """Stands before the delivery of messages."""
 
-    def __init__(self, deliver: Perform, digests: Digests, book: Book, observe: Observe) -> None:
+    def __init__(self, deliver: Perform, digests: Gate, book: Book, observe: Observe) -> None:
         self._deliver = deliver
         self._digests = digests
         self._book = book

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime, timedelta
+
 import msgspec
 import pytest
-from replicas import PAGES, Replica, heard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from replicas import BOUNDS, PAGES, Bundled, Replica, heard
 from stage import MINUTE, START, Play
 
+from responder.engine.blind.gate import MemoryGate
+from responder.engine.blind.memory import Memory
 from responder.engine.blind.together import remembered
 from responder.incident.digest_facts import DigestBegan, IncidentFolded
 from responder.incident.effects import SendMessage
 from responder.incident.facts import AcknowledgedBy, MessageDelivered, PagedBlind, ResolvedBy, Said, SnoozedBy
 from responder.incident.severity import Severity
 from responder.incident.state import Acknowledged, Incident
+from responder.store.digests import Carry, Fold, Ring
 
 CARRIER = f"{0xCA:016x}"
+SECOND = timedelta(seconds=1)
 
 
 def named(play: Play, number: int) -> Incident:
@@ -32,7 +41,7 @@ def folded(number: int, *, into: str = CARRIER) -> Incident:
     return named(play, number)
 
 
-def carrying(count: int = 3) -> Incident:
+def carrying(count: int = 3, until: float = 0) -> Incident:
     """A P2 whose page to its primary is a digest of the incidents 1 to ``count``."""
     play = Play(Severity.P2)
     play.at(0, DigestBegan(at=START, contact="dbteam", why="more than 3 incidents"))
@@ -44,7 +53,7 @@ def carrying(count: int = 3) -> Incident:
             service="database", severity=Severity.P2, count=number,
         )  # fmt: skip
         play.at(0, one)
-    return named(play, 0xCA)
+    return named(play.until(until), 0xCA)
 
 
 def storm() -> Replica:
@@ -130,3 +139,119 @@ def test_what_is_remembered_of_a_digest_are_its_newest_and_the_states_that_are_k
     }  # fmt: skip
     assert (found[6].line, found[24].line) == ("P2 database: 6", found[1].line)
     assert remembered(one.memory.items, "e" * 16) == []
+
+
+def known_storm(count: int = 30) -> Bundled:
+    """A replica that knew a digest of so many when it lost the store."""
+    one = Bundled("a")
+    for incident in (carrying(count), *(folded(number) for number in range(1, count + 1))):
+        one.memory.known(incident)
+    one.memory.begin(START + MINUTE)
+    return one
+
+
+def test_what_was_told_in_a_digest_is_told_to_the_next_levels_with_the_page_of_the_same_incident() -> None:
+    one = known_storm()
+    for minute in range(1, 70):
+        one.step(START + minute * MINUTE)
+    assert sorted({level for number, level in paged(one) if number == 0xCA}) == ["executive", "secondary"]
+    assert {number for number, _ in paged(one)} == {0xCA}
+    report = one.memory.items[f"{1:016x}"].report("a", START + 70 * MINUTE)
+    assert report is not None
+    assert {page.told_in for page in report.pages} == {CARRIER}
+    assert {reach.level for reach in report.reached} == {"primary", "secondary", "executive"}
+
+
+def test_where_the_digests_own_page_does_not_arrive_another_one_becomes_the_digest() -> None:
+    one = known_storm()
+    one.deaf = {CARRIER}
+    for second in range(0, 12 * 60, 2):
+        one.step(START + 20 * MINUTE + second * SECOND)
+    rung = {number for number, level in paged(one) if level == "secondary"}
+    assert len(rung) == BOUNDS.after  # the lost one counts as well
+    told = {item.id for item in one.memory.items.values() if item.told_here()}
+    assert len(told) == 30 - len(rung)
+
+
+def test_what_is_new_is_a_few_pages_and_a_digest_and_a_p1_rings_by_itself() -> None:
+    one = Bundled("a")
+    one.memory.begin(START)
+    one.memory.hear([heard(n, severity=Severity.P2) for n in range(1, 31)], START)
+    one.step(START)
+    one.memory.hear([heard(99), *(heard(n, severity=Severity.P2) for n in range(31, 41))], START + MINUTE)
+    one.step(START + MINUTE)
+    rung = paged(one)
+    own = BOUNDS.after + BOUNDS.new_kinds + 1
+    assert len(rung) == own + 1
+    assert [severity for severity in one.severities() if severity is Severity.P1] == [Severity.P1]
+    (carrier,) = {carrier for item in one.memory.items.values() for carrier in item.told_here()}
+    digest = one.memory.items[carrier].incident
+    assert digest is not None
+    assert digest.digest is not None
+    assert digest.digest.count == 40 - own
+    assert one.memory.say(carrier, AcknowledgedBy(at=START + 2 * MINUTE, by="ana", via="link"))
+    for minute in range(2, 19):
+        one.step(START + minute * MINUTE)
+    states = [item.incident.state_name for item in one.memory.items.values() if item.incident is not None]
+    assert sorted(states) == ["acknowledged"] * (40 - own + 1) + ["triggered"] * own
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0, 1, 10, 60, 200, 301]), st.integers(0, 6), st.integers(0, 40)),
+        max_size=80,
+    )
+)
+@settings(max_examples=150, deadline=None)
+def test_however_it_comes_a_person_is_rung_for_no_more_than_the_bound(
+    steps: list[tuple[int, int, int]],
+) -> None:
+    memory, now, kinds = Memory("a"), START, dict[str, int]()
+    gate = MemoryGate(memory, BOUNDS, lambda: now)
+    rung = dict[str, datetime]()
+    for seconds, kind, number in steps:
+        now += seconds * SECOND
+        name = f"{number:016x}"
+        labels = {"alertname": f"Kind{kinds.setdefault(name, kind)}"}
+        incident = msgspec.structs.replace(named(Play(Severity.P2), number), labels=labels)
+        memory.known(incident)
+        answer = asyncio.run(gate.ask(incident, "ana"))
+        if isinstance(answer, Fold):
+            assert answer.into in memory.items
+            assert answer.into != name
+            continue
+        assert isinstance(answer, Ring | Carry)
+        rung[name] = now
+        lately = [one for one, at in rung.items() if at > now - BOUNDS.within]
+        assert len(lately) <= BOUNDS.after + BOUNDS.new_kinds + 1
+
+
+def test_what_only_memory_told_of_is_left_to_the_store_unless_somebody_took_it() -> None:
+    one = Bundled("a")
+    one.memory.begin(START)
+    one.memory.hear([heard(n, severity=Severity.P2) for n in range(1, 11)], START)
+    one.step(START)
+    (item, *_) = [item for item in one.memory.items.values() if item.told_here()]
+    (carrier,) = item.told_here()
+    report = item.report("a", START + 3 * MINUTE)
+    assert report is not None
+    assert (report.pages, report.reached, report.born, report.opened_at) == ((), (), True, START)
+    assert one.memory.say(carrier, AcknowledgedBy(at=START + 2 * MINUTE, by="ana", via="link"))
+    one.step(START + 2 * MINUTE)
+    report = item.report("a", START + 3 * MINUTE)
+    assert report is not None
+    (answer,) = report.answers
+    assert isinstance(answer, AcknowledgedBy)
+    assert (answer.by, answer.digest, answer.via) == ("ana", "", f"the digest of incident {carrier}")
+    assert [page.told_in for page in report.pages] == [carrier]
+
+
+def test_one_replica_alone_acts_on_all_that_is_told_together() -> None:
+    replicas = [Bundled(name, ["a", "b", "c"]) for name in ("a", "b", "c")]
+    for one in replicas:
+        for incident in (carrying(30, until=19), *(folded(number) for number in range(1, 31))):
+            one.memory.known(incident)
+        one.memory.begin(START + 20 * MINUTE)
+        for second in range(0, 100, 2):
+            one.step(START + 20 * MINUTE + second * SECOND)
+    assert sorted(len(paged(one)) for one in replicas) == [0, 0, 1]

@@ -15,6 +15,7 @@ from responder.incident.message import MessageKind, Wanted
 from responder.incident.opening import Opening
 from responder.incident.reach import Person, Reach
 from responder.incident.severity import Severity
+from responder.incident.stages.digest import told_in
 from responder.incident.state import Incident, Monitoring, Page, PageStatus, Totals, Triggered
 from responder.store.loaded import Loaded
 from responder.store.store import AlertWrite
@@ -209,11 +210,22 @@ class Item(msgspec.Struct, kw_only=True):
             and page.wanted is Wanted.UNACKNOWLEDGED
         )
 
+    def told_here(self) -> frozenset[str]:
+        """The incidents whose digests told of it from memory, and of it nobody has taken; the store does not know them."""
+        if self.incident is None or not isinstance(self.incident.state, Triggered):
+            return frozenset()
+        before = told_in(self.known) if self.known is not None else ()
+        return frozenset(told_in(self.incident)) - set(before)
+
     def report(self, replica: str, at: datetime) -> PagedBlind | None:
-        """What is to be told once the store is back; ``None`` where nothing was done."""
-        incident, known = self.incident, self.known
-        if incident is None:
+        """What is to be told once the store is back; ``None`` where nothing was done.
+
+        What only a digest from memory has told of is left to the store, as if nobody had been.
+        """
+        if self.incident is None:
             return None
+        known, anew = self.known, self.told_here()
+        incident = _untold(self.incident, anew)
         before = {page.id: page.status for page in known.pages} if known is not None else {}
         pages = tuple(
             page
@@ -221,7 +233,7 @@ class Item(msgspec.Struct, kw_only=True):
             if page.status is not PageStatus.PENDING
             and before.get(page.id, PageStatus.PENDING) is PageStatus.PENDING
         )
-        if not pages and not self.answers:
+        if not pages and not self.answers and not anew:
             return None
         episode = incident.episode
         return PagedBlind(
@@ -244,6 +256,16 @@ class Item(msgspec.Struct, kw_only=True):
             incident=self.id,
             severity=incident.severity if self.under_way else None,
         )
+
+
+def _untold(incident: Incident, carriers: Container[str]) -> Incident:
+    pages = tuple(
+        msgspec.structs.replace(page, status=PageStatus.PENDING, settled_at=None, told_in="")
+        if page.told_in in carriers
+        else page
+        for page in incident.pages
+    )
+    return msgspec.structs.replace(incident, pages=pages)
 
 
 def renamed(incident: Incident, to: str) -> Incident:

@@ -19,6 +19,7 @@ from responder.incident.facts import Fact, MessageDelivered, Said, TriageEnded
 from responder.incident.message import MessageKind
 from responder.incident.moves import TAKEN_IN
 from responder.incident.sight import turn
+from responder.incident.stages.digest import told_in
 from responder.incident.state import Acknowledged, Incident, Monitoring, StateName, Triggered
 from responder.overflow import Overflow, Spill, unheard
 from responder.store.loaded import Loaded
@@ -206,7 +207,7 @@ class Memory:
         """When this replica acts on it; ``None`` where there is nothing to do."""
         if item.quiet:
             return None
-        place = turn(item.key, self.me, self.others)
+        place = turn(self._key_of_turn(item), self.me, self.others)
         if item.waits:
             return at_turn(max(item.waits_since or item.since, begun), item, place)
         incident = item.incident
@@ -215,6 +216,12 @@ class Memory:
         asked = max(item.asked_at, begun) if item.asked_at is not None else None
         due = [at for at in (begun if item.resend else None, incident.wake_at, asked) if at is not None]
         return at_turn(min(due), item, place) if due else None
+
+    def _key_of_turn(self, item: Item) -> str:
+        """What is told together is one replica's: no other knows whether the digest's page has told a person."""
+        carriers = told_in(item.incident) if item.incident is not None else ()
+        first = next((self.items[one] for one in carriers if one in self.items), item)
+        return first.key
 
     def risen(self) -> list[Item]:
         """What the store works on, and does not know to be worse by now."""

@@ -1,8 +1,10 @@
-"""What is told together stays together in memory: what a digest has told of hears what became of it. Pure."""
+"""What is told together stays together in memory: what a digest has told of hears what became of that. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+
+import msgspec
 
 from responder.engine.blind.item import Item
 from responder.engine.spreading import acknowledged_with
@@ -50,4 +52,6 @@ def hear_of(effect: Spread, item: Item) -> None:
         return
     taken = acknowledged_with(effect, item.incident.episode.number)
     item.news.append(taken)
-    item.answers.append(taken)
+    # The store knows nothing of a digest from memory: there it counts as taken by itself.
+    here = effect.incident in item.told_here()
+    item.answers.append(msgspec.structs.replace(taken, digest="") if here else taken)
