@@ -14,6 +14,7 @@ from stage import MINUTE, START, Play
 
 from responder.engine.blind.gate import MemoryGate
 from responder.engine.blind.memory import Memory
+from responder.engine.blind.report import report_of, told_here
 from responder.engine.blind.together import remembered
 from responder.incident.digest_facts import DigestBegan, IncidentFolded
 from responder.incident.effects import SendMessage
@@ -96,7 +97,7 @@ def test_the_store_hears_what_was_taken_with_a_digest_and_takes_it_once() -> Non
     said = AcknowledgedBy(at=START + 2 * MINUTE, by="ana", via="link")
     assert one.memory.say(CARRIER, said)
     one.step(START + 2 * MINUTE)
-    report = one.memory.items[f"{1:016x}"].report("a", START + 3 * MINUTE)
+    report = report_of(one.memory.items[f"{1:016x}"], "a", START + 3 * MINUTE)
     assert report is not None
     assert msgspec.json.decode(msgspec.json.encode(report), type=PagedBlind) == report
     play = Play(Severity.P2)
@@ -156,7 +157,7 @@ def test_what_was_told_in_a_digest_is_told_to_the_next_levels_with_the_page_of_t
         one.step(START + minute * MINUTE)
     assert sorted({level for number, level in paged(one) if number == 0xCA}) == ["executive", "secondary"]
     assert {number for number, _ in paged(one)} == {0xCA}
-    report = one.memory.items[f"{1:016x}"].report("a", START + 70 * MINUTE)
+    report = report_of(one.memory.items[f"{1:016x}"], "a", START + 70 * MINUTE)
     assert report is not None
     assert {page.told_in for page in report.pages} == {CARRIER}
     assert {reach.level for reach in report.reached} == {"primary", "secondary", "executive"}
@@ -169,7 +170,7 @@ def test_where_the_digests_own_page_does_not_arrive_another_one_becomes_the_dige
         one.step(START + 20 * MINUTE + second * SECOND)
     rung = {number for number, level in paged(one) if level == "secondary"}
     assert len(rung) == BOUNDS.after  # the lost one counts as well
-    told = {item.id for item in one.memory.items.values() if item.told_here()}
+    told = {item.id for item in one.memory.items.values() if told_here(item)}
     assert len(told) == 30 - len(rung)
 
 
@@ -184,7 +185,7 @@ def test_what_is_new_is_a_few_pages_and_a_digest_and_a_p1_rings_by_itself() -> N
     own = BOUNDS.after + BOUNDS.new_kinds + 1
     assert len(rung) == own + 1
     assert [severity for severity in one.severities() if severity is Severity.P1] == [Severity.P1]
-    (carrier,) = {carrier for item in one.memory.items.values() for carrier in item.told_here()}
+    (carrier,) = {carrier for item in one.memory.items.values() for carrier in told_here(item)}
     digest = one.memory.items[carrier].incident
     assert digest is not None
     assert digest.digest is not None
@@ -231,14 +232,14 @@ def test_what_only_memory_told_of_is_left_to_the_store_unless_somebody_took_it()
     one.memory.begin(START)
     one.memory.hear([heard(n, severity=Severity.P2) for n in range(1, 11)], START)
     one.step(START)
-    (item, *_) = [item for item in one.memory.items.values() if item.told_here()]
-    (carrier,) = item.told_here()
-    report = item.report("a", START + 3 * MINUTE)
+    (item, *_) = [item for item in one.memory.items.values() if told_here(item)]
+    (carrier,) = told_here(item)
+    report = report_of(item, "a", START + 3 * MINUTE)
     assert report is not None
     assert (report.pages, report.reached, report.born, report.opened_at) == ((), (), True, START)
     assert one.memory.say(carrier, AcknowledgedBy(at=START + 2 * MINUTE, by="ana", via="link"))
     one.step(START + 2 * MINUTE)
-    report = item.report("a", START + 3 * MINUTE)
+    report = report_of(item, "a", START + 3 * MINUTE)
     assert report is not None
     (answer,) = report.answers
     assert isinstance(answer, AcknowledgedBy)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from responder.engine.blind.item import Item
+from responder.engine.blind.report import told_here
 from responder.engine.spreading import acknowledged_with
 from responder.incident.around import list_line
 from responder.incident.digest_facts import CarrierGone
@@ -53,5 +54,5 @@ def hear_of(effect: Spread, item: Item) -> None:
     taken = acknowledged_with(effect, item.incident.episode.number)
     item.news.append(taken)
     # The store knows nothing of a digest from memory: there it counts as taken by itself.
-    here = effect.incident in item.told_here()
+    here = effect.incident in told_here(item)
     item.answers.append(msgspec.structs.replace(taken, digest="") if here else taken)
