@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from responder.engine.blind.desk import BlindDesk
 from responder.engine.blind.pager import BlindPager
 from responder.engine.blind.parts import BlindHooks, BlindParts
-from responder.engine.blind.sends import Perform
+from responder.engine.blind.together import remembered
 from responder.engine.desk import Desk
 from responder.engine.engine import Engine
+from responder.engine.outbox import Done
 from responder.holding.keeper import Keeper
 from responder.incident.decision import Decision
 from responder.parts import Parts
+from responder.performers import Performers
+from responder.store.digests import FoldedIncident, FoldedLists
 from responder.store.errors import StoreError
 from responder.store.group_commit import GroupCommit
-from responder.store.loaded import Loaded
+from responder.store.loaded import Attempt, Loaded
 from responder.store.roll import Roll
 
 
 class Blindness:
-    """See the module. ``perform`` sends a message; the engine and the group commit are there later.
+    """See the module. ``performers`` send messages; the engine and the group commit are there later.
 
     ``keeper`` is told of what is decided and heard in memory: others may stand on it.
     """
@@ -29,7 +32,7 @@ class Blindness:
     def __init__(
         self,
         parts: Parts,
-        perform: Perform,
+        performers: Performers,
         keeper: Keeper,
         *,
         engine: Callable[[], Engine],
@@ -48,7 +51,7 @@ class Blindness:
                 rules=lambda: parts.rulebook.rules,
                 full=lambda: commits().full,
                 decide=self._decide,
-                perform=perform,
+                perform=self._send,
                 patience=parts.config.blind_after,
             ),
             BlindHooks(
@@ -59,7 +62,11 @@ class Blindness:
                 spill=parts.metrics.overflowed,
             ),
         )
-        self.perform = self.pager.watching(perform)
+        self._from_memory = performers.from_memory(self.pager.memory, self.pager.now)
+        self.perform = self.pager.watching(performers.send)
+
+    async def _send(self, attempt: Attempt) -> Done:
+        return await self._from_memory(attempt)
 
     def _decide(self, loaded: Loaded) -> tuple[Decision, bool]:
         return self._engine().decider.decision(loaded)
@@ -87,6 +94,16 @@ class Blindness:
         if not self.closed:
             with contextlib.suppress(StoreError):
                 await self._roll.leave()
+
+    def folded(self, lists: FoldedLists) -> Callable[[str], Awaitable[Sequence[FoldedIncident]]]:
+        """What is told with an incident: all of it, or in the store's absence what is remembered."""
+
+        async def found(incident_id: str) -> Sequence[FoldedIncident]:
+            if self.pager.held:
+                return remembered(self.pager.memory.items, incident_id)
+            return await lists.all(incident_id)
+
+        return found
 
     def desk(self, desk: Desk) -> BlindDesk:
         """People's way to incidents, whether the store can be seen or not."""

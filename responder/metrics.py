@@ -36,7 +36,9 @@ ACTION_OUTCOMES = (
     "refused", "rehearsed", "performed", "failed", "unknown", "effective", "ineffective",
 )  # fmt: skip
 HEARTBEAT_OUT_OUTCOMES = ("sent", "failed", "withheld")
-PAGE_OUTCOMES = ("delivered", "retried", "failed", "unreachable", "dropped", "expired", "listed", "folded")
+PAGE_OUTCOMES = (
+    "delivered", "retried", "failed", "unreachable", "dropped", "expired", "listed", "folded", "unasked",
+)  # fmt: skip
 
 
 class Metrics:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 
 from responder.actions.book import briefs
+from responder.engine.blind.gate import MemoryBook, MemoryGate
+from responder.engine.blind.memory import Memory
 from responder.engine.blind.sends import Perform
 from responder.engine.outbox import Performer
 from responder.engine.passing import Passer
@@ -35,7 +37,7 @@ from responder.intake.alertmanager import Alertmanagers
 from responder.intake.doubts import DoubtSettler
 from responder.metrics import Metrics
 from responder.paging.base import Channel
-from responder.paging.bundles import Book, Bundles
+from responder.paging.bundles import Book, Bundles, Gate
 from responder.paging.delivery import Delivery, DeliveryHooks, Links
 from responder.paging.listed import ListedPages
 from responder.paging.notice_sender import NoticeSender
@@ -127,13 +129,16 @@ class Performers:
         self._bounds = Bounds(
             **{name: getattr(parts.config.bundling, name) for name in Bounds.__struct_fields__}
         )
-        bundles = Bundles(
-            self._delivery().perform,
-            Digests(parts.gated, self._bounds),
-            OtherIncidents(parts.gated),
-            reports.message,
-        )
+        self._deliver = self._delivery().perform
+        bundles = self._bundles(Digests(parts.gated, self._bounds), OtherIncidents(parts.gated))
         self.send: Perform = ListedPages(bundles.perform, parts.reader.snapshot, reports.message).perform
+
+    def _bundles(self, gate: Gate, book: Book) -> Bundles:
+        return Bundles(self._deliver, gate, book, self._reports.message)
+
+    def from_memory(self, memory: Memory, now: Callable[[], datetime]) -> Perform:
+        """What sends a message while the store is away: it asks what is remembered."""
+        return self._bundles(MemoryGate(memory, self._bounds, now), MemoryBook(memory)).perform
 
     def table(self, engine: EngineLinks, send: Perform) -> dict[type[Effect], Performer]:
         """The performer of each kind of effect that leaves the process; ``send`` is ours, and who watches it."""

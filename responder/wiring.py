@@ -69,7 +69,7 @@ class Wiring:
         )
         self.blind = Blindness(
             parts,
-            self._performers.send,
+            self._performers,
             self.circumstances.keeper,
             engine=lambda: self.engine,
             commits=lambda: self.commits,
@@ -223,7 +223,7 @@ class Wiring:
             webhook=self._credentials,
             beat=self._vigils.beat,
             chart=self._parts.charts.get,
-            folded=FoldedLists(self._parts.store).all,
+            folded=self.blind.folded(FoldedLists(self._parts.store)),
             channels=self._parts.channels,
             codes=Codes(self._parts.store),
             verified=Verified(self._parts.store),

@@ -98,14 +98,17 @@ class Spreader:
 def _news(effect: Spread, due: Due, one: Waiting) -> Fact:
     """What a folded incident hears. Who took the digest took nothing of what was folded after that had begun anew."""
     is_taken = effect.by and due.episode == effect.episode and one.state != StateName.MONITORING
-    if not is_taken:
-        return _gone(effect, due)
+    return acknowledged_with(effect, one.episode) if is_taken else _gone(effect, due)
+
+
+def acknowledged_with(effect: Spread, episode: int) -> AcknowledgedBy:
+    """What a folded incident hears, in the episode in which it was, when a person takes the one that tells of it."""
     return AcknowledgedBy(
         at=effect.at or effect.requested_at,
         by=effect.by,
         via=f"the digest of incident {effect.incident}",
         digest=effect.incident,
-        episode=one.episode,
+        episode=episode,
         snoozed_until=effect.snoozed_until,
     )
 

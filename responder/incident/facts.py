@@ -71,7 +71,10 @@ class SeveritySet(_Human, frozen=True, kw_only=True, tag="severity"):
 
 
 class MessageDelivered(_Fact, frozen=True, kw_only=True, tag="delivered"):
-    """A channel accepted a message; or the person was told by the digest of incident ``told_in``."""
+    """A channel accepted a message; or the person was told by the digest of incident ``told_in``.
+
+    ``unasked``: the store did not say in time whether a digest tells of it.
+    """
 
     effect: str
     page: str
@@ -79,6 +82,7 @@ class MessageDelivered(_Fact, frozen=True, kw_only=True, tag="delivered"):
     attempt: int
     receipt: Receipt = Receipt()
     told_in: str = ""
+    unasked: bool = False
 
 
 class MessageFailed(_Fact, frozen=True, kw_only=True, tag="failed"):

@@ -76,3 +76,8 @@ class Pace:
             return wait
         self._times.append(now)
         return 0.0
+
+    def give_back(self) -> None:
+        """One that was taken was not needed."""
+        if self._times:
+            self._times.pop()

@@ -1,13 +1,15 @@
 """So that a storm is one page to a person: before a page leaves, it is asked whether it rings by itself or with a digest.
 
-A P1 never asks, and neither does a drill. Where the store does not answer at once, the page leaves: a bound that could keep
-somebody from hearing of an incident would be worse than none. Whether the digest's own page really reached the person is
+A P1 never asks, and neither does a drill. Where the store does not answer at once, the page leaves (a P3 or P4 asks for a few
+seconds before it does) and says so in the time line: a bound that could keep somebody from hearing of an incident would be
+worse than none. Whether the digest's own page really reached the person is
 read from its incident each time; where it did not, another one becomes the digest.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -19,12 +21,12 @@ from responder.engine.outbox import Done
 from responder.incident.digest import Digest, present
 from responder.incident.digest_facts import DigestBegan, IncidentFolded
 from responder.incident.effects import SendMessage
-from responder.incident.facts import MessageWaits
+from responder.incident.facts import MessageDelivered, MessageWaits
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.severity import Severity
 from responder.incident.state import Incident, Page
 from responder.paging.told import PATIENCE, Observe, Perform, Told, counts_as_delivered, told_by_page
-from responder.store.digests import Answer, Carry, Digests, Fold, Ring, Wait
+from responder.store.digests import Answer, Bounds, Carry, Fold, Ring, Wait
 from responder.store.errors import StoreError
 from responder.store.loaded import Attempt
 from responder.store.store import Recorded
@@ -33,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 #: All that is asked before a page leaves takes no longer than this, in seconds; then it leaves.
 ASK_LIMIT = 0.8
+#: What is not urgent asks again for so long before it leaves unasked.
+ASK_PATIENCE = timedelta(seconds=5)
 #: The page to a person of what carries for somebody else is waited for so long: their levels come at about the same time.
 SHARED_PATIENCE = timedelta(seconds=5)
 _LOOK_SOON = timedelta(milliseconds=400)
@@ -55,10 +59,22 @@ class Book(Protocol):
         ...
 
 
+class Gate(Protocol):
+    """Who says whether a page rings by itself: the store, or in its absence the memory."""
+
+    bounds: Bounds
+
+    async def ask(
+        self, incident: Incident, contact: str, *, deaf: Collection[str] = (), never_rang: bool = False
+    ) -> Answer:
+        """What is to be done with a page to a contact. Raises ``StoreError`` where the store is away."""
+        ...
+
+
 class Bundles:
     """Stands before the delivery of messages."""
 
-    def __init__(self, deliver: Perform, digests: Digests, book: Book, observe: Observe) -> None:
+    def __init__(self, deliver: Perform, digests: Gate, book: Book, observe: Observe) -> None:
         self._deliver = deliver
         self._digests = digests
         self._book = book
@@ -73,13 +89,15 @@ class Bundles:
             async with asyncio.timeout(ASK_LIMIT):
                 done = await self._asked(effect, incident, attempt)
         except (StoreError, TimeoutError) as error:
+            if _can_ask_again(effect, incident, attempt):
+                return Done(retry_in=_LOOK_AGAIN, begun=False)
             log.warning(
                 "cannot ask for a digest; it is sent", page=effect.page, error=str(error) or "time-out"
             )
-            done = None
+            return await self._unasked(effect, attempt)
         except Exception:  # whatever is wrong with what bounds pages, the page leaves
             log.exception("asking for a digest failed; it is sent", page=effect.page)
-            done = None
+            return await self._unasked(effect, attempt)
         if isinstance(done, Carry):
             return await self._carry(effect, incident, attempt)
         return done if done is not None else await self._deliver(attempt)
@@ -94,6 +112,17 @@ class Bundles:
             and not incident.canary
             and not _is_asked_for(effect, incident)
         )
+
+    async def _unasked(self, effect: SendMessage, attempt: Attempt) -> Done:
+        """It is sent, and whoever looks for why it was not told with a digest finds that."""
+        done = await self._deliver(attempt)
+        facts = [
+            msgspec.structs.replace(one, unasked=True) if isinstance(one, MessageDelivered) else one
+            for one in done.facts
+        ]
+        if any(isinstance(one, MessageDelivered) for one in facts):
+            self._observe(effect.channel, "unasked")
+        return msgspec.structs.replace(done, facts=facts)
 
     async def _asked(self, effect: SendMessage, incident: Incident, attempt: Attempt) -> Done | Carry | None:
         """What came of it instead of a page of its own; ``None`` where it is to have one."""
@@ -164,6 +193,12 @@ class Bundles:
 def _is_asked_for(effect: SendMessage, incident: Incident) -> bool:
     """Whether a person wanted the level to be paged now: that is not told with something else."""
     return any(reach.asked and reach.level is effect.level for reach in incident.episode.reached)
+
+
+def _can_ask_again(effect: SendMessage, incident: Incident, attempt: Attempt) -> bool:
+    """A moment later the store may have caught up, after a restart for instance."""
+    now = _now(effect, attempt)
+    return not incident.severity.urgent and now - (attempt.first_at or now) < ASK_PATIENCE
 
 
 def _is_patient(answer: Fold, effect: SendMessage, attempt: Attempt) -> bool:

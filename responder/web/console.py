@@ -128,13 +128,14 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
         "offers": parts.actions.offers(incident),
         "runs": tuple(reversed(incident.actions)),
         "folded": await _folded(parts, incident),
+        "away": parts.blind(),
     }
     return page("incident.html", status, **values)
 
 
 async def _folded(parts: WebParts, incident: Incident) -> Sequence[FoldedIncident]:
     """Some of what is told with the incident's page; the API has all of it."""
-    if incident.digest is None or parts.blind():
+    if incident.digest is None:
         return ()
     return (await parts.folded(incident.id))[:_FOLDED_SHOWN]
 

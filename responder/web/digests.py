@@ -14,7 +14,7 @@ from responder.web.times import rfc3339
 
 
 class FoldedView(msgspec.Struct, frozen=True, kw_only=True):
-    """An incident that is told with the page; ``state`` is null where it is no longer kept."""
+    """An incident that is told with the page; ``state`` is null where it is no longer kept, or not known without the store."""
 
     id: str
     line: str
@@ -23,7 +23,10 @@ class FoldedView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DigestView(msgspec.Struct, frozen=True, kw_only=True):
-    """A digest: why it began, whose it is, and all that is in it; ``over`` of them have ended, were taken, or left it."""
+    """A digest: why it began, whose it is, and all that is in it; ``over`` of them have ended, were taken, or left it.
+
+    While the store is away ``incidents`` are those that the replica remembers.
+    """
 
     began_at: str
     why: str
@@ -61,7 +64,7 @@ async def _view(request: web.Request, incident_id: str, digest: Digest) -> Diges
         began_at=rfc3339(digest.began_at),
         why=digest.why,
         contacts=digest.contacts,
-        count=len(found),
+        count=digest.count if parts.blind() else len(found),
         over=digest.over,
         worst=digest.worst,
         services=digest.services,

@@ -13,8 +13,10 @@ from replicas import PAGES, Replica, heard
 from stage import MINUTE, START, Play
 
 from responder.engine.blind import memory as memories
-from responder.engine.blind.item import ANSWERS_KEPT, MEMBERS_KEPT, STAND_IN, born_id
+from responder.engine.blind.item import ANSWERS_KEPT, MEMBERS_KEPT, born_id
 from responder.engine.blind.memory import INCIDENTS_KEPT, STRAY_KEPT
+from responder.engine.blind.report import report_of
+from responder.engine.blind.turns import STAND_IN
 from responder.incident.facts import AcknowledgedBy, MessageDelivered, NoteAdded, ResolvedBy
 from responder.incident.severity import Severity
 from responder.incident.sight import turn
@@ -112,7 +114,7 @@ def test_a_page_that_this_replica_has_sent_itself_is_not_sent_again() -> None:
     one.step(START + 15 * SECOND)
     assert one.sent == []
     (item,) = one.memory.to_tell()
-    report = item.report("a", START + MINUTE)
+    report = report_of(item, "a", START + MINUTE)
     assert report is not None
     assert [(page.id, str(page.status)) for page in report.pages] == [(sent.id, "delivered")]
 
@@ -145,7 +147,7 @@ def test_who_takes_what_another_replica_has_paged_is_heeded_by_the_one_that_stan
     for item in waiting:
         assert one.memory.say(item.id, AcknowledgedBy(at=START, by="ana"))
         one.step(START)
-        report = item.report("a", START + MINUTE)
+        report = report_of(item, "a", START + MINUTE)
         assert report is not None
         assert report.answers[-1].by == "ana"
     one.step(START + 10 * MINUTE)
@@ -191,7 +193,7 @@ def test_what_fires_again_while_it_was_watched_is_paged_anew() -> None:
     one.step(START + 4 * MINUTE)
     assert one.levels() == ["primary"]
     (item,) = one.memory.to_tell()
-    report = item.report("a", START + 5 * MINUTE)
+    report = report_of(item, "a", START + 5 * MINUTE)
     assert report is not None
     assert (report.episode, report.born) == (2, True)
 

@@ -14,7 +14,8 @@ from running import Running, run
 from stage import MINUTE, START, Play
 from world import firing, settle
 
-from responder.engine.blind.item import Heard, writes_of
+from responder.engine.blind.item import Heard
+from responder.engine.blind.report import report_of, writes_of
 from responder.engine.blind.telling import tell
 from responder.incident.around import Around, Outline
 from responder.incident.decision import FirstPaged, Reason
@@ -43,7 +44,7 @@ def blind(incident: Incident, minutes: list[float], *, say: AcknowledgedBy | Non
         assert one.memory.say(incident.id, say)
         one.step(say.at)
     (item,) = one.memory.to_tell()
-    report = item.report("replica-a", START + minutes[-1] * MINUTE)
+    report = report_of(item, "replica-a", START + minutes[-1] * MINUTE)
     assert report is not None
     decoded = msgspec.json.decode(msgspec.json.encode(report), type=PagedBlind)
     assert decoded == report
@@ -175,7 +176,7 @@ def test_the_number_of_an_episode_that_began_blind_is_given_to_no_later_one() ->
     one.memory.hear([msgspec.structs.replace(write, key=play.incident.key)], START + 2 * MINUTE)
     one.step(START + 2 * MINUTE)
     (item,) = one.memory.to_tell()
-    report = item.report("replica-a", START + 3 * MINUTE)
+    report = report_of(item, "replica-a", START + 3 * MINUTE)
     assert report is not None
     play.fire(Severity.P1).clear().at(4, report)
     assert (play.incident.state_name, play.incident.episode.number) == ("monitoring", 2)
@@ -231,11 +232,11 @@ def test_a_page_that_is_still_being_tried_is_left_to_the_store() -> None:
     one.down = True
     one.step(START + 5 * MINUTE)
     (item,) = one.memory.to_tell()
-    assert item.report("replica-a", START + 6 * MINUTE) is None
+    assert report_of(item, "replica-a", START + 6 * MINUTE) is None
     assert item.incident is not None
     said = NoteAdded(at=START, by="ana", note="x")
     assert one.memory.say(item.id, said)
-    report = item.report("replica-a", START + 6 * MINUTE)
+    report = report_of(item, "replica-a", START + 6 * MINUTE)
     assert report is not None
     play.at(6, report)  # the level is due, and the store pages it
     assert play.dialogue[-1] == (6, "page secondary platform chat")
@@ -251,7 +252,7 @@ def born(key: int = 1, *, acknowledge: bool = False) -> tuple[Replica, PagedBlin
     if acknowledge:
         assert one.memory.say(item.id, AcknowledgedBy(at=now + MINUTE, by="ana"))
         one.step(now + MINUTE)
-    report = item.report("replica-a", now + MINUTE)
+    report = report_of(item, "replica-a", now + MINUTE)
     assert report is not None
     return one, report
 
@@ -291,7 +292,7 @@ async def test_the_store_takes_a_report_of_a_known_incident_and_does_not_send_it
     one.step(incident.now)
     assert len(one.sent) >= 1
     (item,) = one.memory.to_tell()
-    report = item.report("replica-a", incident.now)
+    report = report_of(item, "replica-a", incident.now)
     assert report is not None
     before = len(run.world.sent)
     roll = Roll(run.store, "replica-a")
@@ -318,7 +319,7 @@ async def test_the_store_takes_what_opened_in_memory_in_one_step_and_pages_nobod
     (item,) = one.memory.to_tell()
     assert one.memory.say(item.id, AcknowledgedBy(at=now, by="ana"))
     one.step(now)
-    report = item.report("replica-a", now)
+    report = report_of(item, "replica-a", now)
     assert report is not None
     roll = Roll(run.store, "replica-a")
     writes = writes_of(item.members.values())
@@ -423,7 +424,7 @@ async def test_in_whatever_order_alerts_came_the_id_that_was_paged_is_the_one_in
         one.step(now)
     (item,) = one.memory.to_tell()
     assert {effect.incident for _, effect in one.sent} == {item.id}
-    report = item.report("replica-a", now)
+    report = report_of(item, "replica-a", now)
     assert report is not None
     writes = writes_of(item.members.values())
     if retried:  # Alertmanager was faster: another replica has taken what fires by now
@@ -463,7 +464,7 @@ async def test_what_resolved_meanwhile_is_written_as_fired_and_resolved(run: Run
     one.step(now)
     one.memory.hear([heard(1, fires=False)], now)
     (item,) = one.memory.to_tell()
-    report = item.report("replica-a", now)
+    report = report_of(item, "replica-a", now)
     assert report is not None
     await Roll(run.store, "replica-a").bring(item.id, item.key, writes_of(item.members.values()), report)
     await settle(run.engine)

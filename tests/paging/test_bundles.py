@@ -152,15 +152,43 @@ async def test_with_after_zero_nothing_asks() -> None:
     assert (len(room.delivered), room.door.asked) == (1, [])
 
 
-@pytest.mark.parametrize(
-    "answer", [StoreError("away"), NewerSchemaError("newer"), TypeError("our own"), None]
-)
-async def test_where_it_cannot_be_asked_the_page_leaves_within_a_second(
+UNANSWERED = [StoreError("away"), None]
+
+
+@pytest.mark.parametrize("answer", UNANSWERED)
+async def test_where_it_cannot_be_asked_a_p2_leaves_within_a_second_and_its_time_line_says_so(
     answer: Answer | Exception | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bundles, "ASK_LIMIT", 0.05)
     room = Room(Door(answer))
-    await room.perform()
+    done = await room.perform(Severity.P2)
+    assert len(room.delivered) == 1
+    assert room.observed == [("chat", "unasked")]
+    play = Play(Severity.P2)
+    play.at(0, *done.facts)
+    assert play.decisions[-1].entries[-1].text == (
+        "page to dbteam (primary) over chat delivered by itself: the store did not say in time whether a digest tells of it"
+    )
+
+
+@pytest.mark.parametrize("answer", UNANSWERED)
+async def test_where_it_cannot_be_asked_a_p3_asks_for_a_few_seconds_and_then_leaves(
+    answer: Answer | Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "ASK_LIMIT", 0.05)
+    room = Room(Door(answer))
+    done = await room.perform(Severity.P3, waited=4)
+    assert (room.delivered, room.observed, done.facts, done.begun) == ([], [], (), False)
+    assert done.retry_in is not None
+    await room.perform(Severity.P3, waited=5)
+    assert len(room.delivered) == 1
+    assert room.observed == [("chat", "unasked")]
+
+
+@pytest.mark.parametrize("answer", [NewerSchemaError("newer"), TypeError("our own")])
+async def test_what_asking_again_does_not_mend_keeps_no_page_waiting(answer: Exception) -> None:
+    room = Room(Door(answer))
+    await room.perform(Severity.P3)
     assert len(room.delivered) == 1
 
 

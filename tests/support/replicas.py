@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+import asyncio
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 
 from stage import START
 from world import OneRow, firing
 
+from responder.engine.blind.gate import MemoryBook, MemoryGate
 from responder.engine.blind.item import Heard
 from responder.engine.blind.memory import Memory
 from responder.engine.blind.sends import _why_not
 from responder.engine.incidents import Decider
+from responder.engine.outbox import Done
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageDelivered
 from responder.incident.message import MessageKind, Receipt
 from responder.incident.severity import Severity
+from responder.paging.bundles import Bundles
 from responder.store.connection import connect
+from responder.store.digests import Bounds
+from responder.store.loaded import Attempt
 from responder.store.store import Store, to_ms
 
 PAGES = (MessageKind.PAGE, MessageKind.REMINDER)
+BOUNDS = Bounds(after=3, within=timedelta(minutes=5), new_kinds=2, digest_every=timedelta(minutes=1))
 
 
 def heard(
@@ -53,6 +60,7 @@ class Replica:
                 decision, _ = self._decider.decision(self.memory.load(incident_id, now))
                 for effect in self.memory.decided(incident_id, decision):
                     self.send(effect, now)
+                self.memory.pass_on(decision.effects)
             if not due:
                 return
         raise AssertionError(f"it decides without end: {due}")
@@ -79,3 +87,61 @@ class Replica:
 
     def levels(self) -> list[str]:
         return [str(one.level) for _, one in self.sent if one.kind in PAGES]
+
+    def severities(self) -> list[Severity]:
+        found = [(one.kind, self.memory.items[one.incident].severity) for _, one in self.sent]
+        return [severity for kind, severity in found if kind in PAGES]
+
+
+class Bundled(Replica):
+    """One whose pages ask what is remembered, as they do in the daemon; those of ``deaf`` incidents never arrive."""
+
+    def __init__(self, name: str, others: Sequence[str] = ()) -> None:
+        super().__init__(name, others)
+        self.now = START
+        self.deaf: Collection[str] = ()
+        self._waiting: list[tuple[SendMessage, datetime]] = []
+        gate = MemoryGate(self.memory, BOUNDS, lambda: self.now)
+        self._bundles = Bundles(self._deliver, gate, MemoryBook(self.memory), lambda *_: None)
+
+    def step(self, now: datetime, *, alone: bool = True) -> None:
+        self.now = now
+        for _ in range(20):
+            super().step(now, alone=alone)
+            before, self._waiting = self._waiting, []
+            for effect, since in before:
+                self._attempt(effect, since)
+            if not before or self._waiting == before:
+                return
+        raise AssertionError("it sends without end")
+
+    def send(self, effect: SendMessage, now: datetime) -> None:
+        self._waiting.append((effect, now))
+
+    def _attempt(self, effect: SendMessage, since: datetime) -> None:
+        incident = self.memory.items[effect.incident].incident
+        assert incident is not None
+        if _why_not(effect, incident, self.now):
+            return
+        attempt = Attempt(
+            lane=effect.lane,
+            token="",
+            effect=effect,
+            number=1,
+            first_at=since,
+            now=self.now,
+            snapshot=incident,
+        )
+        done = asyncio.run(self._bundles.perform(attempt))
+        self.memory.told(effect.incident, tuple(done.facts))
+        if done.retry_in is not None:
+            self._waiting.append((effect, since))
+
+    async def _deliver(self, attempt: Attempt) -> Done:
+        effect = attempt.effect
+        assert isinstance(effect, SendMessage)
+        if effect.incident in self.deaf:
+            return Done(retry_in=timedelta(seconds=2))
+        self.sent.append((self.now, effect))
+        told = MessageDelivered(at=self.now, effect=effect.id, page=effect.page, kind=effect.kind, attempt=1)
+        return Done(facts=(told,))

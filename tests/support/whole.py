@@ -29,7 +29,7 @@ from responder.catalogue import catalogue
 from responder.config import Config
 from responder.config_load import load_config
 from responder.engine.desk import Desk
-from responder.incident.sight import Pace
+from responder.incident.sight import Pace, Sight
 from responder.incident.state import Incident
 from responder.intake.silence_desk import SilenceDesk
 from responder.intake.webhook import decode
@@ -150,6 +150,8 @@ class Whole:
         parts = await daemon._parts(self.wire, session, self._stack)
         self.wiring = daemon._wiring = Wiring(parts)
         self.wiring.blind.pager._sends._pace = Pace(100_000)  # its minute is one of a real clock
+        lookout = self.wiring.blind.pager._lookout  # and so is its patience: minutes may pass in less
+        lookout.takes, lookout.decides = Sight(0, 0), Sight(0, 0)
         await self.wiring.circumstances.prepare()
         self._tasks = [
             asyncio.create_task(self._engine()), asyncio.create_task(self.wiring.commits.run())

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from causes import LOOK, Truth, Watch, is_night
 from whole_simulation import SLACK, WholeSimulation
 
-from responder.engine.blind.item import STAND_IN
+from responder.engine.blind.turns import STAND_IN
 from responder.incident.hold import Hold, HoldKind
 from responder.incident.severity import LEVELS, Level, Severity
 from responder.incident.state import Acknowledged, Incident, Page, PageStatus, Triggered
@@ -120,7 +120,21 @@ class Promises:
             return True
         episode = incident.episode.number
         pages = [one for one in incident.pages if one.level is level and one.episode == episode]
-        return any(self._tells(page, incident, found, now) for page in pages)
+        return any(self._tells(page, incident, found, now) for page in pages) or self._is_told_from_memory(
+            incident, level
+        )
+
+    def _is_told_from_memory(self, incident: Incident, level: Level) -> bool:
+        """Whether a replica that cannot see the store has told of it with another incident's page, which is paged there."""
+        for one in self.of.alive:
+            items = one.wiring.blind.pager.memory.items
+            item = items.get(incident.id)
+            if not one.wiring.blind.held() or item is None or item.incident is None:
+                continue
+            into = {page.told_in for page in present_pages(item.incident) if page.level is level}
+            if any(name in items and _is_paged(items[name].incident) for name in into):
+                return True
+        return False
 
     def _tells(self, page: Page, incident: Incident, found: Mapping[str, Incident], now: datetime) -> bool:
         if page.status is PageStatus.PENDING and incident.severity is not Severity.P1:

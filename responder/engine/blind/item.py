@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterable
-from datetime import datetime, timedelta
+from collections.abc import Container
+from datetime import datetime
 
 import msgspec
 
 from responder.incident.effects import SendMessage
-from responder.incident.facts import Fact, PagedBlind, Said
-from responder.incident.ids import derive
+from responder.incident.facts import Fact, Said
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.opening import Opening
-from responder.incident.reach import Person, Reach
 from responder.incident.severity import Severity
 from responder.incident.state import Incident, Monitoring, Page, PageStatus, Totals, Triggered
 from responder.store.loaded import Loaded
@@ -209,52 +207,6 @@ class Item(msgspec.Struct, kw_only=True):
             and page.wanted is Wanted.UNACKNOWLEDGED
         )
 
-    def report(self, replica: str, at: datetime) -> PagedBlind | None:
-        """What is to be told once the store is back; ``None`` where nothing was done."""
-        incident, known = self.incident, self.known
-        if incident is None:
-            return None
-        before = {page.id: page.status for page in known.pages} if known is not None else {}
-        pages = tuple(
-            page
-            for page in incident.pages
-            if page.status is not PageStatus.PENDING
-            and before.get(page.id, PageStatus.PENDING) is PageStatus.PENDING
-        )
-        if not pages and not self.answers:
-            return None
-        episode = incident.episode
-        return PagedBlind(
-            at=at,
-            id=derive("blind", replica, self.id, at.isoformat()),
-            replica=replica,
-            born=bool(self.members),
-            opened_at=incident.opened_at,
-            episode=episode.number,
-            began_at=episode.began_at,
-            round=episode.round,
-            round_at=episode.round_at,
-            reached=tuple(
-                _settled(incident, reach) for reach in episode.reached if _has_begun(incident, reach)
-            ),
-            pages=pages,
-            updates={page.id: page.updates for page in incident.pages if page.updates},
-            noticed=tuple(self.noticed),
-            answers=tuple(self.answers),
-            incident=self.id,
-            severity=incident.severity if self.under_way else None,
-        )
-
-
-def renamed(incident: Incident, to: str) -> Incident:
-    """The incident as the store names it; those who were paged go on to know it by its own id."""
-    if incident.id == to:
-        return incident
-    pages = tuple(
-        msgspec.structs.replace(page, known_as=page.known_as or incident.id) for page in incident.pages
-    )
-    return msgspec.structs.replace(incident, id=to, pages=pages)
-
 
 def born_id(key: str, first: AlertWrite, used: Container[str] = ()) -> str:
     """The id of an incident that opens in memory: what ``ingest.lua`` would name it, where that is not ``used``."""
@@ -290,50 +242,3 @@ def _page_effect(incident: Incident, page: Page) -> SendMessage:
         wanted=page.wanted,
         round=page.round,
     )
-
-
-def _has_begun(incident: Incident, reach: Reach) -> bool:
-    """Whether somebody of a level was tried; a level whose pages all wait is left to the store."""
-    if reach.exhausted:
-        return True
-    return any(_tried(incident, reach, person) for person in reach.people)
-
-
-def _settled(incident: Incident, reach: Reach) -> Reach:
-    """The level without the channels whose pages wait still: they are tried again, with the same ids."""
-    people = tuple(
-        msgspec.structs.replace(person, tried=_tried(incident, reach, person), acknowledged_at=None)
-        for person in reach.people
-    )
-    return msgspec.structs.replace(reach, people=people)
-
-
-def _tried(incident: Incident, reach: Reach, person: Person) -> tuple[int, ...]:
-    waiting = {
-        page.step
-        for page in incident.pages
-        if page.status is PageStatus.PENDING
-        and (page.episode, page.round, page.level, page.contact)
-        == (incident.episode.number, reach.round, reach.level, person.name)
-    }
-    return tuple(step for step in person.tried if step not in waiting)
-
-
-def writes_of(members: Iterable[Heard]) -> list[AlertWrite]:
-    """How they are written once the store is back: what has resolved meanwhile has fired before."""
-    found: list[AlertWrite] = []
-    for one in members:
-        fingerprint, _, starts, ends, rank, key, opening, body = one.write
-        found.append((fingerprint, "F", starts, 0, rank, key, opening, body))
-        if not one.firing:
-            found.append((fingerprint, "R", starts, ends, 4, "", "", ""))
-    return found
-
-
-#: How long each replica in a key's order leaves to the one before it.
-STAND_IN = timedelta(minutes=2)
-
-
-def at_turn(at: datetime, item: Item, place: int) -> datetime:
-    """When this replica acts on something that is due at a time."""
-    return at if item.mine else at + place * STAND_IN

@@ -13,6 +13,7 @@ from responder.clock import Clock
 from responder.engine.blind.item import Heard
 from responder.engine.blind.memory import INCIDENTS_KEPT, Memory
 from responder.incident.sight import Sight
+from responder.store.connection import CALL_LIMIT
 from responder.store.errors import StoreError
 from responder.store.reading import Reader
 from responder.store.roll import Roll, RollCall
@@ -20,12 +21,13 @@ from responder.store.store import AlertWrite, Taken
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY = 5.0  # seconds
+LOOK_EVERY = 2.0  # seconds
 LOOK_SOON = 1.0
 #: How long calls must have been good before the store is trusted again.
 STEADY = 3.0
-#: A replica that was not seen for so long is none any more.
-_THERE = timedelta(seconds=16)
+#: A replica that was not seen for so long, though a look takes no longer, is none any more. What would have been its turn waits
+#: for it in vain otherwise; where it only was slow, somebody is paged twice.
+_THERE = timedelta(seconds=LOOK_EVERY + CALL_LIMIT)
 _READ_AT_ONCE = 200
 #: Alerts that the store has taken wait so long at most for a decision that names their incident.
 _NEW_FOR = timedelta(seconds=15)

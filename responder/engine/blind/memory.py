@@ -11,14 +11,18 @@ from datetime import datetime
 import msgspec
 
 from responder.alerts import Alert
-from responder.engine.blind.item import ANSWERS_KEPT, Heard, Item, at_turn, born_id, renamed
+from responder.engine.blind.item import ANSWERS_KEPT, Heard, Item, born_id
+from responder.engine.blind.ranks import Ranks
+from responder.engine.blind.report import renamed
+from responder.engine.blind.together import hear_of, told_with
+from responder.engine.blind.turns import due_at, key_of_turn
 from responder.incident.decision import Decision
-from responder.incident.effects import RunTriage, SendMessage
+from responder.incident.effects import Effect, RunTriage, SendMessage, Spread
 from responder.incident.facts import Fact, MessageDelivered, Said, TriageEnded
 from responder.incident.message import MessageKind
 from responder.incident.moves import TAKEN_IN
 from responder.incident.sight import turn
-from responder.incident.state import Acknowledged, Incident, Monitoring, StateName, Triggered
+from responder.incident.state import Incident, StateName
 from responder.overflow import Overflow, Spill, unheard
 from responder.store.loaded import Loaded
 
@@ -52,8 +56,7 @@ class Memory:
         self.items: dict[str, Item] = {}
         self.strays: list[Stray] = []
         self._by_key: dict[str, str] = {}
-        #: By how much they matter, 0 the most: what is forgotten first where there is no room is found at once.
-        self._classes: dict[int, dict[str, None]] = {}
+        self._ranks = Ranks()
         self._bytes = 0
         self._delivered: dict[str, MessageDelivered] = {}
         self._over: dict[str, None] = {}
@@ -102,7 +105,7 @@ class Memory:
         """Remember it no more."""
         item = self.items.pop(incident_id, None)
         if item is not None:
-            self._leave_class(incident_id)
+            self._ranks.drop(incident_id)
             self._bytes -= sum(one.size for one in item.members.values())
             if self._by_key.get(item.key) == incident_id:
                 del self._by_key[item.key]
@@ -159,21 +162,16 @@ class Memory:
     def _add(self, item: Item) -> None:
         self.items[item.id] = item
         self._by_key[item.key] = item.id
-        self._classes.setdefault(_class_of(item), {})[item.id] = None
-
-    def _leave_class(self, incident_id: str) -> None:
-        for ids in self._classes.values():
-            ids.pop(incident_id, None)
+        self._ranks.place(item)
 
     def _room_for(self, item: Item) -> bool:
         """Whether it is remembered; where there is no room, something that matters less is forgotten for it."""
         if len(self.items) < INCIDENTS_KEPT:
             return True
         self._spill(Overflow.BLIND_INCIDENTS)
-        least = max(number for number, ids in self._classes.items() if ids)
-        if least <= _class_of(item):
+        if (least := self._ranks.less_than(item)) is None:
             return False
-        self.forget(next(reversed(self._classes[least])))
+        self.forget(least)
         return True
 
     # While blind.
@@ -198,22 +196,11 @@ class Memory:
             return False
         if item.put_off_until is not None and now < item.put_off_until:
             return False
-        at = self._due_at(item, self._begun) if not item.news else now
+        if item.news:
+            return True
+        place = turn(key_of_turn(item, self.items), self.me, self.others)
+        at = due_at(item, self._begun, place)
         return at is not None and now >= at
-
-    def _due_at(self, item: Item, begun: datetime) -> datetime | None:
-        """When this replica acts on it; ``None`` where there is nothing to do."""
-        if item.quiet:
-            return None
-        place = turn(item.key, self.me, self.others)
-        if item.waits:
-            return at_turn(max(item.waits_since or item.since, begun), item, place)
-        incident = item.incident
-        if incident is None or not isinstance(incident.state, Triggered):
-            return None
-        asked = max(item.asked_at, begun) if item.asked_at is not None else None
-        due = [at for at in (begun if item.resend else None, incident.wake_at, asked) if at is not None]
-        return at_turn(min(due), item, place) if due else None
 
     def risen(self) -> list[Item]:
         """What the store works on, and does not know to be worse by now."""
@@ -243,9 +230,15 @@ class Memory:
         again = [one for one in item.pending() if one.id in before]
         asked = [one for one in decision.effects if isinstance(one, SendMessage)]
         item.mine = item.mine or bool(again or asked)
-        self._leave_class(incident_id)
-        self._classes.setdefault(_class_of(item), {})[incident_id] = None
+        self._ranks.place(item)
         return again + asked
+
+    def pass_on(self, effects: Iterable[Effect]) -> None:
+        """What was told with an incident hears that somebody has taken that, or that its digest is over."""
+        for effect in effects:
+            if isinstance(effect, Spread):
+                for item in told_with(self.items.values(), effect.incident):
+                    hear_of(effect, item)
 
     def ask(self, incident_id: str, now: datetime) -> None:
         """Something outside an incident has changed: it is decided anew."""
@@ -332,10 +325,3 @@ class Memory:
 
 def _is_newer(known: Incident | None, incident: Incident) -> bool:
     return known is not None and known.now > incident.now
-
-
-def _class_of(item: Item) -> int:
-    """Smaller for what matters more: what was acted on, then what waits for somebody, then the worse."""
-    state = item.incident.state if item.incident is not None else Triggered()
-    rests = isinstance(state, (Acknowledged, Monitoring))
-    return 8 * (not item.touched) + 4 * rests + item.severity.rank - 1

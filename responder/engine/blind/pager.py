@@ -255,6 +255,8 @@ class BlindPager:
             self.memory.put_off(incident_id, now + _PUT_OFF)
             return []
         messages = self.memory.decided(incident_id, decision)
+        if not self.telling:  # what comes of it from then on, the store passes on itself
+            self.memory.pass_on(decision.effects)
         self._hooks.seen(self.memory.items[incident_id].as_seen or decision.incident)
         log.info(
             "decided from memory",

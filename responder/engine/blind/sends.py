@@ -159,7 +159,12 @@ class Sends:
             return Done(retry_in=timedelta(seconds=wait))
         queued.attempts += 1
         done = await self._performed(_attempt_of(queued, incident, now))
-        if is_page and any(isinstance(fact, MessageDelivered) for fact in done.facts):
+        delivered = [fact for fact in done.facts if isinstance(fact, MessageDelivered)]
+        if not done.begun:
+            queued.attempts -= 1
+        if is_page and (not done.begun or any(fact.told_in for fact in delivered)):
+            self._pace.give_back()
+        elif is_page and delivered:
             self._hooks.paged()
         return done
 

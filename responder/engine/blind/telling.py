@@ -6,8 +6,9 @@ from datetime import datetime
 
 import structlog
 
-from responder.engine.blind.item import Item, writes_of
+from responder.engine.blind.item import Item
 from responder.engine.blind.memory import Memory
+from responder.engine.blind.report import report_of, writes_of
 from responder.store.roll import Roll
 
 log = structlog.get_logger(__name__)
@@ -18,7 +19,7 @@ async def tell(roll: Roll, memory: Memory, item: Item, now: datetime, *, alerts:
 
     Raises ``StoreError`` where that failed; it is tried again then.
     """
-    report, actual = item.report(memory.me, now), ""
+    report, actual = report_of(item, memory.me, now), ""
     if report is not None and item.members and alerts:
         actual = await roll.bring(item.id, item.key, writes_of(item.members.values()), report)
     elif report is not None and await roll.tell(item.id, report):

@@ -38,7 +38,7 @@ def take(draft: Draft) -> None:
 
 def _take(draft: Draft, one: PagedBlind) -> None:
     new = _news(draft, one)
-    if not new and not one.answers:
+    if not new and not one.answers and (one.pages or not one.born):
         return None
     for page in new:
         text = f"{page.level} {page.contact} over {page.channel}: {page.status}"
@@ -47,7 +47,7 @@ def _take(draft: Draft, one: PagedBlind) -> None:
             f"the store was away, {one.replica} paged {text}",
             at=page.settled_at or one.at,
         )
-    if not new:
+    if not new and one.answers:
         draft.note(Reason.PAGED_BLIND, f"the store was away, {one.replica} took answers", at=one.at)
     number = draft.incident.episode.number
     if one.episode > number and draft.incident.open:

@@ -68,6 +68,8 @@ def _delivered(draft: Draft, one: fact.MessageDelivered) -> None:
     wanted = Triggered if page.wanted is Wanted.UNACKNOWLEDGED else Acknowledged
     late = not isinstance(draft.incident.state, wanted) or page.episode != draft.incident.episode.number
     how = f"told in the digest of incident {one.told_in}" if one.told_in else "delivered"
+    if one.unasked:
+        how += " by itself: the store did not say in time whether a digest tells of it"
     draft.note(
         Reason.DELIVERED_LATE if late else Reason.DELIVERED, f"{_what(page, one.kind)} {how}", at=one.at
     )
