@@ -150,7 +150,9 @@ def _suppressed(incident: Incident, timeline: Sequence[Entry]) -> Iterable[Suppr
                 text=f"{page.contact} was told in the digest of incident {page.told_in}, and not paged by itself",
                 by="bundling",
                 since=page.settled_at,
-                over=page.episode != incident.episode.number or not incident.is_paged,
+                over=page.episode != incident.episode.number
+                or page.status is not PageStatus.DELIVERED
+                or not incident.is_paged,
             )
     for hold in incident.holds:
         text = reason_alone(held_words(hold))

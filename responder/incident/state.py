@@ -139,7 +139,8 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True):
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
     """A run of pages: it begins when an incident opens, reopens, rises in severity or is taken by nobody any more.
 
-    ``cause`` says what began it, for people; empty for the first.
+    ``cause`` says what began it, or why people are paged anew in it, for people; empty for the first. ``anew`` counts how
+    often a digest that had told of it was over.
     """
 
     number: int
@@ -152,6 +153,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     nobody: bool = False
     cause: str = ""
     waited: Waited | None = None
+    anew: int = 0
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage import MINUTE, START, Play, after, kinds, plan, policy
@@ -29,7 +30,7 @@ from responder.incident.message import MessageKind
 from responder.incident.policy import AcknowledgementPolicy
 from responder.incident.reach import OnCall
 from responder.incident.severity import Level, Severity
-from responder.incident.state import Acknowledged, Incident, Monitoring, Triggered
+from responder.incident.state import Acknowledged, Incident, Monitoring, PageStatus, Triggered
 from responder.paging.compose import Words, compose
 
 CARRIER = "c" * 16
@@ -111,9 +112,67 @@ def test_the_digest_over_and_nobody_took_it_it_is_paged_anew_at_once() -> None:
     play = folded()
     decision = play.at(3, CarrierGone(at=START + 3 * MINUTE, carrier=CARRIER))
     assert kinds(decision.effects) == ["page primary dbteam chat"]
-    assert play.incident.episode.number == 2
+    first, second = play.incident.pages
+    assert (first.status, first.told_in, second.status) == (PageStatus.DROPPED, CARRIER, PageStatus.PENDING)
     assert Reason.CARRIER_GONE in play.reasons()
     assert leaves(play) == []  # whoever is gone need not hear of it
+
+
+@pytest.mark.parametrize("every", [1, 7, 79, 81, 999])
+def test_however_many_digests_come_and_go_each_level_is_reached_when_it_is_due(every: int) -> None:
+    """What is told by one digest after another is paged anew each time; the levels come by their own times."""
+    play, number = Play(Severity.P3), 0
+    _tell_all(play, number)
+    for minute in range(1, 250):
+        play.until(minute)
+        if minute % every == 0:
+            play.at(minute, CarrierGone(at=play.now, carrier=f"{number:016x}"))
+            number += 1
+        _tell_all(play, number)
+    assert _first_reached(play) == {Level.PRIMARY: 0, Level.SECONDARY: 80, Level.EXECUTIVE: 240}
+    assert play.incident.respond_by == START + 240 * MINUTE
+    standing = [page for page in play.incident.pages if page.status is PageStatus.DELIVERED]
+    assert {(page.level, page.told_in) for page in standing} == {(level, f"{number:016x}") for level in Level}
+
+
+def _tell_all(play: Play, number: int) -> None:
+    """Every page that waits is told in a digest."""
+    facts = [
+        MessageDelivered(
+            at=play.now, effect=p.id, page=p.id, kind=MessageKind.PAGE, attempt=1, told_in=f"{number:016x}"
+        )
+        for p in play.incident.pages
+        if p.status is PageStatus.PENDING
+    ]
+    play.at(play.minute, *facts)
+
+
+def _first_reached(play: Play) -> dict[Level, float]:
+    first: dict[Level, float] = {}
+    for minute, effect in play.effects:
+        if isinstance(effect, SendMessage) and effect.kind in (MessageKind.PAGE, MessageKind.REMINDER):
+            first.setdefault(effect.level, minute)
+    return first
+
+
+def test_whoever_was_rung_by_itself_is_not_rung_anew_when_the_digest_of_another_is_over() -> None:
+    play = folded()
+    play.until(80)
+    play.delivered()
+    decision = play.at(90, CarrierGone(at=START + 90 * MINUTE, carrier=CARRIER))
+    assert kinds(decision.effects) == ["page primary dbteam chat"]
+
+
+def test_in_a_later_round_those_whom_a_digest_told_are_paged_anew_as_well() -> None:
+    play = folded()
+    for minute in (80, 240):
+        play.until(minute)
+        told(play)
+    play.until(480)
+    _tell_all(play, 7)
+    assert play.incident.episode.round == 2
+    decision = play.at(481, CarrierGone(at=START + 481 * MINUTE, carrier=CARRIER))
+    assert kinds(decision.effects) == ["reminder primary dbteam chat", "reminder secondary platform chat"]
 
 
 def test_what_was_told_after_that_by_the_same_one_stands() -> None:
@@ -125,14 +184,14 @@ def test_what_was_told_after_that_by_the_same_one_stands() -> None:
         at=START + 4 * MINUTE, effect=page.id, page=page.id, kind=MessageKind.PAGE, attempt=1, told_in=CARRIER
     )
     assert kinds(play.at(4, later).effects) == []
-    assert play.incident.episode.number == 2
+    assert play.incident.pages[-1].status is PageStatus.DELIVERED
 
 
 def test_what_is_told_only_after_the_digest_was_over_is_paged_anew() -> None:
     play = Play(Severity.P3)
     (page,) = play.incident.pages
     play.at(3, CarrierGone(at=START + 3 * MINUTE, carrier=CARRIER))
-    assert play.incident.episode.number == 1  # its page may still ring
+    assert len(play.incident.pages) == 1  # it may still ring
     late = MessageDelivered(
         at=START + 2 * MINUTE, effect=page.id, page=page.id, kind=MessageKind.PAGE, attempt=1, told_in=CARRIER
     )
@@ -214,7 +273,7 @@ def test_where_each_of_a_level_has_to_answer_a_digest_is_not_enough() -> None:
     told(play)
     decision = play.at(1, AcknowledgedBy(at=START + MINUTE, by="ana", digest=CARRIER, episode=1))
     assert isinstance(play.incident.state, Triggered)
-    assert kinds(decision.effects) == ["page primary ana chat", "page primary ben chat"]
+    assert kinds(decision.effects) == ["page primary ben chat"]
 
 
 def test_who_took_a_digest_is_reminded_of_it_once_and_not_of_each() -> None:
@@ -393,7 +452,7 @@ def test_an_incident_is_never_left_to_a_digest_that_it_knows_to_be_over(moves: l
         # Level-triggered: looked at again with nothing new, nothing changes.
         still = advance(play.incident, play.totals, (), play.now, outside=Outside(holds=play.holds))
         assert kinds(still.effects) == []
-        assert still.incident.episode.number == play.incident.episode.number
+        assert still.incident.episode == play.incident.episode
 
 
 def check(incident: Incident) -> None:
@@ -401,6 +460,11 @@ def check(incident: Incident) -> None:
         return
     for page in incident.pages:
         gone = incident.carriers_gone.get(page.told_in)
-        if page.episode == incident.episode.number and page.told_in and gone is not None:
+        if (
+            page.episode == incident.episode.number
+            and page.told_in
+            and page.status is PageStatus.DELIVERED
+            and gone is not None
+        ):
             assert page.settled_at is not None
             assert page.settled_at > gone

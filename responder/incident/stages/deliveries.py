@@ -53,7 +53,7 @@ def _delivered(draft: Draft, one: fact.MessageDelivered) -> None:
             draft.set_page(msgspec.structs.replace(page, receipt=one.receipt))
         draft.because(Reason.DELIVERED)
         return
-    if page.status is PageStatus.DELIVERED:
+    if page.status is PageStatus.DELIVERED or (page.status is PageStatus.DROPPED and page.told_in):
         return
     draft.set_page(
         msgspec.structs.replace(

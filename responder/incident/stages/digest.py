@@ -19,6 +19,8 @@ from responder.incident.effects import LeaveDigest, Spread
 from responder.incident.facts import AcknowledgedBy, MessageDelivered
 from responder.incident.ids import derive
 from responder.incident.message import Wanted
+from responder.incident.reach import Reach
+from responder.incident.severity import Level
 from responder.incident.state import Acknowledged, Incident, Monitoring, Page, PageStatus, Triggered
 
 #: Those who were paged hear of what was folded at most this often, the longer it lasts the less.
@@ -169,13 +171,43 @@ def _due(digest: Digest, now: datetime) -> datetime:
 
 
 def _page_anew(draft: Draft) -> None:
-    """Where the digest that told of it is over, and nobody took it: as if it had begun now."""
+    """Where the digest that told of it is over, and nobody took it: whoever was told by it is paged.
+
+    It is no new episode: the levels that were reached stay so, and the next ones keep their times. However many digests
+    come and go, each level is paged when it is due.
+    """
     if not draft.incident.is_paged:
         return
-    over = [page.told_in for page in _present(draft.incident) if _is_over(draft.incident, page)]
-    if over:
-        draft.begin_episode(f"the digest of incident {over[0]}, which told of it, is over")
-        draft.note(Reason.CARRIER_GONE, f"the digest of incident {over[0]} is over{draft.anew}")
+    over = [page for page in _present(draft.incident) if _is_over(draft.incident, page)]
+    if not over:
+        return
+    why = f"the digest of incident {over[0].told_in}, which told of it, is over"
+    for page in over:
+        draft.set_page(msgspec.structs.replace(page, status=PageStatus.DROPPED, error=why))
+    episode = draft.incident.episode
+    told = {(page.level, page.round, page.contact, page.step) for page in over}
+    draft.change_episode(
+        anew=episode.anew + 1,
+        cause=why,
+        reached=tuple(_untold(reach, told, episode.round) for reach in episode.reached),
+    )
+    draft.note(Reason.CARRIER_GONE, f"the digest of incident {over[0].told_in} is over{draft.anew}")
+
+
+def _untold(reach: Reach, told: set[tuple[Level, int, str, int]], number: int) -> Reach:
+    """A level some of whose people are to be paged over what a digest had stood for; in the present round."""
+    if not any((level, of) == (reach.level, reach.round) for level, of, _, _ in told):
+        return reach
+    people = tuple(
+        msgspec.structs.replace(
+            person,
+            tried=tuple(
+                step for step in person.tried if (reach.level, reach.round, person.name, step) not in told
+            ),
+        )
+        for person in reach.people
+    )
+    return msgspec.structs.replace(reach, people=people, round=number)
 
 
 def _is_over(incident: Incident, page: Page) -> bool:
