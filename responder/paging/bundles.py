@@ -21,9 +21,18 @@ from responder.incident.digest_facts import DigestBegan, IncidentFolded
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageWaits
 from responder.incident.message import MessageKind, Wanted
+from responder.incident.policy import ChannelStep
 from responder.incident.severity import Severity
 from responder.incident.state import Incident, Page
-from responder.paging.told import PATIENCE, Observe, Perform, Told, counts_as_delivered, told_by_page
+from responder.paging.told import (
+    PATIENCE,
+    Observe,
+    Perform,
+    Told,
+    counts_as_delivered,
+    pages_to,
+    told_by_page,
+)
 from responder.store.digests import Answer, Carry, Digests, Fold, Ring, Wait
 from responder.store.errors import StoreError
 from responder.store.loaded import Attempt
@@ -98,12 +107,18 @@ class Bundles:
     async def _asked(self, effect: SendMessage, incident: Incident, attempt: Attempt) -> Done | Carry | None:
         """What came of it instead of a page of its own; ``None`` where it is to have one."""
         deaf: list[str] = []
+        unfit: list[str] = []
         never_rang = False
         for _ in range(_DIGESTS_TRIED):
-            answer = await self._digests.ask(incident, effect.contact, deaf=deaf, never_rang=never_rang)
+            answer = await self._digests.ask(
+                incident, effect.contact, deaf=deaf, never_rang=never_rang, unfit=unfit
+            )
             if not isinstance(answer, Fold):
                 return self._not_folded(answer, effect, attempt)
-            told = await self._told(answer, effect)
+            told = await self._told(answer, effect, incident)
+            if told is None:
+                unfit.append(answer.into)
+                continue
             if told is Told.YES:
                 return await self._folded(answer, effect, incident, attempt)
             if told is Told.NOT_YET and _is_patient(answer, effect, attempt):
@@ -122,10 +137,24 @@ class Bundles:
                 log.info("a new kind breaks through a digest", incident=effect.incident, to=effect.contact)
         return None
 
-    async def _told(self, answer: Fold, effect: SendMessage) -> Told:
-        """Whether the digest's own page has reached the person."""
+    async def _told(self, answer: Fold, effect: SendMessage, incident: Incident) -> Told | None:
+        """Whether the digest's own page has reached the person; ``None`` where it is no page to be told this with.
+
+        It is none where its incident is less severe by now, or where it did not go over the channel over which this one
+        would. What goes by the same plan goes over the same channels as far as is needed.
+        """
         other = await self._book.snapshot(answer.into)
-        return Told.NO if other is None else told_by_page(other, effect.contact)
+        if other is None:
+            return Told.NO
+        if incident.severity.worse_than(other.severity):
+            return None
+        if _plans(other, effect.contact) & _plans(incident, effect.contact) or not pages_to(
+            other, effect.contact
+        ):
+            return told_by_page(other, effect.contact)
+        if not any(page.channel == effect.channel and page.live for page in pages_to(other, effect.contact)):
+            return None
+        return told_by_page(other, effect.contact, effect.channel)
 
     async def _folded(self, answer: Fold, effect: SendMessage, incident: Incident, attempt: Attempt) -> Done:
         """It counts as delivered once the incident that carries it knows of it: nothing is left out of the digest."""
@@ -159,6 +188,13 @@ class Bundles:
             return done
         began = DigestBegan(at=now, contact=effect.contact, why=why)
         return msgspec.structs.replace(done, facts=(began, *done.facts))
+
+
+def _plans(incident: Incident, contact: str) -> set[tuple[ChannelStep, ...]]:
+    """Over what a person is paged for an incident, by the plans of the levels that were reached."""
+    return {
+        person.plan for reach in incident.episode.reached for person in reach.people if person.name == contact
+    }
 
 
 def _is_asked_for(effect: SendMessage, incident: Incident) -> bool:

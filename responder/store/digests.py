@@ -1,7 +1,7 @@
 """Who is paged by itself and who with a digest: asked of the store in one step, so that the bound holds over replicas.
 
-Keys: ``:storm:PERSON`` with ``…:r``, ``…:k``, ``…:n``: a person's digest, what rang them lately, its kinds, and the kinds
-that broke through; ``:folded:ID`` with ``…:due``, ``…:over``: the lines of what is told with an incident, which of these do
+Keys: ``:storm:PERSON`` with ``…:r``, ``…:k``, ``…:n2`` to ``…:n4``: a person's digests by severity, what rang them lately, its
+kinds, and the kinds that broke through by severity; ``:folded:ID`` with ``…:due``, ``…:over``: the lines of what is told with an incident, which of these do
 not know yet what became of it, and which have left; ``:told_in:ID``: with whom an incident is told, by person.
 """
 
@@ -109,11 +109,18 @@ class Digests:
         self._kept = max(store.options.retention, store.options.firing_ttl)
 
     async def ask(
-        self, incident: Incident, contact: str, *, deaf: Collection[str] = (), never_rang: bool = False
+        self,
+        incident: Incident,
+        contact: str,
+        *,
+        deaf: Collection[str] = (),
+        never_rang: bool = False,
+        unfit: Collection[str] = (),
     ) -> Answer:
         """What is to be done with a page to a contact.
 
         ``deaf`` are incidents whose page does not tell this person; ``never_rang``: not even the person's own digest.
+        ``unfit`` are those with whose page this one cannot be told, but others can.
         """
         bounds, store = self.bounds, self._store
         line = list_line(incident.severity, incident.service, incident.title)
@@ -124,7 +131,7 @@ class Digests:
                 (
                     store.shift(), incident.id, incident.episode.number, derive(contact), kind, line,
                     bounds.after, ms(bounds.within), bounds.new_kinds, ms(bounds.digest_every),
-                    ms(self._kept), FOLDED_LIMIT, tuple(deaf), never_rang,
+                    ms(self._kept), FOLDED_LIMIT, tuple(deaf), never_rang, incident.severity.rank, tuple(unfit),
                 )
             ),
         )  # fmt: skip
