@@ -40,8 +40,9 @@ from responder.paging.delivery import Delivery, DeliveryHooks, Links
 from responder.paging.listed import ListedPages
 from responder.paging.notice_sender import NoticeSender
 from responder.paging.null import NullChannel
+from responder.paging.shared_reminders import SharedReminders
 from responder.parts import Parts
-from responder.store.digests import Bounds, Digests
+from responder.store.digests import Bounds, Digests, Reminders
 from responder.store.errors import StoreError
 from responder.store.reading import Reader
 from responder.store.store import Recorded, Store, Taken
@@ -127,10 +128,14 @@ class Performers:
         self._bounds = Bounds(
             **{name: getattr(parts.config.bundling, name) for name in Bounds.__struct_fields__}
         )
+        others = OtherIncidents(parts.gated)
+        reminders = SharedReminders(
+            self._delivery().perform, Reminders(parts.gated), others.snapshot, reports.message
+        )
         bundles = Bundles(
-            self._delivery().perform,
+            reminders.perform,
             Digests(parts.gated, self._bounds),
-            OtherIncidents(parts.gated),
+            others,
             reports.message,
         )
         self.send: Perform = ListedPages(bundles.perform, parts.reader.snapshot, reports.message).perform

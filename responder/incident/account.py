@@ -10,6 +10,7 @@ import msgspec
 
 from responder.incident.decision import Entry, Reason
 from responder.incident.hold import HoldKind, held_words, reason_alone
+from responder.incident.message import Wanted
 from responder.incident.reach import Person, Reach
 from responder.incident.severity import LEVELS, Level
 from responder.incident.state import (
@@ -115,7 +116,9 @@ def account(history: AlertHistory, incident: Incident | None, timeline: Sequence
         history=history,
         incident=incident,
         suppressed=tuple(_suppressed(incident, timeline)),
-        paged=tuple(_told(page) for page in incident.pages if page.status is not PageStatus.DROPPED),
+        paged=tuple(
+            _told(page) for page in incident.pages if page.status is not PageStatus.DROPPED or page.told_in
+        ),
         spared=tuple(_spared(incident)),
         remarks=tuple(_remarks(history, incident)),
     )
@@ -145,7 +148,7 @@ def _suppressed(incident: Incident, timeline: Sequence[Entry]) -> Iterable[Suppr
         if entry.reason is Reason.HELD and (number < ended or not holding):
             yield Suppression(text=reason_alone(entry.text), by=entry.by, since=entry.at, over=True)
     for page in incident.pages:
-        if page.told_in:
+        if page.told_in and page.wanted is Wanted.UNACKNOWLEDGED:
             yield Suppression(
                 text=f"{page.contact} was told in the digest of incident {page.told_in}, and not paged by itself",
                 by="bundling",

@@ -31,7 +31,7 @@ class Acknowledged(msgspec.Struct, frozen=True, tag="acknowledged"):
     """A person has taken it.
 
     ``active_at`` is when a person last did something; ``reminder`` the last one to who has it, its round counting them.
-    ``digest`` is the incident with whose digest it was taken: that one's reminders stand for this one.
+    ``digest`` is the incident with whose digest it was taken: one reminder stands for all that were.
     """
 
     by: str

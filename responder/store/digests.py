@@ -2,7 +2,8 @@
 
 Keys: ``:storm:PERSON`` with ``…:r``, ``…:k``, ``…:n2`` to ``…:n4``: a person's digests by severity, what rang them lately, its
 kinds, and the kinds that broke through by severity; ``:folded:ID`` with ``…:due``, ``…:over``: the lines of what is told with an incident, which of these do
-not know yet what became of it, and which have left; ``:told_in:ID``: with whom an incident is told, by person.
+not know yet what became of it, and which have left; ``:told_in:ID``: with whom an incident is told, by person;
+``:reminds:…``: which of those that were taken together reminds a person over a channel.
 """
 
 from __future__ import annotations
@@ -178,6 +179,28 @@ class Digests:
         """An incident has left a digest; how many have by now, ``None`` where it was not in it."""
         count = int(await self._store.run("leave", incident_id, carrier))
         return count if count >= 0 else None
+
+
+class Reminders:
+    """Which of the incidents that were taken together reminds a person. Raises ``StoreError`` where the store is away."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def first(self, what: Collection[str], incident_id: str, lasts: timedelta) -> str:
+        """The one that reminds: this one, where none does already."""
+        key, client = self._key(what), self._store.client
+        if await ask(client, "SET", key, incident_id, "NX", "PX", ms(lasts)):
+            return incident_id
+        found = await ask(client, "GET", key)
+        return found.decode() if found else incident_id
+
+    async def take(self, what: Collection[str], incident_id: str, lasts: timedelta) -> None:
+        """The other one did not reach the person: this one reminds."""
+        await ask(self._store.client, "SET", self._key(what), incident_id, "PX", ms(lasts))
+
+    def _key(self, what: Collection[str]) -> str:
+        return f"{self._store.base}:reminds:{derive(*what)}"
 
 
 class FoldedLists:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from storm import BOUNDS, BundledWorld, Storm
 from storm_simulation import StormSimulation
 from world import OneRow
 
-from responder.incident.message import MessageKind
+from responder.incident.message import MessageKind, Wanted
+from responder.incident.policy import AcknowledgementPolicy
 from responder.incident.severity import Level, Severity
 from responder.incident.state import Acknowledged, PageStatus, Triggered
 from responder.paging import bundles
@@ -67,6 +69,60 @@ async def test_an_acknowledged_digest_pages_no_further_level_and_reminds_once(st
     rang_alone = set(storm.rung()) - {carrier.id}
     await storm.after(minutes=81)
     assert set(storm.rung("platform")) == rang_alone
+
+
+STANDING = AcknowledgementPolicy(remind_after=timedelta(minutes=10), lapse_after=timedelta(minutes=60))
+
+
+@pytest.mark.parametrize("carrier_is_over", [False, True])
+async def test_one_reminder_stands_for_all_that_was_taken_with_a_digest_even_when_its_incident_is_over(
+    store: Store, turned: TurnedClock, *, carrier_is_over: bool
+) -> None:
+    world = BundledWorld(random.Random(1))
+    async with Storm(store, turned, world, OneRow(("chat",), standing=STANDING)) as storm:
+        await storm.fire(*range(10))
+        await storm.soon()
+        carrier = next(one for one in await storm.incidents() if one.digest is not None)
+        await storm.acknowledge(carrier.id)
+        if carrier_is_over:
+            await storm.resolve(int(carrier.title.rsplit(" ", 1)[1]))
+        taken = {one.id for one in await storm.incidents() if isinstance(one.state, Acknowledged)}
+        for number in (1, 2):
+            before = len(world.sent)
+            await storm.after(minutes=10)
+            for _ in range(2):
+                await storm.soon()
+            reminded = [
+                sent.effect for sent in world.sent[before:] if sent.effect.wanted is Wanted.ACKNOWLEDGED
+            ]
+            assert len(reminded) == 1
+            assert reminded[0].incident in taken
+            asked = [
+                page
+                for one in await storm.incidents()
+                for page in one.pages
+                if page.wanted is Wanted.ACKNOWLEDGED
+            ]
+            assert len(asked) == number * len(taken)
+            assert sum(not page.told_in for page in asked) == number
+
+
+async def test_where_the_reminder_that_stood_for_others_does_not_arrive_another_one_does(
+    store: Store, turned: TurnedClock
+) -> None:
+    world = BundledWorld(random.Random(1))
+    async with Storm(store, turned, world, OneRow(("chat", "mail"), standing=STANDING)) as storm:
+        await storm.fire(*range(10))
+        await storm.soon()
+        carrier = next(one for one in await storm.incidents() if one.digest is not None)
+        await storm.acknowledge(carrier.id)
+        world.down = {"chat"}
+        before = len(world.sent)
+        await storm.after(minutes=10)
+        for _ in range(20):
+            await storm.after(seconds=5)
+        reminded = [sent.effect for sent in world.sent[before:] if sent.effect.wanted is Wanted.ACKNOWLEDGED]
+        assert [one.channel for one in reminded] == ["mail"]
 
 
 async def test_a_digest_whose_page_never_arrives_is_followed_by_another_one(storm: Storm) -> None:

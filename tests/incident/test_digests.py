@@ -276,12 +276,22 @@ def test_where_each_of_a_level_has_to_answer_a_digest_is_not_enough() -> None:
     assert kinds(decision.effects) == ["page primary ben chat"]
 
 
-def test_who_took_a_digest_is_reminded_of_it_once_and_not_of_each() -> None:
+def test_who_took_a_digest_is_reminded_of_each_that_is_open_and_it_lapses_as_ever() -> None:
+    """One reminder stands for all of them, which is settled when it is sent: any of them may be over by then."""
     standing = AcknowledgementPolicy(remind_after=10 * MINUTE, lapse_after=60 * MINUTE)
     play = folded(standing)
     play.at(1, AcknowledgedBy(at=START + MINUTE, by="dbteam", digest=CARRIER, episode=1))
-    play.until(59)
-    assert [what for _, what in play.dialogue if what.startswith("reminder")] == []
+    play.until(12)
+    assert [what for _, what in play.dialogue if what.startswith("reminder")] == [
+        "reminder primary dbteam chat"
+    ]
+    (asked,) = [e for e in play.decisions[-1].effects if isinstance(e, SendMessage)]
+    stood_for = MessageDelivered(
+        at=play.now, effect=asked.id, page=asked.page, kind=asked.kind, attempt=1, told_in=CARRIER
+    )
+    assert play.at(12, stood_for).entries[-1].text == (
+        f"reminder to dbteam (primary) over chat not sent: the reminder of incident {CARRIER} stands for it"
+    )
     play.until(62)
     assert isinstance(play.incident.state, Triggered)  # it lapses as ever
 

@@ -67,13 +67,22 @@ def _delivered(draft: Draft, one: fact.MessageDelivered) -> None:
     )
     wanted = Triggered if page.wanted is Wanted.UNACKNOWLEDGED else Acknowledged
     late = not isinstance(draft.incident.state, wanted) or page.episode != draft.incident.episode.number
-    how = f"told in the digest of incident {one.told_in}" if one.told_in else "delivered"
     draft.note(
-        Reason.DELIVERED_LATE if late else Reason.DELIVERED, f"{_what(page, one.kind)} {how}", at=one.at
+        Reason.DELIVERED_LATE if late else Reason.DELIVERED,
+        f"{_what(page, one.kind)} {_how(page, one)}",
+        at=one.at,
     )
     if draft.incident.first_paged_at is None:
         draft.change(first_paged_at=one.at)
         draft.measure(FirstPaged(max((one.at - draft.incident.opened_at).total_seconds(), 0.0)))
+
+
+def _how(page: Page, one: fact.MessageDelivered) -> str:
+    if not one.told_in:
+        return "delivered"
+    if page.wanted is Wanted.ACKNOWLEDGED:
+        return f"not sent: the reminder of incident {one.told_in} stands for it"
+    return f"told in the digest of incident {one.told_in}"
 
 
 def _failed(draft: Draft, one: fact.MessageFailed) -> None:
