@@ -23,7 +23,7 @@ from responder.incident.facts import MessageWaits
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.policy import ChannelStep
 from responder.incident.severity import Severity
-from responder.incident.state import Incident, Page
+from responder.incident.state import Incident, Page, PageStatus
 from responder.paging.told import (
     PATIENCE,
     Observe,
@@ -138,23 +138,17 @@ class Bundles:
         return None
 
     async def _told(self, answer: Fold, effect: SendMessage, incident: Incident) -> Told | None:
-        """Whether the digest's own page has reached the person; ``None`` where it is no page to be told this with.
-
-        It is none where its incident is less severe by now, or where it did not go over the channel over which this one
-        would. What goes by the same plan goes over the same channels as far as is needed.
-        """
+        """Whether the digest's own page has reached the person; ``None`` where it is no page to be told this with."""
         other = await self._book.snapshot(answer.into)
         if other is None:
             return Told.NO
-        if incident.severity.worse_than(other.severity):
+        pages = pages_to(other, effect.contact)
+        same = bool(_plans(other, effect.contact) & _plans(incident, effect.contact)) or not pages
+        channel = "" if same else effect.channel
+        if incident.severity.worse_than(other.severity) or not (same or _goes_over(pages, channel)):
             return None
-        if _plans(other, effect.contact) & _plans(incident, effect.contact) or not pages_to(
-            other, effect.contact
-        ):
-            return told_by_page(other, effect.contact)
-        if not any(page.channel == effect.channel and page.live for page in pages_to(other, effect.contact)):
-            return None
-        return told_by_page(other, effect.contact, effect.channel)
+        told = told_by_page(other, effect.contact, channel)
+        return None if told is Told.YES and _is_mute(pages) else told
 
     async def _folded(self, answer: Fold, effect: SendMessage, incident: Incident, attempt: Attempt) -> Done:
         """It counts as delivered once the incident that carries it knows of it: nothing is left out of the digest."""
@@ -188,6 +182,17 @@ class Bundles:
             return done
         began = DigestBegan(at=now, contact=effect.contact, why=why)
         return msgspec.structs.replace(done, facts=(began, *done.facts))
+
+
+def _goes_over(pages: list[Page], channel: str) -> bool:
+    """Whether a digest went over the channel over which a page would; by the same plan both go as far as is needed."""
+    return any(page.channel == channel and page.live for page in pages)
+
+
+def _is_mute(pages: list[Page]) -> bool:
+    """Whether the last news of a digest did not get through: then what is told with it now would not either."""
+    reached = [page for page in pages if page.status is PageStatus.DELIVERED and not page.told_in]
+    return all(page.mute for page in reached)
 
 
 def _plans(incident: Incident, contact: str) -> set[tuple[ChannelStep, ...]]:

@@ -142,6 +142,27 @@ async def test_a_digest_whose_page_never_arrives_is_followed_by_another_one(stor
     }
 
 
+async def test_a_digest_whose_news_does_not_get_through_tells_of_nothing_more(storm: Storm) -> None:
+    await storm.fire(*range(10))
+    await storm.soon()
+    carrier = next(one for one in await storm.incidents() if one.digest is not None)
+    storm.world.down = {"chat"}
+    await storm.after(minutes=1)  # its first news
+    await storm.fire(*range(20, 25))
+    for _ in range(12):
+        await storm.after(seconds=10)
+    late = [await storm.numbered(number) for number in range(20, 25)]
+    assert carrier.id not in {page.told_in for one in late for page in one.pages}
+    assert [
+        sent.effect.channel for sent in storm.world.sent if sent.effect.incident in {one.id for one in late}
+    ]
+    assert all(any(page.status is PageStatus.DELIVERED for page in one.pages) for one in late)
+    storm.world.down = set()
+    await storm.after(minutes=1)
+    carrier = next(one for one in await storm.incidents() if one.id == carrier.id)
+    assert not any(page.mute for page in carrier.pages)
+
+
 async def test_a_later_channel_is_folded_as_well(store: Store, turned: TurnedClock) -> None:
     world = BundledWorld(random.Random(1))
     async with Storm(store, turned, world, OneRow(("chat", after(2, "phone")))) as storm:

@@ -268,9 +268,15 @@ def over(
 
 
 @pytest.mark.parametrize(
-    "other", [over("hook"), over("chat", severity=Severity.P4), over("chat", "phone", severity=Severity.P4)]
+    "other",
+    [
+        over("hook"),
+        over("chat", severity=Severity.P4),
+        over("chat", "phone", severity=Severity.P4),
+        carrier(PageStatus.DELIVERED, mute=True),
+    ],
 )
-async def test_nothing_is_told_with_a_page_that_is_less_severe_or_went_over_another_channel(
+async def test_nothing_is_told_with_a_page_that_is_less_severe_went_over_another_channel_or_whose_news_is_lost(
     other: Incident,
 ) -> None:
     room = Room(Door(fold(), Carry()), other)

@@ -49,8 +49,8 @@ def _delivered(draft: Draft, one: fact.MessageDelivered) -> None:
     if page is None:
         return
     if one.kind not in _PAGES:
-        if one.receipt.reference:
-            draft.set_page(msgspec.structs.replace(page, receipt=one.receipt))
+        receipt = one.receipt if one.receipt.reference else page.receipt
+        draft.set_page(msgspec.structs.replace(page, receipt=receipt, mute=False))
         draft.because(Reason.DELIVERED)
         return
     if page.status is PageStatus.DELIVERED or (page.status is PageStatus.DROPPED and page.told_in):
@@ -90,6 +90,7 @@ def _failed(draft: Draft, one: fact.MessageFailed) -> None:
     page = _page(draft, one.page)
     if page is None or page.status is not PageStatus.DELIVERED or one.kind not in _PAGES:
         _ended(draft, one, PageStatus.FAILED, Reason.FAILED)
+        _mute(draft, page, one.kind)
         return
     draft.note(Reason.UNDELIVERED, f"{_what(page, one.kind)} never arrived: {one.reason}", at=one.at)
     lost = msgspec.structs.replace(page, status=PageStatus.FAILED, settled_at=one.at, error=one.reason)
@@ -101,6 +102,13 @@ def _delayed(draft: Draft, one: fact.MessageDelayed) -> None:
     draft.note(Reason.DELAYED, f"{_what(page, one.kind)}: {one.reason}; trying again", at=one.at)
     if page is not None and one.failover and page.status is PageStatus.PENDING:
         draft.set_page(msgspec.structs.replace(page, failover=True))
+    _mute(draft, page, one.kind)
+
+
+def _mute(draft: Draft, page: Page | None, kind: MessageKind) -> None:
+    """What follows a page does not get through: a digest tells nobody of more until it does."""
+    if page is not None and kind not in _PAGES:
+        draft.set_page(msgspec.structs.replace(page, mute=True))
 
 
 def _waits(draft: Draft, one: fact.MessageWaits) -> None:
