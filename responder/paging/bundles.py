@@ -176,7 +176,9 @@ class Bundles:
             f"more than {bounds.after} incidents within {format_duration(bounds.within)} for {effect.contact}"
         )
         digest = present(incident.digest) or Digest(began_at=now, why=why)
-        shown = msgspec.structs.replace(incident, digest=digest.with_contact(effect.contact))
+        others = tuple(name for name in digest.contacts if name != effect.contact)
+        theirs = msgspec.structs.replace(digest, why=why, contacts=(effect.contact, *others))
+        shown = msgspec.structs.replace(incident, digest=theirs)
         done = await self._deliver(msgspec.structs.replace(attempt, snapshot=shown))
         if effect.contact in digest.contacts or not done.facts:
             return done

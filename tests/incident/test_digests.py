@@ -346,6 +346,49 @@ def test_what_is_told_with_it_once_more_is_no_news() -> None:
     assert len(updates) == 2
 
 
+def test_what_is_told_to_somebody_else_as_well_is_no_news_either() -> None:
+    play = carrying(3)
+    play.until(1)
+    play.at(2, *(msgspec.structs.replace(one_more(n, 2), count=3, contact="platform") for n in (1, 2, 3)))
+    play.until(30)
+    updates = [e for _, e in play.effects if isinstance(e, SendMessage) and e.kind is MessageKind.UPDATE]
+    assert len(updates) == 1
+
+
+def _both() -> Play:
+    """An incident that rang two people, and became the digest of one of them."""
+    on_call = OnCall(people={"dbteam": ("ana", "ben")}, plans=dict.fromkeys(("ana", "ben"), PLANS))
+    play = Play(Severity.P3, on_call=on_call)
+    play.delivered(0)
+    play.at(0.5, DigestBegan(at=play.now + 0.5 * MINUTE, contact="ana", why="more than 3 incidents for ana"))
+    return play
+
+
+def test_whoever_is_told_by_a_page_that_said_nothing_of_a_digest_hears_so_at_once() -> None:
+    play = _both()
+    fold = msgspec.structs.replace(one_more(1, 0.6), contact="ana")
+    assert kinds(play.at(0.6, fold).effects) == []  # hers says so
+    decision = play.at(0.7, msgspec.structs.replace(fold, contact="ben"))
+    assert kinds(decision.effects) == ["update primary ben chat"]
+    assert kinds(play.at(0.8, msgspec.structs.replace(one_more(2, 0.8), contact="ben")).effects) == []
+
+
+def test_a_page_says_digest_only_to_those_for_whom_it_is_one_and_says_why_only_to_whom_it_concerns() -> None:
+    play = _both()
+    words = Words(attempt=1, sent_at=play.now, external_url="http://localhost")
+    ana, ben = (
+        next(e for _, e in play.effects if isinstance(e, SendMessage) and e.contact == name)
+        for name in ("ana", "ben")
+    )
+    assert "DIGEST: more than 3 incidents for ana. What else" in compose(play.incident, ana, words).summary
+    assert "DIGEST" not in compose(play.incident, ben, words).summary
+    play.at(0.6, msgspec.structs.replace(one_more(1, 0.6), contact="ana"))
+    assert "(more than 3 incidents for ana)" in compose(play.incident, ana, words).summary
+    to_ben = compose(play.incident, ben, words).summary
+    assert "DIGEST: 1 more incident of 1 service, the worst P3. None of them" in to_ben
+    assert "for ana" not in to_ben
+
+
 def test_what_it_keeps_of_them_is_bounded() -> None:
     play = carrying(0)
     for number in range(1, 200):

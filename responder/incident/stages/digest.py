@@ -149,6 +149,16 @@ def _fold(draft: Draft, one: IncidentFolded) -> None:
     if one.over is not None:
         changed = msgspec.structs.replace(changed, over=one.over, untold=True)
     draft.change(digest=changed)
+    if one.contact not in digest.contacts and _has_no_word_of_it(draft.incident, one.contact, digest):
+        draft.announce(changed.news, to=one.contact)
+
+
+def _has_no_word_of_it(incident: Incident, contact: str, digest: Digest) -> bool:
+    """Whether a person's page was asked for before it was known to be a digest, and says nothing of one."""
+    return any(
+        page.contact == contact and not page.told_in and page.requested_at <= digest.began_at
+        for page in _present(incident)
+    )
 
 
 def _tell(draft: Draft) -> None:
