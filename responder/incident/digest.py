@@ -63,7 +63,8 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     def counted(self) -> str:
         """How many there are."""
         services = f"{len(self.services)} service{'s' if len(self.services) != 1 else ''}"
-        gone = f", {self.over} of them over" if self.over else ""
+        left = min(self.over, self.count)
+        gone = f", {left} of them over or paged by {'itself' if left == 1 else 'themselves'}" if left else ""
         return f"{self.count} more incident{'s' if self.count != 1 else ''} of {services}{gone}"
 
     @property

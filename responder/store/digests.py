@@ -16,7 +16,7 @@ import msgspec
 from responder.incident.around import list_line
 from responder.incident.digest import kind_of
 from responder.incident.ids import derive
-from responder.incident.state import Incident
+from responder.incident.state import Incident, StateName
 from responder.store.connection import ask
 from responder.store.reading import Reader
 from responder.store.store import Store, from_ms, ms
@@ -24,6 +24,8 @@ from responder.store.store import Store, from_ms, ms
 #: Incidents that one digest takes; beyond it there is another one.
 FOLDED_LIMIT = 10_000
 _CHUNK = 500
+#: In these states an incident waits for somebody to take it.
+_WAITS = frozenset({"new", StateName.TRIGGERED})
 _PACK = msgspec.msgpack.Encoder()
 
 
@@ -72,11 +74,22 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FoldedIncident(msgspec.Struct, frozen=True, kw_only=True):
-    """One that is told with another's page: its line there, and its present state (empty where it is no longer kept)."""
+    """One that is told with another's page: its line there, and its present state (empty where it is no longer kept).
+
+    ``severity`` is the present one, empty where it is not open; ``left``: it is over, was taken, or is paged by itself.
+    """
 
     id: str
     line: str
     state: str
+    severity: str = ""
+    left: bool = False
+
+    @property
+    def shown(self) -> str:
+        """Its line, and what it has become since."""
+        changed = self.severity and not self.line.startswith(f"{self.severity} ")
+        return f"{self.line} ({self.severity} by now)" if changed else self.line
 
 
 Answer = Ring | Carry | Wait | Fold
@@ -221,10 +234,17 @@ class FoldedLists:
             if cursor == 0:
                 break
         names = sorted(lines)
-        states: list[str] = []
+        states: list[tuple[str, str]] = []
+        over = {one.decode() for one in await ask(self._store.client, "SMEMBERS", f"{key}:over")}
         for at in range(0, len(names), _CHUNK):
             states += await self._reader.states(names[at : at + _CHUNK])
         return [
-            FoldedIncident(id=name, line=lines[name], state=state)
-            for name, state in zip(names, states, strict=True)
+            FoldedIncident(
+                id=name,
+                line=lines[name],
+                state=state,
+                severity=severity,
+                left=name in over or state not in _WAITS,
+            )
+            for name, (state, severity) in zip(names, states, strict=True)
         ]

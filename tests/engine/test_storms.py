@@ -19,6 +19,7 @@ from responder.incident.policy import AcknowledgementPolicy
 from responder.incident.severity import Level, Severity
 from responder.incident.state import Acknowledged, PageStatus, Triggered
 from responder.paging import bundles
+from responder.store.digests import FoldedLists
 from responder.store.store import Store
 
 
@@ -53,8 +54,10 @@ async def test_what_is_folded_is_told_once_and_hears_nothing_by_itself(storm: St
     assert carrier.digest.over == 2
     await storm.after(seconds=60)
     (update,) = [one for one in storm.world.sent[before:] if one.effect.incident == carrier.id]
-    assert update.effect.text == "Digest: 6 more incidents of 1 service, 2 of them over; newest: " + (
-        carrier.digest.newest[0].line
+    assert (
+        update.effect.text
+        == "Digest: 6 more incidents of 1 service, 2 of them over or paged by themselves; newest: "
+        + (carrier.digest.newest[0].line)
     )
 
 
@@ -222,6 +225,11 @@ async def test_what_rises_to_p1_is_paged_by_itself_at_once_and_is_not_taken_with
     (digest,) = [one.digest for one in await storm.incidents() if one.id == carrier]
     assert digest is not None
     assert digest.over == 1
+    assert digest.counted == "6 more incidents of 1 service, 1 of them over or paged by itself"
+    (listed,) = [
+        one for one in await FoldedLists(storm.store).all(carrier) if one.left and one.state == "triggered"
+    ]
+    assert (listed.id, listed.shown) == (folded.id, f"{listed.line} (P1 by now)")
 
 
 async def test_a_digest_that_ends_unanswered_leaves_nothing_behind(storm: Storm) -> None:

@@ -326,7 +326,7 @@ def test_a_carrier_tells_once_a_minute_how_many_there_are() -> None:
     updates = [e for _, e in play.effects if isinstance(e, SendMessage) and e.kind is MessageKind.UPDATE]
     assert [one.text for one in updates] == [
         "Digest: 3 more incidents of 1 service; newest: P3 api: 3",
-        "Digest: 5 more incidents of 1 service, 2 of them over; newest: P3 api: 5",
+        "Digest: 5 more incidents of 1 service, 2 of them over or paged by themselves; newest: P3 api: 5",
     ]
     lines = [e.text for d in play.decisions for e in d.entries if e.reason is Reason.FOLDED]
     assert lines[-1] == "1 more are told with this one's page; 5 in all"

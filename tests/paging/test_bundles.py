@@ -326,7 +326,7 @@ def test_a_digest_says_in_its_first_lines_what_it_is_and_what_an_acknowledgement
     first, second = message.summary.splitlines()[:2]
     assert first == headline(message, 200)
     assert second == (
-        "DIGEST: 60 more incidents of 2 services, 3 of them over, the worst P2 (more than 10 incidents within 5m for "
+        "DIGEST: 60 more incidents of 2 services, 3 of them over or paged by themselves, the worst P2 (more than 10 incidents within 5m for "
         "dbteam). None of them is paged by itself; acknowledging takes all of them."
     )
     assert second in json.dumps(
