@@ -27,6 +27,7 @@ def outline_of(incident: Incident) -> Outline | None:
         service=incident.service,
         severity=incident.severity,
         title=one_line(incident.title, _TITLE_LIMIT),
+        mark=incident.mark,
         opened_at=incident.opened_at,
         pages=not (holds or incident.drill or _reaches_nobody(incident)),
         morning=morning,

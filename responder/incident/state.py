@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from responder.incident.action import ActionRun, Raise
-from responder.incident.around import Listed, Morning
+from responder.incident.around import Listed, Morning, mark_of
 from responder.incident.digest import Digest
 from responder.incident.finding import Finding
 from responder.incident.hold import Hold, Silence
@@ -199,7 +199,7 @@ class TriageStatus(StrEnum):
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is known of one incident and needed to decide.
 
-    ``fires`` are the latest times at which it began to fire; ``flapping_since`` is set while these are too many.
+    ``group`` are the labels by which it is grouped. ``fires`` are the latest times at which it began to fire; ``flapping_since`` is set while these are too many.
     ``digest`` is what others were folded into its page; ``carriers_gone`` are those into whose digest this one was folded and
     that tell nobody any more, with when that was seen.
     A ``drill`` goes the whole way in earnest and counts in no report; the ``canary`` is seen by nobody.
@@ -213,6 +213,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     service_label: str = "other"
     title: str
     labels: dict[str, str]
+    group: tuple[tuple[str, str], ...] = ()
     severity: Severity
     policy: Policy
     state: State
@@ -255,6 +256,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     joined_told_at: datetime | None = None
     wake_at: datetime | None = None
     now: datetime
+
+    @property
+    def mark(self) -> str:
+        """What tells it apart from others of its title; nothing where that says all."""
+        return mark_of(self.group, self.title)
 
     @property
     def state_name(self) -> StateName:

@@ -161,6 +161,9 @@ class Bundles:
             severity=incident.severity,
             count=answer.count,
             over=answer.over,
+            kind=f"{incident.severity} {incident.labels.get('alertname', '') or incident.title}",
+            alike=answer.alike,
+            mark=incident.mark,
         )
         recorded = await self._book.record(answer.into, folded)
         if recorded.outcome != "ok":

@@ -35,4 +35,9 @@ def newest(digest: Digest) -> list[str]:
         return []
     more = digest.count - len(digest.newest)
     rest = [f"and {more} more, listed with the incident"] if more > 0 else []
-    return ["Told with this page, the newest first:", *(f"- {one.line}" for one in digest.newest), *rest]
+    return [
+        *digest.by_kind,
+        "Told with this page, the newest first:",
+        *(f"- {one.line}" for one in digest.newest),
+        *rest,
+    ]

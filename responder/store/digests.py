@@ -1,8 +1,8 @@
 """Who is paged by itself and who with a digest: asked of the store in one step, so that the bound holds over replicas.
 
 Keys: ``:storm:PERSON`` with ``…:r``, ``…:k``, ``…:n2`` to ``…:n4``: a person's digests by severity, what rang them lately, its
-kinds, and the kinds that broke through by severity; ``:folded:ID`` with ``…:due``, ``…:over``: the lines of what is told with an incident, which of these do
-not know yet what became of it, and which have left; ``:told_in:ID``: with whom an incident is told, by person;
+kinds, and the kinds that broke through by severity; ``:folded:ID`` with ``…:due``, ``…:over``, ``…:alike``: the lines of what is told with an incident, which
+of these do not know yet what became of it, which have left, and how many there are of each kind; ``:told_in:ID``: with whom an incident is told, by person;
 ``:reminds:…``: which of those that were taken together reminds a person over a channel.
 """
 
@@ -62,7 +62,7 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
 
     ``count`` is of all by now, ``line`` its own there; ``carries_for`` is how long that one has been this person's digest,
     ``None`` where it is somebody else's. ``at`` is when it was folded. ``over`` is how many have left by now, where it had and
-    is back.
+    is back. ``alike`` is how many of them are of its kind.
     """
 
     into: str
@@ -71,6 +71,7 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
     carries_for: timedelta | None
     at: datetime
     over: int | None = None
+    alike: int = 0
 
 
 class FoldedIncident(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +138,7 @@ class Digests:
         ``unfit`` are those with whose page this one cannot be told, but others can.
         """
         bounds, store = self.bounds, self._store
-        line = list_line(incident.severity, incident.service, incident.title)
+        line = list_line(incident.severity, incident.service, incident.title, incident.mark)
         kind = kind_of(incident.rule, incident.labels.get("alertname", ""), incident.severity)
         answer = await store.run(
             "bundle",
@@ -163,6 +164,7 @@ class Digests:
                     carries_for=timedelta(milliseconds=age) if age >= 0 else None,
                     at=from_ms(answer[4]),
                     over=int(answer[5]) if int(answer[5]) >= 0 else None,
+                    alike=int(answer[6]),
                 )
             case _:
                 return Ring(answer[1] == b"new")

@@ -113,6 +113,7 @@ async def test_a_storm_is_a_few_pages_and_a_digest_that_lists_the_rest_and_is_ac
     _, listed = await daemon.get(f"/api/v1/incidents/{carrier}/digest")
     assert {row["id"] for row in listed["incidents"]} == folded
     assert (listed["count"], listed["over"]) == (56, 0)
+    assert len({row["line"] for row in listed["incidents"]}) == 56  # told apart by what their rule groups by
     assert {row["state"] for row in listed["incidents"]} == {"triggered"}
 
     status, _ = await daemon.post(f"/api/v1/incidents/{carrier}/acknowledge", {"by": "ana"})

@@ -56,7 +56,7 @@ async def test_what_is_folded_is_told_once_and_hears_nothing_by_itself(storm: St
     (update,) = [one for one in storm.world.sent[before:] if one.effect.incident == carrier.id]
     assert (
         update.effect.text
-        == "Digest: 6 more incidents of 1 service, 2 of them over or paged by themselves; newest: "
+        == "Digest: 6 more incidents of 1 service, 2 of them over or paged by themselves: 6 of P3 Same; newest: "
         + (carrier.digest.newest[0].line)
     )
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stage import MINUTE, START, Play, after, kinds, plan, policy
 
 from responder.incident.advance import advance
+from responder.incident.around import list_line, mark_of
 from responder.incident.decision import Reason
 from responder.incident.digest_facts import CarrierGone, DigestBegan, FoldedEnded, IncidentFolded
 from responder.incident.draft import Outside
@@ -387,6 +388,27 @@ def test_a_page_says_digest_only_to_those_for_whom_it_is_one_and_says_why_only_t
     to_ben = compose(play.incident, ben, words).summary
     assert "DIGEST: 1 more incident of 1 service, the worst P3. None of them" in to_ben
     assert "for ana" not in to_ben
+
+
+def test_its_news_says_what_they_are_by_kind_and_what_tells_them_apart() -> None:
+    play = carrying(0)
+    for number in range(1, 47):
+        kind = "StormA" if number < 45 else "StormB"
+        fold = msgspec.structs.replace(one_more(number), count=46, kind=kind, alike=44 if number < 45 else 2)
+        play.at(0, msgspec.structs.replace(fold, mark=f"c{number}" if number < 45 else ""))
+    play.until(1)
+    (update,) = [e for _, e in play.effects if isinstance(e, SendMessage) and e.kind is MessageKind.UPDATE]
+    assert update.text == (
+        "Digest: 46 more incidents of 1 service: 44 of StormA: c1, c2, c3 and 41 more; 2 of StormB; newest: P3 api: 46"
+    )
+
+
+def test_the_line_of_an_incident_says_what_tells_it_apart_from_others_of_its_title() -> None:
+    group = (("alertname", "Same"), ("cluster", "c7"), ("limit", "100"), ("shard", "9"))
+    mark = mark_of(group, "PostgresTooManyConnections: 97 of 100")
+    assert mark == "c7/9"
+    assert list_line(Severity.P3, "api", "x" * 200, mark).endswith("… [c7/9]")
+    assert len(list_line(Severity.P3, "api", "x" * 200, "y" * 40)) <= 90
 
 
 def test_what_it_keeps_of_them_is_bounded() -> None:

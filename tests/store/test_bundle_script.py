@@ -136,7 +136,7 @@ async def test_who_was_told_is_named_until_they_know_and_who_has_left_is_counted
     assert await gate.digests.leave(f"{9:016x}", carrier) is None
     back = await gate.ask(5)
     assert isinstance(back, Fold)
-    assert (back.count, back.over) == (3, 1)
+    assert (back.count, back.over, back.alike) == (3, 1, 3)
 
 
 async def test_five_hundred_at_once_over_two_replicas_ring_no_more_than_the_bound(

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from responder.incident.around import Listed
 from responder.incident.decision import Reason
 from responder.incident.digest import Digest, present
 from responder.incident.digest_facts import CarrierGone, DigestBegan, FoldedEnded, IncidentFolded
@@ -143,9 +142,7 @@ def _note_folded(draft: Draft) -> None:
 
 def _fold(draft: Draft, one: IncidentFolded) -> None:
     digest = _digest(draft) or Digest(began_at=one.at)
-    changed = digest.with_contact(one.contact).with_one(
-        Listed(one.incident, one.line), one.service, one.severity, one.count
-    )
+    changed = digest.with_contact(one.contact).with_one(one)
     if one.over is not None:
         changed = msgspec.structs.replace(changed, over=one.over, untold=True)
     draft.change(digest=changed)

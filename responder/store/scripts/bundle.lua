@@ -10,7 +10,8 @@
 --         person's own digest among these never arrived, so that the next one need not wait, severity (1 the worst),
 --         {incidents whose page is none that this one could be told with}}
 -- answers {'ring', why} | {'carry'} | {'wait', ms} | {'fold', into, how many are by now, ms since it carries for this person
---         (-1: it carries for somebody else), now ms, how many have left where it had and is back, else -1}
+--         (-1: it carries for somebody else), now ms, how many have left where it had and is back, else -1,
+--         how many are of its kind}
 local base = KEYS[1]
 local o = cmsgpack.unpack(ARGV[1])
 local shift, id, episode, contact, kind, line = o[1], o[2], o[3], o[4], o[5], o[6]
@@ -41,21 +42,21 @@ local function is_paged(carrier)
 end
 
 -- It is told of by this one's page no longer, unless somebody else is. Where that is over, it still has to hear so.
-local function unfold(into)
+local function unfold(into, of)
   if not is_paged(into) then return end
   for _, other in ipairs(call('HVALS', mine)) do
     if string.sub(other, 1, 16) == into then return end
   end
   local list = base .. ':folded:' .. into
   for _, key in ipairs({ ':due', ':over' }) do call('SREM', list .. key, id) end
-  call('HDEL', list, id)
+  if call('HDEL', list, id) == 1 then call('HINCRBY', list .. ':alike', of, -1) end
 end
 
 local function leave()
   local into = call('HGET', mine, contact)
   if not into then return end
   call('HDEL', mine, contact)
-  unfold(string.sub(into, 1, 16))
+  unfold(string.sub(into, 1, 16), string.sub(into, 18))
 end
 
 local function ring(answer, why)
@@ -92,15 +93,15 @@ end
 local function fold(into)
   local list = base .. ':folded:' .. into
   -- Where all the others know what became of them, it has begun to carry anew.
-  if call('EXISTS', list .. ':due') == 0 then call('DEL', list, list .. ':over') end
+  if call('EXISTS', list .. ':due') == 0 then call('DEL', list, list .. ':over', list .. ':alike') end
   if call('HEXISTS', list, id) == 0 and call('HLEN', list) >= limit then return nil end
   local before = call('HGET', mine, contact)
   call('HSET', mine, contact, into .. '|' .. kind)
-  if before and string.sub(before, 1, 16) ~= into then unfold(string.sub(before, 1, 16)) end
-  call('HSET', list, id, fmt('%.0f|%.0f|', episode, now) .. line)
+  if before and string.sub(before, 1, 16) ~= into then unfold(string.sub(before, 1, 16), string.sub(before, 18)) end
+  if call('HSET', list, id, fmt('%.0f|%.0f|', episode, now) .. line) == 1 then call('HINCRBY', list .. ':alike', kind, 1) end
   call('SADD', list .. ':due', id)
   local back = call('SREM', list .. ':over', id)
-  for _, key in ipairs({ list, list .. ':due', list .. ':over', mine }) do call('PEXPIRE', key, fmt('%.0f', kept_for)) end
+  for _, key in ipairs({ list, list .. ':due', list .. ':over', list .. ':alike', mine }) do call('PEXPIRE', key, fmt('%.0f', kept_for)) end
   call('ZADD', kinds, now_text, kind)
   local age = '-1'
   for _, one in ipairs(digests) do
@@ -111,7 +112,7 @@ local function fold(into)
   end
   kept()
   return { 'fold', into, call('HLEN', list), age, now_text,
-    back == 1 and call('SCARD', list .. ':over') or -1 }
+    back == 1 and call('SCARD', list .. ':over') or -1, tonumber(call('HGET', list .. ':alike', kind) or '1') }
 end
 
 -- 1. What rings already goes on to.
