@@ -147,19 +147,27 @@ def _suppressed(incident: Incident, timeline: Sequence[Entry]) -> Iterable[Suppr
     for number, entry in enumerate(lines):
         if entry.reason is Reason.HELD and (number < ended or not holding):
             yield Suppression(text=reason_alone(entry.text), by=entry.by, since=entry.at, over=True)
-    for page in incident.pages:
-        if page.told_in and page.wanted is Wanted.UNACKNOWLEDGED:
-            yield Suppression(
-                text=f"{page.contact} was told in the digest of incident {page.told_in}, and not paged by itself",
-                by="bundling",
-                since=page.settled_at,
-                over=page.episode != incident.episode.number
-                or page.status is not PageStatus.DELIVERED
-                or not incident.is_paged,
-            )
+    yield from _told_in_digests(incident)
     for hold in incident.holds:
         text = reason_alone(held_words(hold))
         yield Suppression(text=text, by=hold.by, kind=hold.kind, since=hold.since, until=hold.until)
+
+
+def _told_in_digests(incident: Incident) -> Iterable[Suppression]:
+    """Each person and digest once, however often that stood for a page."""
+    found: dict[tuple[str, str], Suppression] = {}
+    for page in incident.pages:
+        if not page.told_in or page.wanted is not Wanted.UNACKNOWLEDGED:
+            continue
+        known = found.get((page.contact, page.told_in))
+        holds = page.episode == incident.episode.number and page.status is PageStatus.DELIVERED
+        found[page.contact, page.told_in] = Suppression(
+            text=f"{page.contact} was told in the digest of incident {page.told_in}, and not paged by itself",
+            by="bundling",
+            since=known.since if known else page.settled_at,
+            over=not (holds and incident.is_paged) and (known is None or known.over),
+        )
+    yield from found.values()
 
 
 def _spared(incident: Incident) -> Iterable[Spared]:

@@ -250,10 +250,15 @@ async def test_people_see_what_a_digest_holds_and_that_it_is_acknowledged_as_one
     assert (
         f"dbteam was told in the digest of incident {carrier}, and not paged by itself (still holds)" in out
     )
+    assert "held back" not in out
     assert f"dbteam over hook: told in the digest of incident {carrier}" in out
     assert (await daemon.get(f"/api/v1/incidents/{folded[0]}/digest"))[0] == 404
 
-    await daemon.call("POST", page["ack_url"].removeprefix(daemon.url))
+    _, said = await daemon.call("POST", page["ack_url"].removeprefix(daemon.url))
+    assert (
+        "Taken with it: 6 more that were told in its digest. What rang by itself asks for an answer"
+        in said.decode()
+    )
 
     async def taken() -> Any:
         return len(await daemon.incidents("?limit=500&state=acknowledged")) == 7

@@ -239,6 +239,15 @@ def test_nobody_takes_with_a_digest_what_no_digest_has_told_of() -> None:
     assert isinstance(play.incident.state, Acknowledged)  # it was told just before
 
 
+def test_what_a_person_wanted_another_level_to_see_is_not_taken_with_a_digest() -> None:
+    play = folded()
+    play.at(1, EscalatedBy(at=START + MINUTE, by="ana"))
+    play.delivered(1)
+    decision = play.at(2, AcknowledgedBy(at=START + 2 * MINUTE, by="ben", digest=CARRIER, episode=1))
+    assert isinstance(play.incident.state, Triggered)
+    assert kinds(decision.effects) == ["page primary dbteam chat"]
+
+
 def test_what_was_quiet_for_a_moment_when_its_digest_was_taken_is_not_left_to_it_when_it_flaps() -> None:
     play = folded()
     for minute in (1, 2, 3):
@@ -330,7 +339,7 @@ def test_a_carrier_tells_once_a_minute_how_many_there_are() -> None:
         "Digest: 5 more incidents of 1 service, 2 of them over or paged by themselves; newest: P3 api: 5",
     ]
     lines = [e.text for d in play.decisions for e in d.entries if e.reason is Reason.FOLDED]
-    assert lines[-1] == "1 more are told with this one's page; 5 in all"
+    assert lines[-1] == "1 more is told with this one's page; 5 in all"
 
 
 def test_what_is_told_with_it_once_more_is_no_news() -> None:
@@ -468,7 +477,7 @@ def test_a_carrier_that_is_paged_anew_after_its_digest_was_over_tells_of_nothing
     assert (digest.ended, digest.count, len(digest.newest), digest.began_at) == (
         False, 1, 1, START + 7 * MINUTE,
     )  # fmt: skip
-    assert play.decisions[-1].entries[-1].text == "1 more are told with this one's page; 1 in all"
+    assert play.decisions[-1].entries[-1].text == "1 more is told with this one's page; 1 in all"
     assert "DIGEST: 1 more incident of 1 service" in compose(play.incident, page, words).summary
 
 

@@ -54,9 +54,12 @@ def note_gone(draft: Draft, carrier: str, at: datetime) -> None:
 
 
 def is_told(draft: Draft, one: AcknowledgedBy) -> bool:
-    """Whether the digest that was taken had told of this one's present episode; what came of its page may be news as well."""
+    """Whether the digest that was taken had told of this one's present episode; what came of its page may be news as well.
+
+    What a person wanted another level to see goes its own way.
+    """
     incident = draft.incident
-    if one.episode != incident.episode.number:
+    if one.episode != incident.episode.number or any(reach.asked for reach in incident.episode.reached):
         return False
     told = {
         news.page
@@ -137,7 +140,8 @@ def _note_folded(draft: Draft) -> None:
     before = draft.before.digest if digest.ended else present(draft.before.digest)
     more = digest.count - (before.count if before is not None else 0)
     if more > 0:
-        draft.note(Reason.FOLDED, f"{more} more are told with this one's page; {digest.count} in all")
+        are = "is" if more == 1 else "are"
+        draft.note(Reason.FOLDED, f"{more} more {are} told with this one's page; {digest.count} in all")
 
 
 def _fold(draft: Draft, one: IncidentFolded) -> None:
