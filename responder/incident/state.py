@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from responder.incident.action import ActionRun, Raise
-from responder.incident.around import Listed, Morning, mark_of
+from responder.incident.around import Listed, Morning
 from responder.incident.digest import Digest
 from responder.incident.finding import Finding
 from responder.incident.hold import Hold, Silence
@@ -256,11 +256,6 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     joined_told_at: datetime | None = None
     wake_at: datetime | None = None
     now: datetime
-
-    @property
-    def mark(self) -> str:
-        """What tells it apart from others of its title; nothing where that says all."""
-        return mark_of(self.group, self.title)
 
     @property
     def state_name(self) -> StateName:

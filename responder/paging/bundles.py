@@ -16,6 +16,7 @@ import structlog
 
 from responder.durations import format_duration
 from responder.engine.outbox import Done
+from responder.incident.around import mark_of
 from responder.incident.digest import Digest, present
 from responder.incident.digest_facts import DigestBegan, IncidentFolded
 from responder.incident.effects import SendMessage
@@ -163,7 +164,7 @@ class Bundles:
             over=answer.over,
             kind=f"{incident.severity} {incident.labels.get('alertname', '') or incident.title}",
             alike=answer.alike,
-            mark=incident.mark,
+            mark=mark_of(incident.group, incident.title),
         )
         recorded = await self._book.record(answer.into, folded)
         if recorded.outcome != "ok":

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from responder.incident.around import list_line
+from responder.incident.around import list_line, mark_of
 from responder.incident.digest import kind_of
 from responder.incident.ids import derive
 from responder.incident.state import Incident, StateName
@@ -138,7 +138,8 @@ class Digests:
         ``unfit`` are those with whose page this one cannot be told, but others can.
         """
         bounds, store = self.bounds, self._store
-        line = list_line(incident.severity, incident.service, incident.title, incident.mark)
+        mark = mark_of(incident.group, incident.title)
+        line = list_line(incident.severity, incident.service, incident.title, mark)
         kind = kind_of(incident.rule, incident.labels.get("alertname", ""), incident.severity)
         answer = await store.run(
             "bundle",
