@@ -42,8 +42,9 @@ from responder.paging.delivery import Delivery, DeliveryHooks, Links
 from responder.paging.listed import ListedPages
 from responder.paging.notice_sender import NoticeSender
 from responder.paging.null import NullChannel
+from responder.paging.shared_reminders import SharedReminders
 from responder.parts import Parts
-from responder.store.digests import Bounds, Digests
+from responder.store.digests import Bounds, Digests, Reminders
 from responder.store.errors import StoreError
 from responder.store.reading import Reader
 from responder.store.store import Recorded, Store, Taken
@@ -130,15 +131,17 @@ class Performers:
             **{name: getattr(parts.config.bundling, name) for name in Bounds.__struct_fields__}
         )
         self._deliver = self._delivery().perform
-        bundles = self._bundles(Digests(parts.gated, self._bounds), OtherIncidents(parts.gated))
+        others = OtherIncidents(parts.gated)
+        reminders = SharedReminders(self._deliver, Reminders(parts.gated), others.snapshot, reports.message)
+        bundles = self._bundles(reminders.perform, Digests(parts.gated, self._bounds), others)
         self.send: Perform = ListedPages(bundles.perform, parts.reader.snapshot, reports.message).perform
 
-    def _bundles(self, gate: Gate, book: Book) -> Bundles:
-        return Bundles(self._deliver, gate, book, self._reports.message)
+    def _bundles(self, deliver: Perform, gate: Gate, book: Book) -> Bundles:
+        return Bundles(deliver, gate, book, self._reports.message)
 
     def from_memory(self, memory: Memory, now: Callable[[], datetime]) -> Perform:
         """What sends a message while the store is away: it asks what is remembered."""
-        return self._bundles(MemoryGate(memory, self._bounds, now), MemoryBook(memory)).perform
+        return self._bundles(self._deliver, MemoryGate(memory, self._bounds, now), MemoryBook(memory)).perform
 
     def table(self, engine: EngineLinks, send: Perform) -> dict[type[Effect], Performer]:
         """The performer of each kind of effect that leaves the process; ``send`` is ours, and who watches it."""

@@ -39,7 +39,8 @@ def _incident_lines(found: Any) -> Iterator[str]:
     yield f"incident  {incident['id']}  {incident['severity']}  {incident['state']}  {incident['title']}"
     yield f"  rule {incident['rule']}, key {incident['key']}, service {incident['service']}"
     for one in found["suppressed"]:
-        yield f"held back {one['text']} ({'over' if one['over'] else 'still holds'})"
+        what = "digest   " if one["by"] == "bundling" else "held back"
+        yield f"{what} {one['text']} ({'over' if one['over'] else 'still holds'})"
     yield "paged"
     for one in found["paged"]:
         error = f": {one['error']}" if one["error"] else ""

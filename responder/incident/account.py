@@ -10,6 +10,7 @@ import msgspec
 
 from responder.incident.decision import Entry, Reason
 from responder.incident.hold import HoldKind, held_words, reason_alone
+from responder.incident.message import Wanted
 from responder.incident.reach import Person, Reach
 from responder.incident.severity import LEVELS, Level
 from responder.incident.state import (
@@ -115,7 +116,9 @@ def account(history: AlertHistory, incident: Incident | None, timeline: Sequence
         history=history,
         incident=incident,
         suppressed=tuple(_suppressed(incident, timeline)),
-        paged=tuple(_told(page) for page in incident.pages if page.status is not PageStatus.DROPPED),
+        paged=tuple(
+            _told(page) for page in incident.pages if page.status is not PageStatus.DROPPED or page.told_in
+        ),
         spared=tuple(_spared(incident)),
         remarks=tuple(_remarks(history, incident)),
     )
@@ -144,17 +147,27 @@ def _suppressed(incident: Incident, timeline: Sequence[Entry]) -> Iterable[Suppr
     for number, entry in enumerate(lines):
         if entry.reason is Reason.HELD and (number < ended or not holding):
             yield Suppression(text=reason_alone(entry.text), by=entry.by, since=entry.at, over=True)
-    for page in incident.pages:
-        if page.told_in:
-            yield Suppression(
-                text=f"{page.contact} was told in the digest of incident {page.told_in}, and not paged by itself",
-                by="bundling",
-                since=page.settled_at,
-                over=page.episode != incident.episode.number or not incident.is_paged,
-            )
+    yield from _told_in_digests(incident)
     for hold in incident.holds:
         text = reason_alone(held_words(hold))
         yield Suppression(text=text, by=hold.by, kind=hold.kind, since=hold.since, until=hold.until)
+
+
+def _told_in_digests(incident: Incident) -> Iterable[Suppression]:
+    """Each person and digest once, however often that stood for a page."""
+    found: dict[tuple[str, str], Suppression] = {}
+    for page in incident.pages:
+        if not page.told_in or page.wanted is not Wanted.UNACKNOWLEDGED:
+            continue
+        known = found.get((page.contact, page.told_in))
+        holds = page.episode == incident.episode.number and page.status is PageStatus.DELIVERED
+        found[page.contact, page.told_in] = Suppression(
+            text=f"{page.contact} was told in the digest of incident {page.told_in}, and not paged by itself",
+            by="bundling",
+            since=known.since if known else page.settled_at,
+            over=not (holds and incident.is_paged) and (known is None or known.over),
+        )
+    yield from found.values()
 
 
 def _spared(incident: Incident) -> Iterable[Spared]:

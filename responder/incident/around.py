@@ -5,7 +5,8 @@ An incident never sees another one; it sees outlines of those that matter to it,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -14,6 +15,9 @@ from responder.incident.severity import Severity
 from responder.text import one_line
 
 _LINE_LIMIT = 90
+_MARK_LIMIT = 40
+_BETWEEN_WORDS = re.compile(r"[^\w.-]+")
+_SHOWN_ELSEWHERE = frozenset({"alertname", "service", "severity"})
 
 #: Until when a person's pages of a severity wait, by name; who is not in it does not sleep.
 Asleep = Mapping[str, Mapping[Severity, datetime]]
@@ -31,13 +35,14 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``pages``: people are paged for it or at work on it, or are in a moment; a held one is none of these. ``morning`` is
     set where it waits for one, or was paged at one and waits for an answer since; ``only`` where nothing else holds it.
-    ``carrier`` is the incident that it is attached to, where nothing else holds it: without that one it is paged at once.
+    ``mark`` tells it apart from others of its title. ``carrier`` is the incident that it is attached to, where nothing else holds it: without that one it is paged at once.
     """
 
     id: str
     service: str
     severity: Severity
     title: str
+    mark: str = ""
     opened_at: datetime
     pages: bool = False
     morning: Morning | None = None
@@ -57,9 +62,17 @@ class Listed(msgspec.Struct, frozen=True):
     line: str
 
 
-def list_line(severity: Severity, service: str, title: str) -> str:
+def mark_of(group: Sequence[tuple[str, str]], title: str) -> str:
+    """What tells an incident apart from others of its kind: the labels by which it is grouped, as far as not in the title."""
+    words = set(_BETWEEN_WORDS.split(title))
+    values = (value for name, value in group if name not in _SHOWN_ELSEWHERE and value not in words)
+    return one_line("/".join(values), _MARK_LIMIT)
+
+
+def list_line(severity: Severity, service: str, title: str, mark: str = "") -> str:
     """The line of an incident in a list, whatever a sender wrote."""
-    return one_line(f"{severity} {service}: {title}", _LINE_LIMIT)
+    apart = f" [{mark}]" if mark else ""
+    return one_line(f"{severity} {service}: {title}", _LINE_LIMIT - len(apart)) + apart
 
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):

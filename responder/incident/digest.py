@@ -11,13 +11,31 @@ from datetime import datetime
 import msgspec
 
 from responder.incident.around import Listed
+from responder.incident.digest_facts import IncidentFolded
 from responder.incident.ids import derive
 from responder.incident.severity import Severity
 
 #: Incidents that a digest names, the newest first; the list of all is kept beside it.
 NEWEST_SHOWN = 20
 _SERVICES_KEPT = 50
+_KINDS_KEPT = 20
+_KINDS_SHOWN = 3
+_MARKS_SHOWN = 3
 _CONTACTS_KEPT = 50
+
+
+class Alike(msgspec.Struct, frozen=True):
+    """How many of a digest are of one alert, and what tells the first of them apart."""
+
+    kind: str
+    count: int
+    marks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.marks:
+            return f"{self.count} of {self.kind}"
+        more = f" and {self.count - len(self.marks)} more" if self.count > len(self.marks) else ""
+        return f"{self.count} of {self.kind}: {', '.join(self.marks)}{more}"
 
 
 class Digest(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +53,7 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     over: int = 0
     newest: tuple[Listed, ...] = ()
     services: tuple[str, ...] = ()
+    kinds: tuple[Alike, ...] = ()
     worst: Severity | None = None
     untold: bool = False
     told_at: datetime | None = None
@@ -46,36 +65,62 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
             return self
         return msgspec.structs.replace(self, contacts=(*self.contacts, name)[-_CONTACTS_KEPT:])
 
-    def with_one(self, one: Listed, service: str, severity: Severity, count: int) -> Digest:
-        """The same with one more incident; ``count`` is of all by then. One that was in it already is no news."""
+    def with_one(self, one: IncidentFolded) -> Digest:
+        """The same with one more incident. One that was in it already is no news."""
         others = tuple(other for other in self.newest if other.incident != one.incident)
-        known = self.services if service in self.services else (*self.services, service)
+        known = self.services if one.service in self.services else (*self.services, one.service)
         return msgspec.structs.replace(
             self,
-            count=max(self.count, count),
-            newest=(one, *others)[:NEWEST_SHOWN],
+            count=max(self.count, one.count),
+            newest=(Listed(one.incident, one.line), *others)[:NEWEST_SHOWN],
             services=known[-_SERVICES_KEPT:],
-            worst=min(severity, self.worst or severity),
-            untold=self.untold or count > self.count,
+            kinds=_with_alike(self.kinds, one),
+            worst=min(one.severity, self.worst or one.severity),
+            untold=self.untold or one.count > self.count,
         )
 
     @property
     def counted(self) -> str:
         """How many there are."""
         services = f"{len(self.services)} service{'s' if len(self.services) != 1 else ''}"
-        gone = f", {self.over} of them over" if self.over else ""
+        left = min(self.over, self.count)
+        gone = f", {left} of them over or paged by {'itself' if left == 1 else 'themselves'}" if left else ""
         return f"{self.count} more incident{'s' if self.count != 1 else ''} of {services}{gone}"
 
     @property
     def news(self) -> str:
         """What is told of it while it grows."""
+        kinds = f": {'; '.join(self.by_kind)}" if self.kinds else ""
         newest = f"; newest: {self.newest[0].line}" if self.newest else ""
-        return f"Digest: {self.counted}{newest}"
+        return f"Digest: {self.counted}{kinds}{newest}"
+
+    @property
+    def by_kind(self) -> list[str]:
+        """What they are, the most frequent first."""
+        kinds = sorted(self.kinds, key=lambda one: -one.count)
+        more = len(kinds) - _KINDS_SHOWN
+        return [*map(str, kinds[:_KINDS_SHOWN]), *([f"and {more} more kinds"] if more > 0 else [])]
+
+
+def _with_alike(kinds: tuple[Alike, ...], one: IncidentFolded) -> tuple[Alike, ...]:
+    if not one.kind:
+        return kinds
+    known = next((alike for alike in kinds if alike.kind == one.kind), Alike(one.kind, 0))
+    marks = known.marks
+    if one.mark and one.mark not in marks:
+        marks = (*marks, one.mark)[:_MARKS_SHOWN]
+    changed = Alike(one.kind, max(known.count, one.alike), marks)
+    return (*(alike for alike in kinds if alike.kind != one.kind), changed)[-_KINDS_KEPT:]
 
 
 def present(digest: Digest | None) -> Digest | None:
     """A digest that tells of something, or is about to; ``None`` where it was over before."""
     return digest if digest is not None and not digest.ended else None
+
+
+def shown_kind(severity: Severity, alert: str, title: str) -> str:
+    """What a kind is called where a digest counts its incidents."""
+    return f"{severity} {alert or title}"
 
 
 def kind_of(rule: str, alert: str, severity: Severity) -> str:

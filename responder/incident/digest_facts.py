@@ -16,7 +16,8 @@ class DigestBegan(FactBase, frozen=True, kw_only=True, tag="digest"):
 class IncidentFolded(FactBase, frozen=True, kw_only=True, tag="folded"):
     """An incident was told to a contact with the digest of this one; ``count`` is how many were by then.
 
-    ``over`` is how many had left, where this one had and is back.
+    ``over`` is how many had left, where this one had and is back. ``kind`` is its severity and the name of its alert, ``alike`` how many of
+    them were of it by then, and ``mark`` tells it apart from these.
     """
 
     incident: str
@@ -26,6 +27,9 @@ class IncidentFolded(FactBase, frozen=True, kw_only=True, tag="folded"):
     severity: Severity
     count: int
     over: int | None = None
+    kind: str = ""
+    alike: int = 0
+    mark: str = ""
 
 
 class FoldedEnded(FactBase, frozen=True, kw_only=True, tag="folded_ended"):

@@ -61,7 +61,7 @@ class Draft:
         self.measured: list[Measured] = []
         self.why: list[Reason] = []
         self.wake_ups: list[datetime] = []
-        self.announcements: list[tuple[MessageKind, str]] = []
+        self.announcements: list[tuple[MessageKind, str, str]] = []
         #: Pages whose people have heard this already, while the store was away.
         self.noticed: set[tuple[str, MessageKind]] = set()
         #: Pages of which the incident had not known.
@@ -100,10 +100,10 @@ class Draft:
         if reason not in self.why:
             self.why.append(reason)
 
-    def announce(self, text: str, *, loud: bool = False) -> None:
-        """Have everybody who was paged hear this; the telling stage sends it, ``loud`` as something that rings."""
+    def announce(self, text: str, *, loud: bool = False, to: str = "") -> None:
+        """Have everybody who was paged hear this (or one person); the telling stage sends it, ``loud`` as what rings."""
         kind = MessageKind.REMINDER if loud else MessageKind.UPDATE
-        self.announcements.append((kind, one_line(text, ENTRY_LIMIT)))
+        self.announcements.append((kind, one_line(text, ENTRY_LIMIT), to))
 
     def mention(self, text: str) -> None:
         """Have the conversations about the incident carry this; nobody is interrupted for it."""

@@ -70,4 +70,4 @@ def wait_over(draft: Draft, before: tuple[Hold, ...]) -> Waited | None:
 
 
 def _listed(one: Outline) -> Listed:
-    return Listed(one.id, list_line(one.severity, one.service, one.title))
+    return Listed(one.id, list_line(one.severity, one.service, one.title, one.mark))

@@ -72,6 +72,7 @@ def open_incident(
         service_label=opening.service_label,
         title=title_of(alert),
         labels=labels,
+        group=tuple((one_line(name, 200), one_line(value, 200)) for name, value in opening.group),
         severity=opening.severity,
         policy=plan.policy,
         state=Triggered(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from responder.incident.around import Morning, Outline
+from responder.incident.around import Morning, Outline, mark_of
 from responder.incident.dependency import ARRIVAL, attached_to
 from responder.incident.hold import Hold, HoldKind
 from responder.incident.state import Acknowledged, Incident, Triggered
@@ -27,6 +27,7 @@ def outline_of(incident: Incident) -> Outline | None:
         service=incident.service,
         severity=incident.severity,
         title=one_line(incident.title, _TITLE_LIMIT),
+        mark=mark_of(incident.group, incident.title),
         opened_at=incident.opened_at,
         pages=not (holds or incident.drill or _reaches_nobody(incident)),
         morning=morning,

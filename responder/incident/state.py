@@ -31,7 +31,7 @@ class Acknowledged(msgspec.Struct, frozen=True, tag="acknowledged"):
     """A person has taken it.
 
     ``active_at`` is when a person last did something; ``reminder`` the last one to who has it, its round counting them.
-    ``digest`` is the incident with whose digest it was taken: that one's reminders stand for this one.
+    ``digest`` is the incident with whose digest it was taken: one reminder stands for all that were.
     """
 
     by: str
@@ -87,7 +87,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """One page to one person over one channel, and what became of it.
 
     ``step`` is its number in the person's plan. ``failover``: its provider is known to be down. ``told_in`` is the incident
-    whose digest told the person of this one instead; until ``waits_until`` it waits for one. ``known_as`` is the id under
+    whose digest told the person of this one instead; until ``waits_until`` it waits for one. ``mute``: what followed it last did
+    not get through, so that it tells of nothing new. ``known_as`` is the id under
     which its person knows the incident, where a page from memory gave it: what follows it carries that id.
     """
 
@@ -109,6 +110,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     told_in: str = ""
     waits_until: datetime | None = None
     known_as: str = ""
+    mute: bool = False
 
     @property
     def live(self) -> bool:
@@ -139,7 +141,8 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True):
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
     """A run of pages: it begins when an incident opens, reopens, rises in severity or is taken by nobody any more.
 
-    ``cause`` says what began it, for people; empty for the first.
+    ``cause`` says what began it, or why people are paged anew in it, for people; empty for the first. ``anew`` counts how
+    often a digest that had told of it was over.
     """
 
     number: int
@@ -152,6 +155,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     nobody: bool = False
     cause: str = ""
     waited: Waited | None = None
+    anew: int = 0
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,7 +199,7 @@ class TriageStatus(StrEnum):
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is known of one incident and needed to decide.
 
-    ``fires`` are the latest times at which it began to fire; ``flapping_since`` is set while these are too many.
+    ``group`` are the labels by which it is grouped. ``fires`` are the latest times at which it began to fire; ``flapping_since`` is set while these are too many.
     ``digest`` is what others were folded into its page; ``carriers_gone`` are those into whose digest this one was folded and
     that tell nobody any more, with when that was seen.
     A ``drill`` goes the whole way in earnest and counts in no report; the ``canary`` is seen by nobody.
@@ -209,6 +213,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     service_label: str = "other"
     title: str
     labels: dict[str, str]
+    group: tuple[tuple[str, str], ...] = ()
     severity: Severity
     policy: Policy
     state: State

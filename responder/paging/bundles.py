@@ -18,14 +18,24 @@ import structlog
 
 from responder.durations import format_duration
 from responder.engine.outbox import Done
-from responder.incident.digest import Digest, present
+from responder.incident.around import mark_of
+from responder.incident.digest import Digest, present, shown_kind
 from responder.incident.digest_facts import DigestBegan, IncidentFolded
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageDelivered, MessageWaits
 from responder.incident.message import MessageKind, Wanted
+from responder.incident.policy import ChannelStep
 from responder.incident.severity import Severity
-from responder.incident.state import Incident, Page
-from responder.paging.told import PATIENCE, Observe, Perform, Told, counts_as_delivered, told_by_page
+from responder.incident.state import Incident, Page, PageStatus
+from responder.paging.told import (
+    PATIENCE,
+    Observe,
+    Perform,
+    Told,
+    counts_as_delivered,
+    pages_to,
+    told_by_page,
+)
 from responder.store.digests import Answer, Bounds, Carry, Fold, Ring, Wait
 from responder.store.errors import StoreError
 from responder.store.loaded import Attempt
@@ -65,7 +75,13 @@ class Gate(Protocol):
     bounds: Bounds
 
     async def ask(
-        self, incident: Incident, contact: str, *, deaf: Collection[str] = (), never_rang: bool = False
+        self,
+        incident: Incident,
+        contact: str,
+        *,
+        deaf: Collection[str] = (),
+        never_rang: bool = False,
+        unfit: Collection[str] = (),
     ) -> Answer:
         """What is to be done with a page to a contact. Raises ``StoreError`` where the store is away."""
         ...
@@ -127,12 +143,18 @@ class Bundles:
     async def _asked(self, effect: SendMessage, incident: Incident, attempt: Attempt) -> Done | Carry | None:
         """What came of it instead of a page of its own; ``None`` where it is to have one."""
         deaf: list[str] = []
+        unfit: list[str] = []
         never_rang = False
         for _ in range(_DIGESTS_TRIED):
-            answer = await self._digests.ask(incident, effect.contact, deaf=deaf, never_rang=never_rang)
+            answer = await self._digests.ask(
+                incident, effect.contact, deaf=deaf, never_rang=never_rang, unfit=unfit
+            )
             if not isinstance(answer, Fold):
                 return self._not_folded(answer, effect, attempt)
-            told = await self._told(answer, effect)
+            told = await self._told(answer, effect, incident)
+            if told is None:
+                unfit.append(answer.into)
+                continue
             if told is Told.YES:
                 return await self._folded(answer, effect, incident, attempt)
             if told is Told.NOT_YET and _is_patient(answer, effect, attempt):
@@ -151,10 +173,18 @@ class Bundles:
                 log.info("a new kind breaks through a digest", incident=effect.incident, to=effect.contact)
         return None
 
-    async def _told(self, answer: Fold, effect: SendMessage) -> Told:
-        """Whether the digest's own page has reached the person."""
+    async def _told(self, answer: Fold, effect: SendMessage, incident: Incident) -> Told | None:
+        """Whether the digest's own page has reached the person; ``None`` where it is no page to be told this with."""
         other = await self._book.snapshot(answer.into)
-        return Told.NO if other is None else told_by_page(other, effect.contact)
+        if other is None:
+            return Told.NO
+        pages = pages_to(other, effect.contact)
+        same = bool(_plans(other, effect.contact) & _plans(incident, effect.contact)) or not pages
+        channel = "" if same else effect.channel
+        if incident.severity.worse_than(other.severity) or not (same or _goes_over(pages, channel)):
+            return None
+        told = told_by_page(other, effect.contact, channel)
+        return None if told is Told.YES and _is_mute(pages) else told
 
     async def _folded(self, answer: Fold, effect: SendMessage, incident: Incident, attempt: Attempt) -> Done:
         """It counts as delivered once the incident that carries it knows of it: nothing is left out of the digest."""
@@ -167,6 +197,9 @@ class Bundles:
             severity=incident.severity,
             count=answer.count,
             over=answer.over,
+            kind=shown_kind(incident.severity, incident.labels.get("alertname", ""), incident.title),
+            alike=answer.alike,
+            mark=mark_of(incident.group, incident.title),
         )
         recorded = await self._book.record(answer.into, folded)
         if recorded.outcome != "ok":
@@ -182,12 +215,32 @@ class Bundles:
             f"more than {bounds.after} incidents within {format_duration(bounds.within)} for {effect.contact}"
         )
         digest = present(incident.digest) or Digest(began_at=now, why=why)
-        shown = msgspec.structs.replace(incident, digest=digest.with_contact(effect.contact))
+        others = tuple(name for name in digest.contacts if name != effect.contact)
+        theirs = msgspec.structs.replace(digest, why=why, contacts=(effect.contact, *others))
+        shown = msgspec.structs.replace(incident, digest=theirs)
         done = await self._deliver(msgspec.structs.replace(attempt, snapshot=shown))
         if effect.contact in digest.contacts or not done.facts:
             return done
         began = DigestBegan(at=now, contact=effect.contact, why=why)
         return msgspec.structs.replace(done, facts=(began, *done.facts))
+
+
+def _goes_over(pages: list[Page], channel: str) -> bool:
+    """Whether a digest went over the channel over which a page would; by the same plan both go as far as is needed."""
+    return any(page.channel == channel and page.live for page in pages)
+
+
+def _is_mute(pages: list[Page]) -> bool:
+    """Whether the last news of a digest did not get through: then what is told with it now would not either."""
+    reached = [page for page in pages if page.status is PageStatus.DELIVERED and not page.told_in]
+    return all(page.mute for page in reached)
+
+
+def _plans(incident: Incident, contact: str) -> set[tuple[ChannelStep, ...]]:
+    """Over what a person is paged for an incident, by the plans of the levels that were reached."""
+    return {
+        person.plan for reach in incident.episode.reached for person in reach.people if person.name == contact
+    }
 
 
 def _is_asked_for(effect: SendMessage, incident: Incident) -> bool:

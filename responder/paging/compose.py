@@ -203,7 +203,7 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
             lines.insert(1, "This is a DRILL: nothing is broken. Acknowledge it as you would in earnest.")
         if digest is not None:
             lines.insert(
-                1, digest_words.meaning(digest)
+                1, digest_words.meaning(digest, effect.contact)
             )  # the first line is a title's, and not shown where there is one
     return [line for line in lines if line]
 
@@ -218,7 +218,8 @@ def _listed(incident: Incident, effect: SendMessage) -> tuple[Listed, ...]:
 def _digest(incident: Incident, effect: SendMessage) -> Digest | None:
     """The others of which the message tells as well."""
     asks = effect.kind in _WORK and isinstance(incident.state, Triggered)
-    return present(incident.digest) if asks and effect.wanted is not Wanted.ACKNOWLEDGED else None
+    found = present(incident.digest) if asks and effect.wanted is not Wanted.ACKNOWLEDGED else None
+    return digest_words.shown(found, effect.contact)
 
 
 def _attached(incident: Incident) -> str:

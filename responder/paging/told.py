@@ -10,7 +10,7 @@ from responder.engine.outbox import Done
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageDelivered
 from responder.incident.message import Wanted
-from responder.incident.state import Incident, PageStatus, Triggered
+from responder.incident.state import Incident, Page, PageStatus, Triggered
 from responder.store.loaded import Attempt
 
 #: The other page is waited for so long: its channels have had their time by then.
@@ -30,20 +30,28 @@ class Told(Enum):
     NO = "no"
 
 
-def told_by_page(other: Incident, contact: str) -> Told:
-    """Whether an incident's own page of its present episode reached a person; a digest's is not its own."""
-    pages = [
+def told_by_page(other: Incident, contact: str, channel: str = "") -> Told:
+    """Whether an incident's own page of its present episode reached a person; a digest's is not its own.
+
+    ``channel``: the only one that counts, where not each of them does.
+    """
+    pages = [page for page in pages_to(other, contact) if channel in ("", page.channel)]
+    if any(page.status is PageStatus.DELIVERED and not page.told_in for page in pages):
+        return Told.YES
+    if any(page.status is PageStatus.PENDING for page in pages):
+        return Told.NOT_YET
+    return Told.NOT_YET if not pages and isinstance(other.state, Triggered) else Told.NO
+
+
+def pages_to(other: Incident, contact: str) -> list[Page]:
+    """An incident's pages of its present episode to a person."""
+    return [
         page
         for page in other.pages
         if page.contact == contact
         and page.episode == other.episode.number
         and page.wanted is Wanted.UNACKNOWLEDGED
     ]
-    if any(page.status is PageStatus.DELIVERED and not page.told_in for page in pages):
-        return Told.YES
-    if any(page.status is PageStatus.PENDING for page in pages):
-        return Told.NOT_YET
-    return Told.NOT_YET if not pages and isinstance(other.state, Triggered) else Told.NO
 
 
 def counts_as_delivered(effect: SendMessage, attempt: Attempt, at: datetime, told_in: str = "") -> Done:

@@ -1,8 +1,9 @@
 """Who is paged by itself and who with a digest: asked of the store in one step, so that the bound holds over replicas.
 
-Keys: ``:storm:PERSON`` with ``…:r``, ``…:k``, ``…:n``: a person's digest, what rang them lately, its kinds, and the kinds
-that broke through; ``:folded:ID`` with ``…:due``, ``…:over``: the lines of what is told with an incident, which of these do
-not know yet what became of it, and which have left; ``:told_in:ID``: with whom an incident is told, by person.
+Keys: ``:storm:PERSON`` with ``…:r``, ``…:k``, ``…:n2`` to ``…:n4``: a person's digests by severity, what rang them lately, its
+kinds, and the kinds that broke through by severity; ``:folded:ID`` with ``…:due``, ``…:over``, ``…:alike``: the lines of what is told with an incident, which
+of these do not know yet what became of it, which have left, and how many there are of each kind; ``:told_in:ID``: with whom an incident is told, by person;
+``:reminds:…``: which of those that were taken together reminds a person over a channel.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from responder.incident.around import list_line
+from responder.incident.around import list_line, mark_of
 from responder.incident.digest import kind_of
 from responder.incident.ids import derive
-from responder.incident.state import Incident
+from responder.incident.state import Incident, StateName
 from responder.store.connection import ask
 from responder.store.reading import Reader
 from responder.store.store import Store, from_ms, ms
@@ -23,6 +24,8 @@ from responder.store.store import Store, from_ms, ms
 #: Incidents that one digest takes; beyond it there is another one.
 FOLDED_LIMIT = 10_000
 _CHUNK = 500
+#: In these states an incident waits for somebody to take it.
+_WAITS = frozenset({"new", StateName.TRIGGERED})
 _PACK = msgspec.msgpack.Encoder()
 
 
@@ -59,7 +62,7 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
 
     ``count`` is of all by now, ``line`` its own there; ``carries_for`` is how long that one has been this person's digest,
     ``None`` where it is somebody else's. ``at`` is when it was folded. ``over`` is how many have left by now, where it had and
-    is back.
+    is back. ``alike`` is how many of them are of its kind.
     """
 
     into: str
@@ -68,14 +71,26 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
     carries_for: timedelta | None
     at: datetime
     over: int | None = None
+    alike: int = 0
 
 
 class FoldedIncident(msgspec.Struct, frozen=True, kw_only=True):
-    """One that is told with another's page: its line there, and its present state (empty where it is no longer kept)."""
+    """One that is told with another's page: its line there, and its present state (empty where it is no longer kept).
+
+    ``severity`` is the present one, empty where it is not open; ``left``: it is over, was taken, or is paged by itself.
+    """
 
     id: str
     line: str
     state: str
+    severity: str = ""
+    left: bool = False
+
+    @property
+    def shown(self) -> str:
+        """Its line, and what it has become since."""
+        changed = self.severity and not self.line.startswith(f"{self.severity} ")
+        return f"{self.line} ({self.severity} by now)" if changed else self.line
 
 
 Answer = Ring | Carry | Wait | Fold
@@ -109,14 +124,22 @@ class Digests:
         self._kept = max(store.options.retention, store.options.firing_ttl)
 
     async def ask(
-        self, incident: Incident, contact: str, *, deaf: Collection[str] = (), never_rang: bool = False
+        self,
+        incident: Incident,
+        contact: str,
+        *,
+        deaf: Collection[str] = (),
+        never_rang: bool = False,
+        unfit: Collection[str] = (),
     ) -> Answer:
         """What is to be done with a page to a contact.
 
         ``deaf`` are incidents whose page does not tell this person; ``never_rang``: not even the person's own digest.
+        ``unfit`` are those with whose page this one cannot be told, but others can.
         """
         bounds, store = self.bounds, self._store
-        line = list_line(incident.severity, incident.service, incident.title)
+        mark = mark_of(incident.group, incident.title)
+        line = list_line(incident.severity, incident.service, incident.title, mark)
         kind = kind_of(incident.rule, incident.labels.get("alertname", ""), incident.severity)
         answer = await store.run(
             "bundle",
@@ -124,7 +147,7 @@ class Digests:
                 (
                     store.shift(), incident.id, incident.episode.number, derive(contact), kind, line,
                     bounds.after, ms(bounds.within), bounds.new_kinds, ms(bounds.digest_every),
-                    ms(self._kept), FOLDED_LIMIT, tuple(deaf), never_rang,
+                    ms(self._kept), FOLDED_LIMIT, tuple(deaf), never_rang, incident.severity.rank, tuple(unfit),
                 )
             ),
         )  # fmt: skip
@@ -142,6 +165,7 @@ class Digests:
                     carries_for=timedelta(milliseconds=age) if age >= 0 else None,
                     at=from_ms(answer[4]),
                     over=int(answer[5]) if int(answer[5]) >= 0 else None,
+                    alike=int(answer[6]),
                 )
             case _:
                 return Ring(answer[1] == b"new")
@@ -173,6 +197,28 @@ class Digests:
         return count if count >= 0 else None
 
 
+class Reminders:
+    """Which of the incidents that were taken together reminds a person. Raises ``StoreError`` where the store is away."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def first(self, what: Collection[str], incident_id: str, lasts: timedelta) -> str:
+        """The one that reminds: this one, where none does already."""
+        key, client = self._key(what), self._store.client
+        if await ask(client, "SET", key, incident_id, "NX", "PX", ms(lasts)):
+            return incident_id
+        found = await ask(client, "GET", key)
+        return found.decode() if found else incident_id
+
+    async def take(self, what: Collection[str], incident_id: str, lasts: timedelta) -> None:
+        """The other one did not reach the person: this one reminds."""
+        await ask(self._store.client, "SET", self._key(what), incident_id, "PX", ms(lasts))
+
+    def _key(self, what: Collection[str]) -> str:
+        return f"{self._store.base}:reminds:{derive(*what)}"
+
+
 class FoldedLists:
     """What is told with an incident, as people look at it. Raises ``StoreError`` where the store is away."""
 
@@ -191,10 +237,17 @@ class FoldedLists:
             if cursor == 0:
                 break
         names = sorted(lines)
-        states: list[str] = []
+        states: list[tuple[str, str]] = []
+        over = {one.decode() for one in await ask(self._store.client, "SMEMBERS", f"{key}:over")}
         for at in range(0, len(names), _CHUNK):
             states += await self._reader.states(names[at : at + _CHUNK])
         return [
-            FoldedIncident(id=name, line=lines[name], state=state)
-            for name, state in zip(names, states, strict=True)
+            FoldedIncident(
+                id=name,
+                line=lines[name],
+                state=state,
+                severity=severity,
+                left=name in over or state not in _WAITS,
+            )
+            for name, (state, severity) in zip(names, states, strict=True)
         ]

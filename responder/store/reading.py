@@ -75,10 +75,16 @@ class Reader:
         raw = await self._pipeline([("HGET", f"{self._base}:i:{i}", "snap") for i in ids])
         return [decode_incident(one) for one in raw if one]
 
-    async def states(self, ids: Sequence[str]) -> list[str]:
-        """The states of these incidents, in this order; empty for one that is no longer kept."""
-        raw = await self._pipeline([("HGET", f"{self._base}:i:{i}", "st") for i in ids])
-        return [one.decode() if one else "" for one in raw]
+    async def states(self, ids: Sequence[str]) -> list[tuple[str, str]]:
+        """The states and severities of these incidents, in this order; empty for one that is no longer kept.
+
+        The severity is known of what is open only.
+        """
+        raw = await self._pipeline([("HMGET", f"{self._base}:i:{i}", "st", "gauge") for i in ids])
+        return [
+            (state.decode() if state else "", gauge.decode().split("|")[1] if gauge else "")
+            for state, gauge in raw
+        ]
 
     async def opened(self, ids: Sequence[str]) -> int:
         """How many of these incidents there are, decided or not."""

@@ -25,6 +25,7 @@ Keys, all under ``{responder:NAME}``:
 ``:storm:PERSON…``    various  what a person was paged for lately, and their digest (``digests.py``)   expires
 ``:folded:ID…``       various  what is told in the digest of an incident                       expires
 ``:told_in:ID``       hash     the incident whose digest tells of this one, by person          expires
+``:reminds:…``        string   the incident whose reminder stands for all of a digest          expires
 ``:chart:DIGEST``     string   a picture of a finding                                          expires
 ``:am:…``             various  what is known of Alertmanager (``comparison.py``)               bounded, or expires
 ``:code:…``           string   a short code of a text message, and the page it stands for      expires

@@ -14,11 +14,16 @@ from responder.web.times import rfc3339
 
 
 class FoldedView(msgspec.Struct, frozen=True, kw_only=True):
-    """An incident that is told with the page; ``state`` is null where it is no longer kept, or not known without the store."""
+    """An incident that is told with the page; ``state`` is null where it is no longer kept, or not known without the store.
+
+    ``severity`` is null where it is over. ``left``: it is over, was taken, or is paged by itself.
+    """
 
     id: str
     line: str
     state: str | None
+    severity: str | None
+    left: bool
     url: str
 
 
@@ -65,11 +70,18 @@ async def _view(request: web.Request, incident_id: str, digest: Digest) -> Diges
         why=digest.why,
         contacts=digest.contacts,
         count=digest.count if parts.blind() else len(found),
-        over=digest.over,
+        over=digest.over if parts.blind() else sum(one.left for one in found),
         worst=digest.worst,
         services=digest.services,
         incidents=tuple(
-            FoldedView(id=one.id, line=one.line, state=one.state or None, url=f"{base}/incidents/{one.id}")
+            FoldedView(
+                id=one.id,
+                line=one.shown,
+                state=one.state or None,
+                severity=one.severity or None,
+                left=one.left,
+                url=f"{base}/incidents/{one.id}",
+            )
             for one in found
         ),
     )

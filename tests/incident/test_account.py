@@ -7,10 +7,12 @@ from stage import MINUTE, START, Play
 
 from responder.incident.account import Account, AlertHistory, Became, Happened, account
 from responder.incident.decision import Entry
-from responder.incident.facts import AcknowledgedBy, ResolvedBy
+from responder.incident.facts import AcknowledgedBy, MessageDelivered, ResolvedBy
 from responder.incident.hold import Hold, HoldKind
+from responder.incident.message import MessageKind
 from responder.incident.reach import OnCall
-from responder.incident.severity import Level
+from responder.incident.severity import Level, Severity
+from responder.incident.state import PageStatus
 
 FP = "0" * 16
 
@@ -87,6 +89,24 @@ def test_what_held_it_back_and_by_whose_configuration() -> None:
     (one,) = told(play).suppressed
     assert (one.over, one.by) == (True, "rules/windows.yaml: friday")
     assert one.text == "maintenance: the Friday window until 2026-11-24 03:09 UTC"
+
+
+def test_that_a_digest_told_of_it_once_for_each_person_however_often_that_stood_for_a_page() -> None:
+    play = Play(Severity.P3)
+    for minute in (0, 80, 240, 480, 720):
+        play.until(minute)
+        facts = [
+            MessageDelivered(
+                at=play.now, effect=p.id, page=p.id, kind=MessageKind.PAGE, attempt=1, told_in="c" * 16
+            )
+            for p in play.incident.pages
+            if p.status is PageStatus.PENDING
+        ]
+        play.at(minute, *facts)
+    assert len(play.incident.pages) == 5
+    assert [(one.text.split()[0], one.over) for one in told(play).suppressed] == [
+        ("dbteam", False), ("platform", False), ("cto", False),
+    ]  # fmt: skip
 
 
 def test_that_the_first_page_waits_for_findings() -> None:

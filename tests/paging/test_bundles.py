@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from stage import START, Play
+from stage import START, Play, plan
 
 from responder.engine.outbox import Done
 from responder.incident.around import Listed
@@ -264,8 +264,8 @@ async def test_a_digest_that_does_not_reach_the_person_is_none_and_the_next_one_
     room = Room(Door(fold(age), Carry()), other)
     await room.perform()
     assert room.door.asked == [
-        {"deaf": (), "never_rang": False},
-        {"deaf": (CARRIER,), "never_rang": never_rang},
+        {"deaf": (), "never_rang": False, "unfit": ()},
+        {"deaf": (CARRIER,), "never_rang": never_rang, "unfit": ()},
     ]
     assert len(room.delivered) == 1
 
@@ -280,6 +280,47 @@ async def test_however_many_digests_tell_somebody_else_the_page_leaves() -> None
     room = Room(Door(fold(None)), carrier(PageStatus.FAILED))
     await room.perform(waited=6)
     assert len(room.delivered) == 1
+
+
+def over(
+    *channels: str, severity: Severity = Severity.P3, status: PageStatus = PageStatus.DELIVERED
+) -> Incident:
+    """A digest's incident whose page went to the person over other channels, by another plan."""
+    incident = carrier(status)
+    pages = tuple(msgspec.structs.replace(incident.pages[0], channel=one) for one in channels)
+    (reach,) = incident.episode.reached
+    people = tuple(msgspec.structs.replace(one, plan=plan(*channels)) for one in reach.people)
+    reached = (msgspec.structs.replace(reach, people=people),)
+    episode = msgspec.structs.replace(incident.episode, reached=reached)
+    return msgspec.structs.replace(incident, pages=pages, episode=episode, severity=severity)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        over("hook"),
+        over("chat", severity=Severity.P4),
+        over("chat", "phone", severity=Severity.P4),
+        carrier(PageStatus.DELIVERED, mute=True),
+    ],
+)
+async def test_nothing_is_told_with_a_page_that_is_less_severe_went_over_another_channel_or_whose_news_is_lost(
+    other: Incident,
+) -> None:
+    room = Room(Door(fold(), Carry()), other)
+    await room.perform()
+    assert room.door.asked[-1] == {"deaf": (), "never_rang": False, "unfit": (CARRIER,)}
+    assert len(room.delivered) == 1
+
+
+async def test_what_went_over_the_same_channel_by_another_plan_counts_over_that_channel_only() -> None:
+    room = Room(Door(fold()), over("phone", "chat", severity=Severity.P2))
+    done = await room.perform()
+    assert (len(room.delivered), len(done.facts)) == (0, 1)
+    other = over("phone", "chat", severity=Severity.P2)
+    pages = (other.pages[0], msgspec.structs.replace(other.pages[1], status=PageStatus.PENDING))
+    room = Room(Door(fold()), msgspec.structs.replace(other, pages=pages))
+    assert (await room.perform()).retry_in is not None
 
 
 async def test_somebody_elses_digest_is_waited_for_a_moment_only() -> None:
@@ -313,7 +354,7 @@ def test_a_digest_says_in_its_first_lines_what_it_is_and_what_an_acknowledgement
     first, second = message.summary.splitlines()[:2]
     assert first == headline(message, 200)
     assert second == (
-        "DIGEST: 60 more incidents of 2 services, 3 of them over, the worst P2 (more than 10 incidents within 5m for "
+        "DIGEST: 60 more incidents of 2 services, 3 of them over or paged by themselves, the worst P2 (more than 10 incidents within 5m for "
         "dbteam). None of them is paged by itself; acknowledging takes all of them."
     )
     assert second in json.dumps(

@@ -47,7 +47,8 @@ async def test_a_new_kind_breaks_through_and_so_does_what_has_become_worse_but_n
     assert await gate.many(5, severity=Severity.P2) == ["new"]
     assert await gate.many(20, kind="Other") == ["new"]
     assert await gate.many(21, 22, kind="Other") == ["in 4", "in 4"]
-    assert await gate.many(30, kind="Third") == ["in 4"]
+    assert await gate.many(30, 40, kind="Third") == ["new", "in 4"]
+    assert await gate.many(50, kind="Fourth") == ["in 4"]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ async def test_who_was_told_is_named_until_they_know_and_who_has_left_is_counted
     assert await gate.digests.leave(f"{9:016x}", carrier) is None
     back = await gate.ask(5)
     assert isinstance(back, Fold)
-    assert (back.count, back.over) == (3, 1)
+    assert (back.count, back.over, back.alike) == (3, 1, 3)
 
 
 async def test_five_hundred_at_once_over_two_replicas_ring_no_more_than_the_bound(
@@ -164,13 +165,33 @@ async def test_five_hundred_at_once_over_two_replicas_ring_no_more_than_the_boun
     assert len(await gates[0].listed(int(carrier[3:]))) == 500 - len(rang)
 
 
+async def test_what_is_worse_is_not_told_with_a_digest_of_less_and_its_new_kinds_are_its_own(
+    gate: Gate,
+) -> None:
+    await gate.many(*range(1, 5), severity=Severity.P4)
+    assert await gate.many(5, severity=Severity.P4, kind="B") == ["new"]
+    assert await gate.many(6, severity=Severity.P4, kind="C") == ["new"]
+    assert await gate.many(7, severity=Severity.P4, kind="D") == ["in 4"]
+    assert await gate.many(11, severity=Severity.P2, kind="E") == ["new"]
+    assert await gate.many(12, severity=Severity.P2, kind="F") == ["new"]
+    assert await gate.many(13, 14, 15, severity=Severity.P2, kind="F") == ["carry", "in 13", "in 13"]
+    assert await gate.many(16, severity=Severity.P4, kind="D") == ["in 4"]  # each has a digest of its own
+
+
+async def test_what_is_less_severe_is_told_with_a_worse_digest_where_it_has_none(gate: Gate) -> None:
+    await gate.many(*range(1, 6), severity=Severity.P2)
+    assert await gate.many(6, 7, 8, severity=Severity.P4) == ["new", "in 4", "in 4"]
+    assert await gate.many(8, severity=Severity.P4, unfit=[f"{4:016x}"]) == ["wait"]
+    assert await gate.many(9, severity=Severity.P4) == ["in 4"]  # it tells others still
+
+
 @pytest.mark.parametrize("state", ["acknowledged", "resolved"])
 async def test_what_rings_just_when_its_digest_is_over_still_hears_what_became_of_that(
     gate: Gate, state: str
 ) -> None:
     await gate.many(*range(1, 6))
     await gate.is_in(4, state)
-    assert await gate.many(5, severity=Severity.P2) == ["new"]
+    assert await gate.many(5, kind="Other") == ["new"]
     assert [one.id for one in (await gate.digests.due(f"{4:016x}", 100)).folded] == [f"{5:016x}"]
 
 

@@ -24,8 +24,9 @@ from responder.incident.opening import Opening
 from responder.incident.severity import Severity
 from responder.incident.state import Incident
 from responder.paging.bundles import Bundles
+from responder.paging.shared_reminders import SharedReminders
 from responder.performers import OtherIncidents
-from responder.store.digests import Bounds, Digests
+from responder.store.digests import Bounds, Digests, Reminders
 from responder.store.reading import Reader
 from responder.store.store import AlertWrite, Store, to_ms
 
@@ -45,7 +46,13 @@ class BundledWorld(World):
 
     def performers(self, store: Store) -> dict[type[Effect], Performer]:
         digests = Digests(store, self.bounds)
-        bundles = Bundles(self.send, digests, OtherIncidents(store), lambda *what: self.outcomes.append(what))
+        others = OtherIncidents(store)
+
+        def observe(*what: str) -> None:
+            self.outcomes.append((what[0], what[1]))
+
+        reminders = SharedReminders(self.send, Reminders(store), others.snapshot, observe)
+        bundles = Bundles(reminders.perform, digests, others, observe)
         spreader = Spreader(store, digests, lambda *_: None)
         limit = timedelta(seconds=10)
         return {

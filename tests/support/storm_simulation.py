@@ -92,7 +92,7 @@ class StormSimulation(Storm):
         self.firing += numbers
         kind, severity = (
             self.chance.choice("ABCD"),
-            self.chance.choice([Severity.P2, Severity.P3, Severity.P3]),
+            self.chance.choice([Severity.P2, Severity.P3, Severity.P3, Severity.P4]),
         )
         self.kinds |= dict.fromkeys(numbers, (kind, severity))
         await self.fire(*numbers, kind=kind, severity=severity)
@@ -151,7 +151,8 @@ class StormSimulation(Storm):
     async def check_bound(self) -> None:
         """In any stretch of time a person is rung for no more incidents than the configuration says."""
         bounds = self.world.bounds
-        most = bounds.after + bounds.new_kinds + math.ceil(bounds.within / bounds.digest_every) + 1
+        digests = math.ceil(bounds.within / bounds.digest_every) + 1
+        most = bounds.after + 3 * (bounds.new_kinds + digests)  # P2, P3, P4: each has new kinds and digests
         urgent = {one.id for one in await self.incidents("all") if one.severity is Severity.P1}
         first: dict[str, dict[tuple[str, int], datetime]] = defaultdict(dict)
         for said in self.world.sent:

@@ -12,8 +12,8 @@ from datetime import datetime
 import msgspec
 
 from responder.engine.blind.memory import Memory
-from responder.incident.around import list_line
-from responder.incident.digest import kind_of, present
+from responder.incident.around import list_line, mark_of
+from responder.incident.digest import Digest, kind_of, present, shown_kind
 from responder.incident.digest_facts import IncidentFolded
 from responder.incident.stages.digest import told_in
 from responder.incident.state import Incident
@@ -39,10 +39,21 @@ class _Storm(msgspec.Struct):
 
 
 class _Folded(msgspec.Struct):
-    """What is told with an incident from memory, beside so many of which the store knew."""
+    """What is told with an incident from memory and of which kind, beside so many of which the store knew."""
 
     before: int
-    ids: set[str] = set()
+    alike: dict[str, int]
+    kinds: dict[str, str] = {}
+
+    def alike_by_now(self, kind: str) -> int:
+        """How many there are of a kind."""
+        return self.alike.get(kind, 0) + sum(one == kind for one in self.kinds.values())
+
+
+def _before(digest: Digest | None) -> _Folded:
+    if digest is None:
+        return _Folded(before=0, alike={})
+    return _Folded(before=digest.count, alike={one.kind: one.count for one in digest.kinds})
 
 
 class MemoryGate:
@@ -62,29 +73,33 @@ class MemoryGate:
         *,
         deaf: Collection[str] = (),
         never_rang: bool = False,  # noqa: ARG002 - whoever asks may ask the store instead
+        unfit: Collection[str] = (),
     ) -> Answer:
-        """What is to be done with a page to a contact; ``deaf`` are incidents whose page does not tell this person."""
-        now = self._now()
+        """What is to be done with a page to a contact.
+
+        ``deaf`` are incidents whose page does not tell this person, ``unfit`` those with whose page this one cannot be told.
+        """
+        now, shut = self._now(), {*deaf, *unfit}
         storm = self._storms.setdefault(contact, _Storm())
         storm.forget(now - self.bounds.within)
-        for name in deaf:
+        for name in shut:
             if (folded := self._folded.get(name)) is not None:
-                folded.ids.discard(incident.id)
+                folded.kinds.pop(incident.id, None)
         kind = kind_of(incident.rule, incident.labels.get("alertname", ""), incident.severity)
         if storm.carrier == incident.id:
             return self._rings(storm, incident, kind, Carry())
         if incident.id in storm.rang:
             return self._rings(storm, incident, kind, Ring())
-        told = [one for one in told_in(incident) if one not in deaf and self._is_paged(one)]
+        told = [one for one in told_in(incident) if one not in shut and self._is_paged(one)]
         if told:
             return self._fold(storm, told[0], incident, kind)
-        return self._new(storm, incident, kind, deaf)
+        return self._new(storm, incident, kind, shut)
 
-    def _new(self, storm: _Storm, incident: Incident, kind: str, deaf: Collection[str]) -> Answer:
+    def _new(self, storm: _Storm, incident: Incident, kind: str, shut: Collection[str]) -> Answer:
         """Nobody has told this person of it."""
         now, bounds = self._now(), self.bounds
         goes_on = storm.active is not None and now - storm.active <= bounds.within
-        if goes_on and storm.carrier not in deaf and self._is_paged(storm.carrier):
+        if goes_on and storm.carrier not in shut and self._is_paged(storm.carrier):
             if kind in storm.kinds or len(storm.broke) >= bounds.new_kinds:
                 return self._fold(storm, storm.carrier, incident, kind)
             storm.broke[kind] = now
@@ -106,15 +121,18 @@ class MemoryGate:
             storm.active = now
         carrier = self._memory.items[into].incident
         digest = present(carrier.digest) if carrier is not None else None
-        folded = self._folded.setdefault(into, _Folded(before=digest.count if digest is not None else 0))
+        folded = self._folded.setdefault(into, _before(digest))
+        shown = shown_kind(incident.severity, incident.labels.get("alertname", ""), incident.title)
         if into not in told_in(incident):
-            folded.ids.add(incident.id)
+            folded.kinds[incident.id] = shown
+        mark = mark_of(incident.group, incident.title)
         return Fold(
             into=into,
-            line=list_line(incident.severity, incident.service, incident.title),
-            count=folded.before + len(folded.ids),
+            line=list_line(incident.severity, incident.service, incident.title, mark),
+            count=folded.before + len(folded.kinds),
             carries_for=now - (storm.since or now) if own else None,
             at=now,
+            alike=folded.alike_by_now(shown),
         )
 
     def _is_paged(self, incident_id: str) -> bool:

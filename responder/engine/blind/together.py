@@ -9,11 +9,11 @@ import msgspec
 from responder.engine.blind.item import Item
 from responder.engine.blind.report import told_here
 from responder.engine.spreading import acknowledged_with
-from responder.incident.around import list_line
+from responder.incident.around import list_line, mark_of
 from responder.incident.digest_facts import CarrierGone
 from responder.incident.effects import Spread
 from responder.incident.stages.digest import told_in
-from responder.incident.state import Triggered
+from responder.incident.state import Incident, Triggered
 from responder.store.digests import FoldedIncident
 
 
@@ -34,16 +34,25 @@ def _is_told(item: Item, carrier: str) -> bool:
 
 def remembered(items: Mapping[str, Item], carrier: str) -> list[FoldedIncident]:
     """What is known to be told with an incident, by id: the newest, and what is remembered itself, with its state."""
-    lines, states = dict[str, str](), dict[str, str]()
+    lines, by_now = dict[str, str](), dict[str, Incident]()
     own = items.get(carrier)
     if own is not None and own.incident is not None and own.incident.digest is not None:
         lines = {one.incident: one.line for one in own.incident.digest.newest}
     for item in items.values():
         seen = item.as_seen
         if seen is not None and (item.id in lines or _is_told(item, carrier)):
-            lines[item.id] = list_line(seen.severity, seen.service, seen.title)
-            states[item.id] = seen.state_name
-    return [FoldedIncident(id=name, line=lines[name], state=states.get(name, "")) for name in sorted(lines)]
+            lines[item.id] = list_line(
+                seen.severity, seen.service, seen.title, mark_of(seen.group, seen.title)
+            )
+            by_now[item.id] = seen
+    return [_folded(name, lines[name], by_now.get(name)) for name in sorted(lines)]
+
+
+def _folded(name: str, line: str, seen: Incident | None) -> FoldedIncident:
+    if seen is None:
+        return FoldedIncident(id=name, line=line, state="")
+    waits = isinstance(seen.state, Triggered)
+    return FoldedIncident(id=name, line=line, state=seen.state_name, severity=seen.severity, left=not waits)
 
 
 def hear_of(effect: Spread, item: Item) -> None:

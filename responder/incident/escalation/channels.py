@@ -147,7 +147,7 @@ def _ask(draft: Draft, wish: Wish, person: Person, step: int) -> None:
     incident, reach = draft.incident, wish.reach
     channel = person.plan[step].channel
     page = Page(
-        id=derive(incident.id, incident.episode.number, *_name(wish, person, step)),
+        id=derive(incident.id, incident.episode.number, *_name(wish, person, step), *_anew(incident)),
         level=reach.level,
         contact=person.name,
         channel=channel,
@@ -191,6 +191,11 @@ def _name(wish: Wish, person: Person, step: int) -> tuple[str | int, ...]:
     channel = person.plan[step].channel
     again = sum(one.channel == channel for one in person.plan[:step])
     return (what, wish.reach.level, person.name, channel, wish.reach.round, *([again] if again else []))
+
+
+def _anew(incident: Incident) -> tuple[str, ...]:
+    """What tells a page apart from the one in whose place a digest stood that is over."""
+    return (f"anew {incident.episode.anew}",) if incident.episode.anew else ()
 
 
 def kept(pages: tuple[Page, ...], incident: Incident) -> tuple[Page, ...]:

@@ -49,11 +49,11 @@ def _delivered(draft: Draft, one: fact.MessageDelivered) -> None:
     if page is None:
         return
     if one.kind not in _PAGES:
-        if one.receipt.reference:
-            draft.set_page(msgspec.structs.replace(page, receipt=one.receipt))
+        receipt = one.receipt if one.receipt.reference else page.receipt
+        draft.set_page(msgspec.structs.replace(page, receipt=receipt, mute=False))
         draft.because(Reason.DELIVERED)
         return
-    if page.status is PageStatus.DELIVERED:
+    if page.status is PageStatus.DELIVERED or (page.status is PageStatus.DROPPED and page.told_in):
         return
     draft.set_page(
         msgspec.structs.replace(
@@ -67,15 +67,23 @@ def _delivered(draft: Draft, one: fact.MessageDelivered) -> None:
     )
     wanted = Triggered if page.wanted is Wanted.UNACKNOWLEDGED else Acknowledged
     late = not isinstance(draft.incident.state, wanted) or page.episode != draft.incident.episode.number
-    how = f"told in the digest of incident {one.told_in}" if one.told_in else "delivered"
-    if one.unasked:
-        how += " by itself: the store did not say in time whether a digest tells of it"
     draft.note(
-        Reason.DELIVERED_LATE if late else Reason.DELIVERED, f"{_what(page, one.kind)} {how}", at=one.at
+        Reason.DELIVERED_LATE if late else Reason.DELIVERED,
+        f"{_what(page, one.kind)} {_how(page, one)}",
+        at=one.at,
     )
     if draft.incident.first_paged_at is None:
         draft.change(first_paged_at=one.at)
         draft.measure(FirstPaged(max((one.at - draft.incident.opened_at).total_seconds(), 0.0)))
+
+
+def _how(page: Page, one: fact.MessageDelivered) -> str:
+    if not one.told_in:
+        alone = " by itself: the store did not say in time whether a digest tells of it"
+        return f"delivered{alone if one.unasked else ''}"
+    if page.wanted is Wanted.ACKNOWLEDGED:
+        return f"not sent: the reminder of incident {one.told_in} stands for it"
+    return f"told in the digest of incident {one.told_in}"
 
 
 def _failed(draft: Draft, one: fact.MessageFailed) -> None:
@@ -83,6 +91,7 @@ def _failed(draft: Draft, one: fact.MessageFailed) -> None:
     page = _page(draft, one.page)
     if page is None or page.status is not PageStatus.DELIVERED or one.kind not in _PAGES:
         _ended(draft, one, PageStatus.FAILED, Reason.FAILED)
+        _mute(draft, page, one.kind)
         return
     draft.note(Reason.UNDELIVERED, f"{_what(page, one.kind)} never arrived: {one.reason}", at=one.at)
     lost = msgspec.structs.replace(page, status=PageStatus.FAILED, settled_at=one.at, error=one.reason)
@@ -94,6 +103,13 @@ def _delayed(draft: Draft, one: fact.MessageDelayed) -> None:
     draft.note(Reason.DELAYED, f"{_what(page, one.kind)}: {one.reason}; trying again", at=one.at)
     if page is not None and one.failover and page.status is PageStatus.PENDING:
         draft.set_page(msgspec.structs.replace(page, failover=True))
+    _mute(draft, page, one.kind)
+
+
+def _mute(draft: Draft, page: Page | None, kind: MessageKind) -> None:
+    """What follows a page does not get through: a digest tells nobody of more until it does."""
+    if page is not None and kind not in _PAGES:
+        draft.set_page(msgspec.structs.replace(page, mute=True))
 
 
 def _waits(draft: Draft, one: fact.MessageWaits) -> None:

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from responder.incident.around import Listed
 from responder.incident.decision import Reason
 from responder.incident.digest import Digest, present
 from responder.incident.digest_facts import CarrierGone, DigestBegan, FoldedEnded, IncidentFolded
@@ -19,6 +18,8 @@ from responder.incident.effects import LeaveDigest, Spread
 from responder.incident.facts import AcknowledgedBy, MessageDelivered
 from responder.incident.ids import derive
 from responder.incident.message import Wanted
+from responder.incident.reach import Reach
+from responder.incident.severity import Level
 from responder.incident.state import Acknowledged, Incident, Monitoring, Page, PageStatus, Triggered
 
 #: Those who were paged hear of what was folded at most this often, the longer it lasts the less.
@@ -53,9 +54,12 @@ def note_gone(draft: Draft, carrier: str, at: datetime) -> None:
 
 
 def is_told(draft: Draft, one: AcknowledgedBy) -> bool:
-    """Whether the digest that was taken had told of this one's present episode; what came of its page may be news as well."""
+    """Whether the digest that was taken had told of this one's present episode; what came of its page may be news as well.
+
+    What a person wanted another level to see goes its own way.
+    """
     incident = draft.incident
-    if one.episode != incident.episode.number:
+    if one.episode != incident.episode.number or any(reach.asked for reach in incident.episode.reached):
         return False
     told = {
         news.page
@@ -136,17 +140,26 @@ def _note_folded(draft: Draft) -> None:
     before = draft.before.digest if digest.ended else present(draft.before.digest)
     more = digest.count - (before.count if before is not None else 0)
     if more > 0:
-        draft.note(Reason.FOLDED, f"{more} more are told with this one's page; {digest.count} in all")
+        are = "is" if more == 1 else "are"
+        draft.note(Reason.FOLDED, f"{more} more {are} told with this one's page; {digest.count} in all")
 
 
 def _fold(draft: Draft, one: IncidentFolded) -> None:
     digest = _digest(draft) or Digest(began_at=one.at)
-    changed = digest.with_contact(one.contact).with_one(
-        Listed(one.incident, one.line), one.service, one.severity, one.count
-    )
+    changed = digest.with_contact(one.contact).with_one(one)
     if one.over is not None:
         changed = msgspec.structs.replace(changed, over=one.over, untold=True)
     draft.change(digest=changed)
+    if one.contact not in digest.contacts and _has_no_word_of_it(draft.incident, one.contact, digest):
+        draft.announce(changed.news, to=one.contact)
+
+
+def _has_no_word_of_it(incident: Incident, contact: str, digest: Digest) -> bool:
+    """Whether a person's page was asked for before it was known to be a digest, and says nothing of one."""
+    return any(
+        page.contact == contact and not page.told_in and page.requested_at <= digest.began_at
+        for page in _present(incident)
+    )
 
 
 def _tell(draft: Draft) -> None:
@@ -169,13 +182,43 @@ def _due(digest: Digest, now: datetime) -> datetime:
 
 
 def _page_anew(draft: Draft) -> None:
-    """Where the digest that told of it is over, and nobody took it: as if it had begun now."""
+    """Where the digest that told of it is over, and nobody took it: whoever was told by it is paged.
+
+    It is no new episode: the levels that were reached stay so, and the next ones keep their times. However many digests
+    come and go, each level is paged when it is due.
+    """
     if not draft.incident.is_paged:
         return
-    over = [page.told_in for page in _present(draft.incident) if _is_over(draft.incident, page)]
-    if over:
-        draft.begin_episode(f"the digest of incident {over[0]}, which told of it, is over")
-        draft.note(Reason.CARRIER_GONE, f"the digest of incident {over[0]} is over{draft.anew}")
+    over = [page for page in _present(draft.incident) if _is_over(draft.incident, page)]
+    if not over:
+        return
+    why = f"the digest of incident {over[0].told_in}, which told of it, is over"
+    for page in over:
+        draft.set_page(msgspec.structs.replace(page, status=PageStatus.DROPPED, error=why))
+    episode = draft.incident.episode
+    told = {(page.level, page.round, page.contact, page.step) for page in over}
+    draft.change_episode(
+        anew=episode.anew + 1,
+        cause=why,
+        reached=tuple(_untold(reach, told, episode.round) for reach in episode.reached),
+    )
+    draft.note(Reason.CARRIER_GONE, f"the digest of incident {over[0].told_in} is over{draft.anew}")
+
+
+def _untold(reach: Reach, told: set[tuple[Level, int, str, int]], number: int) -> Reach:
+    """A level some of whose people are to be paged over what a digest had stood for; in the present round."""
+    if not any((level, of) == (reach.level, reach.round) for level, of, _, _ in told):
+        return reach
+    people = tuple(
+        msgspec.structs.replace(
+            person,
+            tried=tuple(
+                step for step in person.tried if (reach.level, reach.round, person.name, step) not in told
+            ),
+        )
+        for person in reach.people
+    )
+    return msgspec.structs.replace(reach, people=people, round=number)
 
 
 def _is_over(incident: Incident, page: Page) -> bool:

@@ -39,8 +39,6 @@ def _stand_by(draft: Draft, state: Acknowledged) -> None:
             _lapse(draft, state, lapses_at - state.quiet_since)
             return
         draft.wake(lapses_at)
-    if state.digest:
-        return  # one reminder for all of it: that of the incident that carried it
     if (remind_after := draft.incident.promise.acknowledgement.remind_after) is not None:
         _remind(draft, state, remind_after)
 

@@ -53,8 +53,8 @@ def take(draft: Draft) -> None:
         case _:
             pass
     _tell_late(draft)
-    for kind, text in draft.announcements:
-        _tell(draft, kind, _paged(draft), text=text)
+    for kind, text, to in draft.announcements:
+        _tell(draft, kind, [page for page in _paged(draft) if to in ("", page.contact)], text=text)
     _tell_aside(draft)
 
 
