@@ -46,10 +46,8 @@ class ActionChecker:
 
     async def perform(self, attempt: Attempt) -> Done:
         """One look."""
-        effect, incident = attempt.effect, attempt.snapshot
-        if not isinstance(effect, CheckAction):
-            raise TypeError(f"expected CheckAction, got {type(effect).__name__}")
-        now = attempt.now or effect.requested_at
+        effect, incident = attempt.expect(CheckAction), attempt.snapshot
+        now = attempt.at
         if incident is None:
             return Done()
         known = self._tools.book.get(effect.name)

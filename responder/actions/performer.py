@@ -63,10 +63,8 @@ class ActionPerformer:
 
     async def perform(self, attempt: Attempt) -> Done:
         """Bring a run through the gates and do it."""
-        effect, incident = attempt.effect, attempt.snapshot
-        if not isinstance(effect, RunAction):
-            raise TypeError(f"expected RunAction, got {type(effect).__name__}")
-        now = attempt.now or effect.requested_at
+        effect, incident = attempt.expect(RunAction), attempt.snapshot
+        now = attempt.at
         if incident is None:
             return Done()
         known = self._tools.book.get(effect.name)

@@ -165,21 +165,20 @@ def _is_early(attempt: Attempt) -> bool:
     effect, incident = attempt.effect, attempt.snapshot
     if not isinstance(effect, SendMessage) or incident is None or attempt.now is None:
         return False
-    waited = attempt.now - (attempt.first_at or attempt.now)
-    return waited < _PAGE_PATIENCE and awaits_its_page(effect, incident)
+    return attempt.waited < _PAGE_PATIENCE and awaits_its_page(effect, incident)
 
 
 def _dropped(attempt: Attempt, why: str) -> tuple[Fact, ...]:
     effect = attempt.effect
     if not isinstance(effect, SendMessage):
         return ()
-    at = attempt.now or effect.requested_at
-    return (MessageDropped(at=at, effect=effect.id, page=effect.page, kind=effect.kind, reason=why),)
+    return (MessageDropped(at=attempt.at, effect=effect.id, page=effect.page, kind=effect.kind, reason=why),)
 
 
 def failed(effect: SendMessage, attempt: Attempt, reason: str) -> Done:
     """A message that no further attempt will deliver."""
-    at = attempt.now or effect.requested_at
     return Done(
-        facts=(MessageFailed(at=at, effect=effect.id, page=effect.page, kind=effect.kind, reason=reason),)
+        facts=(
+            MessageFailed(at=attempt.at, effect=effect.id, page=effect.page, kind=effect.kind, reason=reason),
+        )
     )

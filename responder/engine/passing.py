@@ -27,9 +27,7 @@ class Passer:
 
     async def perform(self, attempt: Attempt) -> Done:
         """Record it; an incident that is gone needs to hear nothing."""
-        effect = attempt.effect
-        if not isinstance(effect, PassOn):
-            raise TypeError(f"expected PassOn, got {type(effect).__name__}")
+        effect = attempt.expect(PassOn)
         try:
             recorded = await self._store.record(effect.to, effect.fact)
         except StoreError as error:

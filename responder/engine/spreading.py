@@ -42,9 +42,7 @@ class Spreader:
 
     async def spread(self, attempt: Attempt) -> Done:
         """Tell those that do not know yet; an incident that is paged again tells nobody."""
-        effect = attempt.effect
-        if not isinstance(effect, Spread):
-            raise TypeError(f"expected Spread, got {type(effect).__name__}")
+        effect = attempt.expect(Spread)
         begun = time.monotonic()
         try:
             while time.monotonic() - begun < _ONE_ATTEMPT:
@@ -77,15 +75,11 @@ class Spreader:
 
     async def leave(self, attempt: Attempt) -> Done:
         """Count one that has left, and have the incident that carried it know."""
-        effect = attempt.effect
-        if not isinstance(effect, LeaveDigest):
-            raise TypeError(f"expected LeaveDigest, got {type(effect).__name__}")
+        effect = attempt.expect(LeaveDigest)
         try:
             over = await self._digests.leave(effect.incident, effect.carrier)
             if over is not None:
-                ended = FoldedEnded(
-                    at=attempt.now or effect.requested_at, incident=effect.incident, over=over
-                )
+                ended = FoldedEnded(at=attempt.at, incident=effect.incident, over=over)
                 recorded = await self._store.record(effect.carrier, ended)
                 if recorded.outcome == "full":
                     return Done(retry_in=_AGAIN)

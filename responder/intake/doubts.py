@@ -31,10 +31,8 @@ class DoubtSettler:
 
     async def perform(self, attempt: Attempt) -> Done:
         """Settle what can be settled now; the rest is asked about again until the window ends."""
-        effect = attempt.effect
-        if not isinstance(effect, SettleDoubts):
-            raise TypeError(f"expected SettleDoubts, got {type(effect).__name__}")
-        now = attempt.now or effect.requested_at
+        effect = attempt.expect(SettleDoubts)
+        now = attempt.at
         doubtful = await self._doubtful(effect.incident)
         if not doubtful:
             return Done()

@@ -28,6 +28,7 @@ from responder.incident.policy import ChannelStep
 from responder.incident.severity import Severity
 from responder.incident.state import Incident, Page, PageStatus
 from responder.paging.told import (
+    ASK_LIMIT,
     PATIENCE,
     Observe,
     Perform,
@@ -43,8 +44,6 @@ from responder.store.store import Recorded
 
 log = structlog.get_logger(__name__)
 
-#: All that is asked before a page leaves takes no longer than this, in seconds; then it leaves.
-ASK_LIMIT = 0.8
 #: What is not urgent asks again for so long before it leaves unasked.
 ASK_PATIENCE = timedelta(seconds=5)
 #: The page to a person of what carries for somebody else is waited for so long: their levels come at about the same time.
@@ -105,7 +104,7 @@ class Bundles:
             async with asyncio.timeout(ASK_LIMIT):
                 done = await self._asked(effect, incident, attempt)
         except (StoreError, TimeoutError) as error:
-            if _can_ask_again(effect, incident, attempt):
+            if _can_ask_again(incident, attempt):
                 return Done(retry_in=_LOOK_AGAIN, begun=False)
             log.warning(
                 "cannot ask for a digest; it is sent", page=effect.page, error=str(error) or "time-out"
@@ -157,7 +156,7 @@ class Bundles:
                 continue
             if told is Told.YES:
                 return await self._folded(answer, effect, incident, attempt)
-            if told is Told.NOT_YET and _is_patient(answer, effect, attempt):
+            if told is Told.NOT_YET and _is_patient(answer, attempt):
                 return _not_yet(answer, effect, attempt)
             deaf.append(answer.into)
             never_rang = told is Told.NO and answer.carries_for is not None
@@ -166,7 +165,7 @@ class Bundles:
     def _not_folded(self, answer: Answer, effect: SendMessage, attempt: Attempt) -> Done | Carry | None:
         match answer:
             case Wait(how_long):
-                return _waiting(effect, attempt, _now(effect, attempt) + how_long, how_long)
+                return _waiting(effect, attempt, attempt.at + how_long, how_long)
             case Carry():
                 return answer
             case Ring(new=True):
@@ -210,7 +209,7 @@ class Bundles:
     async def _carry(self, effect: SendMessage, incident: Incident, attempt: Attempt) -> Done:
         """Its page says that it is a digest, and the incident knows it no later than that the page arrived."""
         bounds = self._digests.bounds
-        now = _now(effect, attempt)
+        now = attempt.at
         why = (
             f"more than {bounds.after} incidents within {format_duration(bounds.within)} for {effect.contact}"
         )
@@ -248,18 +247,16 @@ def _is_asked_for(effect: SendMessage, incident: Incident) -> bool:
     return any(reach.asked and reach.level is effect.level for reach in incident.episode.reached)
 
 
-def _can_ask_again(effect: SendMessage, incident: Incident, attempt: Attempt) -> bool:
+def _can_ask_again(incident: Incident, attempt: Attempt) -> bool:
     """A moment later the store may have caught up, after a restart for instance."""
-    now = _now(effect, attempt)
-    return not incident.severity.urgent and now - (attempt.first_at or now) < ASK_PATIENCE
+    return not incident.severity.urgent and attempt.waited < ASK_PATIENCE
 
 
-def _is_patient(answer: Fold, effect: SendMessage, attempt: Attempt) -> bool:
+def _is_patient(answer: Fold, attempt: Attempt) -> bool:
     """In doubt the digest's page is waited for, but not for long; somebody else's for a moment only."""
     if answer.carries_for is not None:
         return answer.carries_for < PATIENCE
-    now = _now(effect, attempt)
-    return now - (attempt.first_at or now) < SHARED_PATIENCE
+    return attempt.waited < SHARED_PATIENCE
 
 
 def _not_yet(answer: Fold, effect: SendMessage, attempt: Attempt) -> Done:
@@ -267,7 +264,7 @@ def _not_yet(answer: Fold, effect: SendMessage, attempt: Attempt) -> Done:
     age = answer.carries_for
     if age is None or age < SHARED_PATIENCE:
         return Done(retry_in=_LOOK_SOON, begun=False)
-    until = _now(effect, attempt) + PATIENCE - age
+    until = attempt.at + PATIENCE - age
     return _waiting(effect, attempt, until, min(_LOOK_AGAIN + age / 4, _LONGEST_LOOK), answer.into)
 
 
@@ -275,7 +272,7 @@ def _waiting(
     effect: SendMessage, attempt: Attempt, until: datetime, retry_in: timedelta, carrier: str = ""
 ) -> Done:
     """Put off, which is said once: it is not the channel that is slow."""
-    now, page = _now(effect, attempt), _page(effect, attempt)
+    now, page = attempt.at, _page(effect, attempt)
     known = page is not None and page.waits_until is not None and now <= page.waits_until
     waits = MessageWaits(at=now, page=effect.page, kind=effect.kind, until=until, carrier=carrier)
     return Done(facts=() if known else (waits,), retry_in=retry_in, begun=False)
@@ -284,7 +281,3 @@ def _waiting(
 def _page(effect: SendMessage, attempt: Attempt) -> Page | None:
     pages = attempt.snapshot.pages if attempt.snapshot is not None else ()
     return next((page for page in pages if page.id == effect.page), None)
-
-
-def _now(effect: SendMessage, attempt: Attempt) -> datetime:
-    return attempt.now or effect.requested_at

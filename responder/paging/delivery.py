@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import structlog
@@ -75,9 +75,7 @@ class Delivery:
 
     async def perform(self, attempt: Attempt) -> Done:
         """One attempt at one message."""
-        effect = attempt.effect
-        if not isinstance(effect, SendMessage):
-            raise TypeError(f"expected SendMessage, got {type(effect).__name__}")
+        effect = attempt.expect(SendMessage)
         channel = self._channels.get(effect.channel)
         contact = self._contact_of(effect.contact, _stands_for(effect, attempt.snapshot))
         if reason := _why_not(effect, channel, contact, attempt.snapshot):
@@ -113,7 +111,7 @@ class Delivery:
             channel=effect.channel,
         )
         delivered = MessageDelivered(
-            at=_at(effect, attempt) + timedelta(seconds=time.monotonic() - begun),
+            at=attempt.at + timedelta(seconds=time.monotonic() - begun),
             effect=effect.id,
             page=effect.page,
             kind=effect.kind,
@@ -147,7 +145,7 @@ class Delivery:
     def _worded(self, incident: Incident, effect: SendMessage, attempt: Attempt) -> Message:
         words = Words(
             attempt=attempt.number,
-            sent_at=attempt.now or effect.requested_at,
+            sent_at=attempt.at,
             external_url=self._links.external_url,
             ack_url=self._links.acknowledge(incident, effect.contact) if effect.kind in _ASKS else "",
         )
@@ -174,7 +172,7 @@ class Delivery:
         if error.permanent:
             return self._refused(effect, attempt, reason)
         self._hooks.observe(effect.channel, "retried")
-        went_down = self._health.failed(effect.channel, _at(effect, attempt))
+        went_down = self._health.failed(effect.channel, attempt.at)
         log.warning(
             "delivery failed for now", incident=effect.incident, channel=effect.channel, reason=reason
         )
@@ -215,14 +213,10 @@ def _stands_for(effect: SendMessage, incident: Incident | None) -> str:
     )
 
 
-def _at(effect: SendMessage, attempt: Attempt) -> datetime:
-    return attempt.now or effect.requested_at
-
-
 def _delayed(effect: SendMessage, attempt: Attempt, reason: str, *, failover: bool) -> MessageDelayed:
     """``failover``: the next channel is better tried at once than after the usual patience."""
     return MessageDelayed(
-        at=_at(effect, attempt),
+        at=attempt.at,
         effect=effect.id,
         page=effect.page,
         kind=effect.kind,

@@ -43,11 +43,10 @@ class ListedPages:
         effect = attempt.effect
         if not isinstance(effect, SendMessage) or not effect.listed_in:
             return await self._deliver(attempt)
-        now = attempt.now or effect.requested_at
-        match await self._told(effect, waited=now - (attempt.first_at or now)):
+        match await self._told(effect, waited=attempt.waited):
             case Told.YES:
                 self._observe(effect.channel, "listed")
-                return counts_as_delivered(effect, attempt, now)
+                return counts_as_delivered(effect, attempt, attempt.at)
             case Told.NOT_YET:
                 return Done(retry_in=_LOOK_AGAIN, begun=False)
             case Told.NO:

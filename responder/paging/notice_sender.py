@@ -41,9 +41,7 @@ class NoticeSender:
 
     async def perform(self, attempt: Attempt) -> Done:
         """One attempt, over the next channel in turn; it ends with the notice's expiry."""
-        effect = attempt.effect
-        if not isinstance(effect, SendNotice):
-            raise TypeError(f"expected SendNotice, got {type(effect).__name__}")
+        effect = attempt.expect(SendNotice)
         contact = self._contact_of(effect.contact, effect.stands_for)
         usable = self._usable(effect.channels, contact) or self._usable(tuple(self._channels), contact)
         if not usable:
@@ -73,7 +71,7 @@ class NoticeSender:
             id=effect.id,  # the same over every channel
             page_id=effect.id,
             attempt=attempt.number,
-            sent_at=attempt.now or effect.requested_at,
+            sent_at=attempt.at,
         )
 
     def _usable(self, names: Sequence[str], contact: Contact) -> list[str]:

@@ -16,15 +16,13 @@ from responder.incident.effects import SendMessage
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.severity import Severity
 from responder.incident.state import Acknowledged, Incident, PageStatus
-from responder.paging.told import PATIENCE, Observe, Perform, Snapshot, Told, counts_as_delivered
+from responder.paging.told import ASK_LIMIT, PATIENCE, Observe, Perform, Snapshot, Told, counts_as_delivered
 from responder.store.digests import Reminders
 from responder.store.errors import StoreError
 from responder.store.loaded import Attempt
 
 log = structlog.get_logger(__name__)
 
-#: All that is asked before a reminder leaves takes no longer than this, in seconds; then it leaves.
-ASK_LIMIT = 0.8
 _LOOK_AGAIN = timedelta(seconds=1)
 
 
@@ -56,11 +54,10 @@ class SharedReminders:
                 error=str(error) or "time-out",
             )
             return await self._deliver(attempt)
-        now = attempt.now or effect.requested_at
         if told is Told.YES:
             self._observe(effect.channel, "folded")
-            return counts_as_delivered(effect, attempt, now, first)
-        if told is Told.NOT_YET and now - (attempt.first_at or now) < PATIENCE:
+            return counts_as_delivered(effect, attempt, attempt.at, first)
+        if told is Told.NOT_YET and attempt.waited < PATIENCE:
             return Done(retry_in=_LOOK_AGAIN, begun=False)
         return await self._deliver(attempt)
 

@@ -13,6 +13,8 @@ from responder.incident.message import Wanted
 from responder.incident.state import Incident, Page, PageStatus, Triggered
 from responder.store.loaded import Attempt
 
+#: All that is asked before a page leaves takes no longer than this, in seconds; then it leaves.
+ASK_LIMIT = 0.8
 #: The other page is waited for so long: its channels have had their time by then.
 PATIENCE = timedelta(seconds=60)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ from responder.incident.state import SCHEMA_VERSION, Incident, Totals
 from responder.store.connection import pairs
 from responder.store.upgrade import schema_of, upgraded
 
+E = TypeVar("E")
 _INCIDENT = msgspec.json.Decoder(Incident)
 _FACT: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
 _EFFECT: msgspec.json.Decoder[Effect] = msgspec.json.Decoder(Effect)
@@ -57,6 +58,22 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     now: datetime | None = None
     snapshot: Incident | None = None
     why_lost: str = ""
+
+    @property
+    def at(self) -> datetime:
+        """When it is made, by the store's clock where that is known."""
+        return self.now or self.effect.requested_at
+
+    @property
+    def waited(self) -> timedelta:
+        """How long ago the first attempt at the same effect was."""
+        return self.at - (self.first_at or self.at)
+
+    def expect(self, kind: type[E]) -> E:
+        """The effect. Raises ``TypeError`` where it is of another kind: it was handed to the wrong performer."""
+        if not isinstance(self.effect, kind):
+            raise TypeError(f"expected {kind.__name__}, got {type(self.effect).__name__}")
+        return self.effect
 
 
 class Unreadable(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,12 +26,10 @@ class TriagePerformer:
 
     async def perform(self, attempt: Attempt) -> Done:
         """Run all of them; a crash on the way runs them again, which is harmless: they only look."""
-        effect, incident = attempt.effect, attempt.snapshot
-        if not isinstance(effect, RunTriage):
-            raise TypeError(f"expected RunTriage, got {type(effect).__name__}")
+        effect, incident = attempt.expect(RunTriage), attempt.snapshot
         if incident is None or incident.episode.number != effect.episode:
             return Done()
-        now = attempt.now or effect.requested_at
+        now = attempt.at
 
         async def arrived(finding: Finding) -> None:
             fact = FindingArrived(at=now, episode=effect.episode, finding=finding)
