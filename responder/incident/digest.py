@@ -12,7 +12,6 @@ import msgspec
 
 from responder.incident.around import Listed
 from responder.incident.digest_facts import IncidentFolded
-from responder.incident.ids import derive
 from responder.incident.severity import Severity
 
 #: Incidents that a digest names, the newest first; the list of all is kept beside it.
@@ -116,16 +115,3 @@ def _with_alike(kinds: tuple[Alike, ...], one: IncidentFolded) -> tuple[Alike, .
 def present(digest: Digest | None) -> Digest | None:
     """A digest that tells of something, or is about to; ``None`` where it was over before."""
     return digest if digest is not None and not digest.ended else None
-
-
-def shown_kind(severity: Severity, alert: str, title: str) -> str:
-    """What a kind is called where a digest counts its incidents."""
-    return f"{severity} {alert or title}"
-
-
-def kind_of(rule: str, alert: str, severity: Severity) -> str:
-    """What makes one incident like another to the person who is paged; a new kind breaks through a digest.
-
-    The severity is part of it: what has become worse is something new.
-    """
-    return derive(rule, alert, severity)

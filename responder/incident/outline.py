@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from responder.incident.around import Morning, Outline, mark_of
+from responder.incident.around import Morning, Outline
 from responder.incident.dependency import ARRIVAL, attached_to
 from responder.incident.hold import Hold, HoldKind
+from responder.incident.likeness import own_mark
 from responder.incident.state import Acknowledged, Incident, Triggered
 from responder.text import one_line
 
@@ -27,7 +28,7 @@ def outline_of(incident: Incident) -> Outline | None:
         service=incident.service,
         severity=incident.severity,
         title=one_line(incident.title, _TITLE_LIMIT),
-        mark=mark_of(incident.group, incident.title),
+        mark=own_mark(incident),
         opened_at=incident.opened_at,
         pages=not (holds or incident.drill or _reaches_nobody(incident)),
         morning=morning,

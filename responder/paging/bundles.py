@@ -18,11 +18,11 @@ import structlog
 
 from responder.durations import format_duration
 from responder.engine.outbox import Done
-from responder.incident.around import mark_of
-from responder.incident.digest import Digest, present, shown_kind
+from responder.incident.digest import Digest, present
 from responder.incident.digest_facts import DigestBegan, IncidentFolded
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageDelivered, MessageWaits
+from responder.incident.likeness import own_mark, shown_kind
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.policy import ChannelStep
 from responder.incident.severity import Severity
@@ -196,9 +196,9 @@ class Bundles:
             severity=incident.severity,
             count=answer.count,
             over=answer.over,
-            kind=shown_kind(incident.severity, incident.labels.get("alertname", ""), incident.title),
+            kind=shown_kind(incident),
             alike=answer.alike,
-            mark=mark_of(incident.group, incident.title),
+            mark=own_mark(incident),
         )
         recorded = await self._book.record(answer.into, folded)
         if recorded.outcome != "ok":

@@ -13,9 +13,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from responder.incident.around import list_line, mark_of
-from responder.incident.digest import kind_of
 from responder.incident.ids import derive
+from responder.incident.likeness import kind_of, own_line
 from responder.incident.state import Incident, StateName
 from responder.store.connection import ask
 from responder.store.reading import Reader
@@ -138,9 +137,7 @@ class Digests:
         ``unfit`` are those with whose page this one cannot be told, but others can.
         """
         bounds, store = self.bounds, self._store
-        mark = mark_of(incident.group, incident.title)
-        line = list_line(incident.severity, incident.service, incident.title, mark)
-        kind = kind_of(incident.rule, incident.labels.get("alertname", ""), incident.severity)
+        line, kind = own_line(incident), kind_of(incident)
         answer = await store.run(
             "bundle",
             _PACK.encode(

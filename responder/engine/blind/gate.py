@@ -12,9 +12,9 @@ from datetime import datetime
 import msgspec
 
 from responder.engine.blind.memory import Memory
-from responder.incident.around import list_line, mark_of
-from responder.incident.digest import Digest, kind_of, present, shown_kind
+from responder.incident.digest import Digest, present
 from responder.incident.digest_facts import IncidentFolded
+from responder.incident.likeness import kind_of, own_line, shown_kind
 from responder.incident.stages.digest import told_in
 from responder.incident.state import Incident
 from responder.store.digests import Answer, Bounds, Carry, Fold, Ring
@@ -85,7 +85,7 @@ class MemoryGate:
         for name in shut:
             if (folded := self._folded.get(name)) is not None:
                 folded.kinds.pop(incident.id, None)
-        kind = kind_of(incident.rule, incident.labels.get("alertname", ""), incident.severity)
+        kind = kind_of(incident)
         if storm.carrier == incident.id:
             return self._rings(storm, incident, kind, Carry())
         if incident.id in storm.rang:
@@ -122,13 +122,12 @@ class MemoryGate:
         carrier = self._memory.items[into].incident
         digest = present(carrier.digest) if carrier is not None else None
         folded = self._folded.setdefault(into, _before(digest))
-        shown = shown_kind(incident.severity, incident.labels.get("alertname", ""), incident.title)
+        shown = shown_kind(incident)
         if into not in told_in(incident):
             folded.kinds[incident.id] = shown
-        mark = mark_of(incident.group, incident.title)
         return Fold(
             into=into,
-            line=list_line(incident.severity, incident.service, incident.title, mark),
+            line=own_line(incident),
             count=folded.before + len(folded.kinds),
             carries_for=now - (storm.since or now) if own else None,
             at=now,

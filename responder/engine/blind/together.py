@@ -9,9 +9,9 @@ import msgspec
 from responder.engine.blind.item import Item
 from responder.engine.blind.report import told_here
 from responder.engine.spreading import acknowledged_with
-from responder.incident.around import list_line, mark_of
 from responder.incident.digest_facts import CarrierGone
 from responder.incident.effects import Spread
+from responder.incident.likeness import own_line
 from responder.incident.stages.digest import told_in
 from responder.incident.state import Incident, Triggered
 from responder.store.digests import FoldedIncident
@@ -41,9 +41,7 @@ def remembered(items: Mapping[str, Item], carrier: str) -> list[FoldedIncident]:
     for item in items.values():
         seen = item.as_seen
         if seen is not None and (item.id in lines or _is_told(item, carrier)):
-            lines[item.id] = list_line(
-                seen.severity, seen.service, seen.title, mark_of(seen.group, seen.title)
-            )
+            lines[item.id] = own_line(seen)
             by_now[item.id] = seen
     return [_folded(name, lines[name], by_now.get(name)) for name in sorted(lines)]
 
