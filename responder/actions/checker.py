@@ -11,8 +11,8 @@ from responder.actions.base import Plan, Progress, Wish
 from responder.actions.book import Known
 from responder.actions.performer import ActionTools
 from responder.engine.outbox import Done
+from responder.incident.action_facts import ActionSettled
 from responder.incident.effects import CheckAction
-from responder.incident.facts import ActionSettled
 from responder.incident.finding import FINDING_ORDER, Finding, FindingStatus
 from responder.incident.state import Incident
 from responder.parameters import ParameterError

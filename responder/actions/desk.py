@@ -12,8 +12,8 @@ from responder.actions.witness import Witness
 from responder.clock import Clock
 from responder.engine.desk import Answer, Desk, Outcome
 from responder.incident.action import ActionRole, RunKind
+from responder.incident.action_facts import ActionDenied, ActionRequested
 from responder.incident.audit import AuditEntry
-from responder.incident.facts import ActionDenied, ActionRequested
 from responder.incident.state import Incident
 from responder.store.ledger import KillSwitch, Ledger
 

@@ -19,14 +19,14 @@ from responder.actions.gates import Ask, Gates, Passage, Refusal
 from responder.actions.witness import Witness
 from responder.engine.outbox import Done
 from responder.incident.action import Gate, RunKind
-from responder.incident.effects import RunAction
-from responder.incident.facts import (
+from responder.incident.action_facts import (
     ActionFailed,
     ActionPerformed,
     ActionRefused,
     ActionRehearsed,
     ActionUnknown,
 )
+from responder.incident.effects import RunAction
 from responder.incident.finding import Finding
 from responder.incident.state import Incident
 from responder.parameters import ParameterError

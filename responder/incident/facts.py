@@ -10,11 +10,20 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from responder.incident.action import ActionRole, Gate, RunKind
+from responder.incident.action_facts import (
+    ActionDenied,
+    ActionFailed,
+    ActionPerformed,
+    ActionRefused,
+    ActionRehearsed,
+    ActionRequested,
+    ActionSettled,
+    ActionUnknown,
+)
 from responder.incident.digest_facts import CarrierGone, DigestBegan, FoldedEnded, IncidentFolded
 from responder.incident.fact_base import FactBase as _Fact
 from responder.incident.fact_base import HumanFact as _Human
-from responder.incident.finding import Finding, FindingStatus
+from responder.incident.finding import Finding
 from responder.incident.hold import Hold
 from responder.incident.message import MessageKind, Receipt
 from responder.incident.reach import Reach
@@ -206,78 +215,6 @@ class LateCopySettled(_Fact, frozen=True, kw_only=True, tag="late_copy"):
     late: int
     refired: int
     reason: str
-
-
-class ActionRequested(_Human, frozen=True, kw_only=True, tag="action_requested"):
-    """A person wants an action of the runbook performed, rehearsed or taken back; ``role`` is theirs."""
-
-    name: str
-    kind: RunKind
-    role: ActionRole
-
-
-class ActionDenied(_Human, frozen=True, kw_only=True, tag="action_denied"):
-    """A person's wish was refused at the door."""
-
-    name: str
-    gate: Gate
-    reason: str
-
-
-class ActionRefused(_Fact, frozen=True, kw_only=True, tag="action_refused"):
-    """A gate refused a run; nothing was changed."""
-
-    run: str
-    gate: Gate
-    reason: str
-
-
-class ActionRehearsed(_Fact, frozen=True, kw_only=True, tag="action_rehearsed"):
-    """Every gate up to the change itself let it through, and the other side would take it."""
-
-    run: str
-    text: str
-
-
-class ActionPerformed(_Fact, frozen=True, kw_only=True, tag="action_performed"):
-    """It was done; whether it helps is looked at until ``verify_until``.
-
-    ``before`` and ``before_status`` are the verifying probe's finding just before, empty where there is no such probe.
-    """
-
-    run: str
-    text: str
-    verify_until: datetime
-    before: str = ""
-    before_status: FindingStatus | None = None
-    undo: dict[str, str] | None = None
-    mark: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class ActionFailed(_Fact, frozen=True, kw_only=True, tag="action_failed"):
-    """It was not done, for certain."""
-
-    run: str
-    reason: str
-
-
-class ActionUnknown(_Fact, frozen=True, kw_only=True, tag="action_unknown"):
-    """It was begun, and nobody can say whether it was done: the replica died, or the answer did not come."""
-
-    run: str
-    reason: str
-    verify_until: datetime
-
-
-class ActionSettled(_Fact, frozen=True, kw_only=True, tag="action_settled"):
-    """What came of it. ``without_effect`` counts how often in a row the action has not helped this object."""
-
-    run: str
-    effective: bool
-    text: str
-    after: str = ""
-    without_effect: int = 0
-    given_up: bool = False
 
 
 class DecisionFailed(_Fact, frozen=True, kw_only=True, tag="decision_failed"):

@@ -6,7 +6,7 @@ docs is drawn from it.
 
 from __future__ import annotations
 
-from responder.incident import facts
+from responder.incident import action_facts, facts
 from responder.incident.state import Incident, StateName
 
 _TRIGGERED, _ACKNOWLEDGED = StateName.TRIGGERED, StateName.ACKNOWLEDGED
@@ -49,7 +49,7 @@ TAKEN_IN: dict[type[facts.Fact], frozenset[StateName]] = {
     facts.SilencedBy: frozenset({_TRIGGERED, _ACKNOWLEDGED}),
     facts.UnsilencedBy: _ANY,
     facts.NoteAdded: _ANY,
-    facts.ActionRequested: _OPEN,
+    action_facts.ActionRequested: _OPEN,
 }
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from stage import START, Play
 
-from responder.incident import facts
+from responder.incident import action_facts, facts
 from responder.incident.action import ActionRole, Gate, Raise, RunKind, RunStatus
 from responder.incident.decision import Reason
 from responder.incident.effects import CheckAction, RunAction, SendMessage
@@ -21,8 +21,10 @@ from responder.incident.state import Acknowledged, Triggered
 LATER = START + timedelta(minutes=9)
 
 
-def wish(kind: RunKind = RunKind.PERFORM, name: str = "restart", by: str = "ana") -> facts.ActionRequested:
-    return facts.ActionRequested(
+def wish(
+    kind: RunKind = RunKind.PERFORM, name: str = "restart", by: str = "ana"
+) -> action_facts.ActionRequested:
+    return action_facts.ActionRequested(
         at=START, by=by, name=name, kind=kind, role=ActionRole.RESPONDER, via="console"
     )
 
@@ -31,14 +33,14 @@ def asked(play: Play) -> list[RunAction]:
     return [effect for _, effect in play.effects if isinstance(effect, RunAction)]
 
 
-def performed(run: str, undo: dict[str, str] | None = None) -> facts.ActionPerformed:
-    return facts.ActionPerformed(
+def performed(run: str, undo: dict[str, str] | None = None) -> action_facts.ActionPerformed:
+    return action_facts.ActionPerformed(
         at=START, run=run, text="restarted", verify_until=LATER, before="97 used", undo=undo, mark={"g": "2"}
     )
 
 
-def settled(run: str, *, effective: bool = True, given_up: bool = False) -> facts.ActionSettled:
-    return facts.ActionSettled(
+def settled(run: str, *, effective: bool = True, given_up: bool = False) -> action_facts.ActionSettled:
+    return action_facts.ActionSettled(
         at=START, run=run, effective=effective, text="rolled out", after="12 used", given_up=given_up
     )
 
@@ -65,7 +67,9 @@ def test_every_run_has_an_id_of_its_own_and_the_same_history_gives_the_same_ids(
         play = Play()
         for minute in (1, 2):
             play.at(minute, wish())
-            play.at(minute, facts.ActionFailed(at=START, run=play.incident.actions[-1].id, reason="no"))
+            play.at(
+                minute, action_facts.ActionFailed(at=START, run=play.incident.actions[-1].id, reason="no")
+            )
         ids.append([run.id for run in play.incident.actions])
     assert ids[0] == ids[1]
     assert len(set(ids[0])) == 2
@@ -105,7 +109,7 @@ def test_an_unknown_outcome_stays_unknown_whatever_the_look_sees() -> None:
     play = Play()
     play.at(1, wish())
     run = play.incident.actions[0].id
-    decision = play.at(1, facts.ActionUnknown(at=START, run=run, reason="it died", verify_until=LATER))
+    decision = play.at(1, action_facts.ActionUnknown(at=START, run=run, reason="it died", verify_until=LATER))
     (check,) = [effect for effect in decision.effects if isinstance(effect, CheckAction)]
     assert check.unsure
     decision = play.at(2, settled(run))
@@ -145,7 +149,7 @@ def test_a_refusal_of_a_gate_names_the_gate() -> None:
     play = Play()
     play.at(1, wish())
     run = play.incident.actions[0].id
-    refusal = facts.ActionRefused(at=START, run=run, gate=Gate.COOLDOWN, reason="free again in 3m")
+    refusal = action_facts.ActionRefused(at=START, run=run, gate=Gate.COOLDOWN, reason="free again in 3m")
     decision = play.at(1, refusal)
     assert decision.entries[-1].text == "restart: refused (cooldown): free again in 3m"
     assert play.incident.actions[0].gate is Gate.COOLDOWN
@@ -166,7 +170,7 @@ def test_runs_are_bounded_and_what_is_under_way_is_kept() -> None:
     play.at(0, wish(name="slow"))
     for minute in range(1, 60):
         play.at(minute, wish())
-        play.at(minute, facts.ActionFailed(at=START, run=play.incident.actions[-1].id, reason="no"))
+        play.at(minute, action_facts.ActionFailed(at=START, run=play.incident.actions[-1].id, reason="no"))
     assert len(play.incident.actions) == 30
     assert play.incident.actions[0].name == "slow"
 

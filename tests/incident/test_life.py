@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from stage import MINUTE, START, Play, kinds
 
-from responder.incident import facts
+from responder.incident import action_facts, facts
 from responder.incident.action import ActionRole, RunKind
 from responder.incident.advance import advance
 from responder.incident.decision import (
@@ -244,7 +244,7 @@ def test_every_fact_in_every_state_is_taken_or_refused_and_never_raises(
         more["to"] = "ben"
     if fact is facts.SeveritySet:
         more["severity"] = Severity.P2
-    if fact is facts.ActionRequested:
+    if fact is action_facts.ActionRequested:
         more |= {"name": "restart", "kind": RunKind.PERFORM, "role": ActionRole.RESPONDER}
     if fact in (facts.SnoozedBy, facts.SilencedBy):
         more["until"] = START + 60 * MINUTE

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from responder.incident import facts as fact
+from responder.incident import action_facts as fact
 from responder.incident.action import ActionRole, ActionRun, Gate, RunKind, RunStatus
 from responder.incident.decision import Reason
 from responder.incident.draft import Draft
