@@ -212,9 +212,8 @@ class _Merging:
 
     def _salvage(self, document: Document, node: yaml.Node, what: str) -> None:
         """What else is wrong with a rule that cannot be read: it is all told at once."""
-        by_name = (
-            {key.value: value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
-        )
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        by_name = {key.value: value for key, value in pairs if isinstance(key, yaml.ScalarNode)}
         name, match, runbook = (by_name.get(key) for key in ("name", "match", "runbook"))
         if isinstance(name, yaml.ScalarNode):
             self._claim(document, "rules", name.value, node)

@@ -92,3 +92,8 @@ def test_a_default_that_cannot_be_read_is_not_judged_as_the_shipped_one(tmp_path
 def test_a_file_with_nothing_in_it_hides_no_mistake(tmp_path: Path) -> None:
     for nothing in ("", "# later\n", "~\n"):
         assert any("nobody would be paged" in one for one in told(tmp_path, a="rules: []\n", z=nothing))
+
+
+def test_a_key_that_is_no_name_is_told_and_does_not_end_the_check(tmp_path: Path) -> None:
+    first, *_ = told(tmp_path, a="rules:\n  - name: a\n    ? [b, c]\n    : d\n")
+    assert first == "a.yaml:3:7: error: rules[0]: expected a name, got a list"
