@@ -15,10 +15,10 @@ from responder.cli import incidents as incidents_command
 from responder.cli import maintenance as maintenance_command
 from responder.cli import schedules as schedules_command
 from responder.cli import serve as serve_command
+from responder.cli.remote import USAGE
 from responder.registry import did_you_mean
 from responder.release import release
 
-_USAGE = 2
 #: Commands that are planned, and what does their work meanwhile.
 _NOT_YET = {
     "test": "responder check reads rule files, and responder explain label=value says what they make of an alert",
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and (text := _no_command(given[0], commands)):
         print(f"responder: {text}", file=sys.stderr)
-        sys.exit(_USAGE)
+        sys.exit(USAGE)
     args = top.parse_args(given)
     run: Callable[[argparse.Namespace], int] = args.run
     try:

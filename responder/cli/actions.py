@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from responder.cli.client import CallError, Client
-from responder.cli.remote import group, identifier, me, subcommand, tell
+from responder.cli.remote import add_author, group, identifier, subcommand, tell
 from responder.durations import format_duration, parse_duration
 from responder.incident.audit import AuditEntry, verify
 
@@ -78,7 +78,7 @@ def add_parser(commands: Any) -> None:
     off = subcommand(below, "stop", switch, "switch every action off at once, on every replica")
     on = subcommand(below, "start", switch, "switch actions on again (needs the role admin)")
     for command in (run, off, on):
-        command.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
+        add_author(command)
         command.add_argument("--note", default="", metavar="TEXT", help="why")
     kept = group(commands, "audit", "what was done to targets: list it, verify that nobody changed it")
     listing = subcommand(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import msgspec
 from responder.catalogue import catalogue
 from responder.cli.client import clean
 from responder.cli.offline import Known, calendar_lines, judge, moment, now
+from responder.cli.remote import misused
 from responder.config import Config
 from responder.config_load import ConfigError, PartialConfig, load_config, with_a_channel
 from responder.documents import Problem
@@ -22,8 +22,6 @@ from responder.oncall.readiness import Trouble
 from responder.rulebook import surroundings_of, timing_of
 from responder.rules.compile import Compiled
 from responder.rules.load import Surroundings, load
-
-_USAGE = 2
 
 
 def add_parser(commands: Any) -> None:
@@ -59,13 +57,12 @@ def _days(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """Print every finding; 0 where there is no error."""
     if not args.schedules and (args.days or args.at):
-        print("responder check: --days and --at go with --schedules", file=sys.stderr)
-        return _USAGE
+        return misused("check", "--days and --at go with --schedules")
     problems, config, around = _configuration(args.config)
-    paths = tuple(args.rules) or (around.paths if around else ())
+    paths = tuple(args.rules) or around.paths
     raw = None
     if paths:
-        loaded = load(paths, around.rules if around else Surroundings(catalogue=catalogue(), now=now()))
+        loaded = load(paths, around.rules)
         problems, raw = problems + loaded.problems, loaded.raw
     for problem in _in_order(problems):
         print(problem)
@@ -103,23 +100,27 @@ class _Around(msgspec.Struct, frozen=True):
     rules: Surroundings
 
 
-def _configuration(path: str | None) -> tuple[tuple[Problem, ...], Config | None, _Around | None]:
+def _configuration(path: str | None) -> tuple[tuple[Problem, ...], Config | None, _Around]:
     """Its problems, the configuration where it can be used, and what the rules are to be checked with."""
+    alone = Surroundings(catalogue=catalogue(), now=now())
     if path is None:
         config = with_a_channel(Config(), catalogue())
-        return (), config, _Around(config.rules, Surroundings(catalogue=catalogue(), now=now()))
+        return (), config, _Around(config.rules, alone)
     try:
         loaded = load_config(Path(path), os.environ, catalogue())
     except ConfigError as error:
-        return error.problems, None, _beside(error.partial, Path(path))
+        return error.problems, None, _beside(error.partial, Path(path), alone)
     around = _Around(loaded.config.rules, surroundings_of(loaded.config, Path(path), now()))
     return loaded.warnings, loaded.config, around
 
 
-def _beside(partial: PartialConfig | None, path: Path) -> _Around | None:
-    """A configuration with errors: its rules are checked all the same, but not against what cannot be read."""
+def _beside(partial: PartialConfig | None, path: Path, alone: Surroundings) -> _Around:
+    """A configuration with errors: its rules are checked all the same, but not against what cannot be read.
+
+    ``alone`` is what rules refer to where nothing of it can be.
+    """
     if partial is None or "rules" in partial.unread:
-        return None
+        return _Around((), alone)
     around = surroundings_of(with_a_channel(partial.config, catalogue()), path, now())
     if "channels" in partial.unread:
         around = msgspec.structs.replace(around, channels=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -12,12 +11,11 @@ import msgspec
 from responder.cli.account import show_account
 from responder.cli.client import Client, clean, default_url
 from responder.cli.offline import known, now
-from responder.cli.remote import add_looking, called, identifier, looked_at
+from responder.cli.remote import add_looking, called, identifier, looked_at, misused
 from responder.duty import people_behind
 from responder.holding.foretelling import foretelling
 from responder.rules.explain import Explanation, as_text, explain
 
-_USAGE = 2
 _NOT_KNOWN = "windows and overrides that people made, silences, what is paged now: ask a daemon, with --url"
 _ABOUT = """
 Which rule takes an alert with these labels and why the earlier ones did not, who is paged when and over what, and what
@@ -63,24 +61,21 @@ def _fingerprint(text: str) -> str:
 def run(args: argparse.Namespace) -> int:
     """Print the explanation; 2 for labels that are none."""
     if (args.alert is None) is not bool(args.labels):
-        return _misused("expected label=value, or --alert FINGERPRINT")
+        return misused("explain", "expected label=value, or --alert FINGERPRINT")
     if args.alert is not None:
         if args.at or args.config:
-            return _misused("--alert is asked of a daemon, and of what has been: without --at and --config")
+            return misused(
+                "explain", "--alert is asked of a daemon, and of what has been: without --at and --config"
+            )
         args.url = args.url or default_url()
         return called(args, show_account)
     pairs = [one.partition("=") for one in args.labels]
     bad = [name for name, equals, _ in pairs if not equals or not name]
     if bad:
-        return _misused(f"expected label=value, got {bad[0]!r}")
+        return misused("explain", f"expected label=value, got {bad[0]!r}")
     args.url = looked_at(args)
     args.pairs = {name: value for name, _, value in pairs}
     return called(args, _asked) if args.url else _offline(args)
-
-
-def _misused(text: str) -> int:
-    print(f"responder explain: {text}", file=sys.stderr)
-    return _USAGE
 
 
 def _asked(args: argparse.Namespace, client: Client) -> int:

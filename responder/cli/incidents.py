@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from responder.cli.client import Client, clean
-from responder.cli.remote import group, identifier, me, subcommand, tell
+from responder.cli.remote import add_author, group, identifier, misused, subcommand, tell
 from responder.text import one_line
 
 #: Subcommand -> path below the incident, and what it does.
@@ -33,7 +33,6 @@ Open and past incidents, newest first. Each of --state, --service and --severity
 
   responder incidents list --state triggered,acknowledged --severity P1,P2
 """
-_USAGE = 2
 _ALERTS_SHOWN = 20
 _LABELS_WIDTH = 300
 
@@ -63,7 +62,7 @@ def add_parser(commands: Any) -> None:
             command.add_argument(
                 "text", metavar="TEXT", nargs="?", default="", help="the line; or --note TEXT"
             )
-        command.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
+        add_author(command)
         command.add_argument("--note", default="", metavar="TEXT", help="a line for the time line")
     _add_silences(below)
     kept = group(commands, "quarantine", "bodies and alerts that could not be read: list, show, drop, replay")
@@ -94,7 +93,7 @@ def _add_silences(below: Any) -> None:
         )
     )
     for command in (silence, unsilence):
-        command.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
+        add_author(command)
         command.add_argument("--comment", default="", metavar="TEXT", help="why; Alertmanager shows it")
 
 
@@ -206,8 +205,7 @@ def act(args: argparse.Namespace, client: Client) -> int:
     if args.what == "note":
         body["note"] = " ".join(part for part in (args.text, args.note) if part)
         if not body["note"].strip():
-            print("responder incidents note: expected a TEXT", file=sys.stderr)
-            return _USAGE
+            return misused("incidents note", "expected a TEXT")
     if key := _MORE.get(args.what):
         body[key] = getattr(args, key)
     path = f"/api/v1/incidents/{quote(args.id, safe='')}/{_ACTIONS[args.what][0]}"

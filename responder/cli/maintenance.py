@@ -9,10 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from responder.cli.client import Client, clean
-from responder.cli.remote import group, identifier, me, subcommand, tell
+from responder.cli.remote import add_author, group, identifier, misused, subcommand, tell
 
 _PATH = "/api/v1/maintenance"
-_USAGE = 2
 #: Flag -> how it is shown, and what it is. It is a key of the body.
 _FLAGS = {
     "from": ("TIME", "begins (default: now)"),
@@ -54,7 +53,7 @@ def add_parser(commands: Any) -> None:
     add.add_argument("--name", default="", help='what people see (default: "maintenance")')
     for flag, (shown, text) in _FLAGS.items():
         add.add_argument(f"--{flag}", dest=f"when_{flag}", metavar=shown, help=text)
-    add.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
+    add_author(add)
     add.add_argument("--note", default="", metavar="TEXT", help="why; people see it")
     subcommand(below, "list", list_windows, "what runs, comes, or was over lately", _LIST)
     end = subcommand(below, "end", end_window, "end one now, or take back one that is to come", _END)
@@ -66,9 +65,13 @@ def add_window(args: argparse.Namespace, client: Client) -> int:
     matchers = [*args.match, *([f"service={json.dumps(args.service)}"] if args.service else [])]
     given = {flag: value for flag in _FLAGS if (value := getattr(args, f"when_{flag}")) is not None}
     if not matchers:
-        return _misused("what to suppress paging for: give --service SERVICE, or --match MATCHER")
+        return misused(
+            "maintenance add", "what to suppress paging for: give --service SERVICE, or --match MATCHER"
+        )
     if not given.keys() - {"from", "timezone"}:
-        return _misused("how long: give --for DURATION, or --to TIME (see --help for what comes again)")
+        return misused(
+            "maintenance add", "how long: give --for DURATION, or --to TIME (see --help for what comes again)"
+        )
     body = {"name": args.name, "match": matchers, "by": args.by, "note": args.note, **given}
     made = client.change("POST", _PATH, body)
     for warning in made["warnings"]:
@@ -81,11 +84,6 @@ _BECAME = {
     "known": "\nthere was this window already, and it lasts as long",
     "repeated": "\nit was made before, by the same request",
 }
-
-
-def _misused(text: str) -> int:
-    print(f"responder maintenance add: {text}", file=sys.stderr)
-    return _USAGE
 
 
 def list_windows(args: argparse.Namespace, client: Client) -> int:

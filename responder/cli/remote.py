@@ -14,6 +14,8 @@ from typing import Any
 from responder.cli.client import CallError, Client, clean, default_token, default_url
 from responder.cli.offline import moment
 
+#: The exit code of a command that was not meant so.
+USAGE = 2
 _IDENTIFIER = re.compile("[0-9a-f]{16}")
 
 
@@ -79,6 +81,17 @@ def called(args: argparse.Namespace, handler: Callable[[argparse.Namespace, Clie
     except CallError as error:
         print(f"responder: {error}", file=sys.stderr)
         return 1
+
+
+def add_author(command: Any) -> None:
+    """The argument that says who does it."""
+    command.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
+
+
+def misused(command: str, text: str) -> int:
+    """Say how a command was not meant; the exit code of that."""
+    print(f"responder {command}: {text}", file=sys.stderr)
+    return USAGE
 
 
 def me() -> str:

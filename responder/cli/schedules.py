@@ -15,12 +15,11 @@ import msgspec
 
 from responder.cli.client import CallError, Client, default_url
 from responder.cli.offline import known, now
-from responder.cli.remote import add_looking, looked_at, me, tell
+from responder.cli.remote import add_author, add_looking, looked_at, misused, tell
 from responder.durations import format_duration
 from responder.registry import did_you_mean
 from responder.web.oncall import on_call_view, weeks_view
 
-_USAGE = 2
 _KNOWS = "which knows overrides, swaps and calendar feeds"
 #: What ``responder schedule`` does besides showing; a schedule of such a name is shown by the API.
 _VERBS = {"override": ("who", "start", "end"), "swap": ("between", "start", "end"), "remove": ()}
@@ -74,7 +73,7 @@ def add_parser(commands: Any) -> None:
     text = "override, swap: RFC 3339, or 2026-12-24 09:00 on the schedule's wall"
     schedule.add_argument("--from", dest="start", metavar="TIME", help=text)
     schedule.add_argument("--to", dest="end", metavar="TIME", help=text)
-    schedule.add_argument("--by", default=me(), help="who says so (default: %(default)s)")
+    add_author(schedule)
     schedule.add_argument("--note", default="", metavar="TEXT", help="why")
     schedule.set_defaults(run=lambda args: _run(args, schedules))
 
@@ -210,8 +209,7 @@ def _remove(args: argparse.Namespace, client: Client, change: str) -> int:
 
 
 def _misused(text: str) -> int:
-    print(f"responder schedule: {text}\nusage: {_SCHEDULE_USAGE}", file=sys.stderr)
-    return _USAGE
+    return misused("schedule", f"{text}\nusage: {_SCHEDULE_USAGE}")
 
 
 def _rfc3339(at: datetime | None) -> str | None:
