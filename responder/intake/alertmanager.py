@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from responder.config import AlertmanagerConfig
+from responder.incident.hold import Hold, Silence, silence_hold
 from responder.intake.peers import Peer, PeerError, peers_of
 
 log = structlog.get_logger(__name__)
@@ -70,6 +71,13 @@ class ListedSilence(msgspec.Struct, frozen=True, rename="camel"):
     def expired(self) -> bool:
         """Whether it is over: it was withdrawn, or its time has passed."""
         return self.status.state == "expired"
+
+    def hold(self, until: datetime) -> Hold:
+        """Why what it silences is not paged."""
+        return silence_hold(Silence(id=self.id, by=self.created_by, until=until, comment=self.comment))
+
+
+S = TypeVar("S", bound=ListedSilence)
 
 
 class _Uptime(msgspec.Struct, frozen=True):
@@ -151,7 +159,7 @@ class Alertmanagers:
         complete = len(given) == len(self.peers)
         return View(
             alerts=await _merged([answer.alerts for answer in given]),
-            silences=_latest([answer.silences for answer in given]),
+            silences=latest([answer.silences for answer in given]),
             answered=len(given),
             complete=complete,
             certain=complete and all(answer.settled for answer in given),
@@ -239,8 +247,9 @@ def _both(one: ListedAlert, other: ListedAlert) -> ListedAlert:
     )
 
 
-def _latest(lists: Sequence[Sequence[ListedSilence]]) -> dict[str, ListedSilence]:
-    found: dict[str, ListedSilence] = {}
+def latest(lists: Sequence[Sequence[S]]) -> dict[str, S]:
+    """The latest word on each silence."""
+    found: dict[str, S] = {}
     for silences in lists:
         for one in silences:
             known = found.get(one.id)

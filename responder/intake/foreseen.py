@@ -8,34 +8,22 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from responder.incident.hold import Hold, Silence, silence_hold
-from responder.intake.alertmanager import ListedSilence, rows
+from responder.incident.hold import Hold
+from responder.intake.alertmanager import ListedSilence, latest, rows
 from responder.intake.peers import Peer, PeerError
-from responder.matchers import Matcher, MatcherError, Operator
+from responder.intake.silences import MatcherBody, matcher_of
+from responder.matchers import MatcherError
 from responder.store.comparison import Comparison
 from responder.store.errors import StoreError
 
-_OPERATORS = {
-    (False, True): Operator.EQUAL,
-    (False, False): Operator.NOT_EQUAL,
-    (True, True): Operator.MATCHES,
-    (True, False): Operator.NOT_MATCHES,
-}
 _SHOWN = 5
 _INHIBITIONS = "inhibitions: `responder explain --alert FINGERPRINT` tells of an alert that came"
-
-
-class _ListedMatcher(msgspec.Struct, frozen=True, rename="camel"):
-    name: str
-    value: str
-    is_regex: bool = False
-    is_equal: bool = True  # absent before 0.22
 
 
 class _WholeSilence(ListedSilence, frozen=True, rename="camel", kw_only=True):
     """With what it matches, and since when."""
 
-    matchers: tuple[_ListedMatcher, ...]
+    matchers: tuple[MatcherBody, ...]
     starts_at: datetime | None = None
 
     def holds(self, labels: Mapping[str, str], at: datetime) -> bool:
@@ -43,13 +31,9 @@ class _WholeSilence(ListedSilence, frozen=True, rename="camel", kw_only=True):
         if self.expired or at >= self.ends_at or (self.starts_at is not None and at < self.starts_at):
             return False
         try:
-            return all(_matcher(one).matches(labels) for one in self.matchers)
+            return all(matcher_of(one).matches(labels) for one in self.matchers)
         except MatcherError:
             return False
-
-
-def _matcher(one: _ListedMatcher) -> Matcher:
-    return Matcher(one.name, _OPERATORS[one.is_regex, one.is_equal], one.value)
 
 
 _WHOLE = msgspec.json.Decoder(_WholeSilence)
@@ -72,24 +56,19 @@ async def silencing(
     given = [one for one in answers if one is not None]
     if not given:
         return Foreseen(unknown=("silences and inhibitions: no Alertmanager answers",))
-    latest, unknown = _latest(given), [_INHIBITIONS]
+    words, unknown = latest(given), [_INHIBITIONS]
     try:
         gone = await book.gone()
     except StoreError:
         gone = {}
         unknown.append("whether a silence was withdrawn before: the store is away")
-    found = [one for one in latest.values() if one.id not in gone and one.holds(labels, at)]
+    found = [one for one in words.values() if one.id not in gone and one.holds(labels, at)]
     found.sort(key=lambda one: (one.ends_at, one.id), reverse=True)
     if len(given) < len(peers):
         unknown.append(f"silences that only {len(peers) - len(given)} other Alertmanager(s) know: no answer")
-    return Foreseen(holds=tuple(_hold(one) for one in found[:_SHOWN]), unknown=tuple(unknown))
-
-
-def _latest(given: Sequence[Sequence[_WholeSilence]]) -> dict[str, _WholeSilence]:
-    """The latest word on each."""
-    return {
-        one.id: one for one in sorted((one for own in given for one in own), key=lambda one: one.updated_at)
-    }
+    return Foreseen(
+        holds=tuple(one.hold(one.ends_at.astimezone(UTC)) for one in found[:_SHOWN]), unknown=tuple(unknown)
+    )
 
 
 async def _asked(peer: Peer) -> list[_WholeSilence] | None:
@@ -98,8 +77,3 @@ async def _asked(peer: Peer) -> list[_WholeSilence] | None:
     except (PeerError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return found
-
-
-def _hold(one: _WholeSilence) -> Hold:
-    until = one.ends_at.astimezone(UTC)
-    return silence_hold(Silence(id=one.id, by=one.created_by, until=until, comment=one.comment))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from responder.incident.hold import Hold, HoldKind, Silence, silence_hold
+from responder.incident.hold import Hold, HoldKind
 from responder.intake.alertmanager import ListedAlert, View
 from responder.text import one_line
 
@@ -71,9 +71,7 @@ class Mutes:
             if known is None:  # made between two questions: the next look knows it
                 hold = Hold(kind=HoldKind.SILENCE, by=one_line(one, 60), text="silenced in Alertmanager")
             else:
-                hold = silence_hold(
-                    Silence(id=one, by=known.created_by, until=known.ends_at, comment=known.comment)
-                )
+                hold = known.hold(known.ends_at)
             if found is None or _ends(hold) > _ends(found):
                 found = hold
         return found

@@ -22,6 +22,13 @@ log = structlog.get_logger(__name__)
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 #: Ours and the peer's clock need not agree: a silence that begins in the past begins now.
 _EARLIER = timedelta(minutes=10)
+#: Whether it is a regular expression, and whether it has to match.
+_OPERATORS = {
+    (False, True): Operator.EQUAL,
+    (False, False): Operator.NOT_EQUAL,
+    (True, True): Operator.MATCHES,
+    (True, False): Operator.NOT_MATCHES,
+}
 
 
 class MatcherBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -29,19 +36,19 @@ class MatcherBody(msgspec.Struct, frozen=True, rename="camel"):
 
     name: str
     value: str
-    is_regex: bool
-    is_equal: bool
+    is_regex: bool = False
+    is_equal: bool = True  # absent before 0.22
+
+
+def matcher_of(body: MatcherBody) -> Matcher:
+    """The same matcher, from the API. Raises ``MatcherError`` where it is none."""
+    return Matcher(body.name, _OPERATORS[body.is_regex, body.is_equal], body.value)
 
 
 def body_of(matcher: Matcher) -> MatcherBody:
     """The same matcher, for the API."""
-    kind = matcher.operator
-    return MatcherBody(
-        name=matcher.name,
-        value=matcher.value,
-        is_regex=kind in (Operator.MATCHES, Operator.NOT_MATCHES),
-        is_equal=kind in (Operator.EQUAL, Operator.MATCHES),
-    )
+    is_regex, is_equal = next(flags for flags, kind in _OPERATORS.items() if kind is matcher.operator)
+    return MatcherBody(name=matcher.name, value=matcher.value, is_regex=is_regex, is_equal=is_equal)
 
 
 class SilenceBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
