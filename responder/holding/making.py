@@ -12,7 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from responder.durations import format_duration
-from responder.incident.maintenance import MaintenanceWindow
+from responder.incident.maintenance import MaintenanceWindow, Stretch
 from responder.rules.maintenance import LONGEST, WindowSpec
 from responder.store.shelf import Kept
 
@@ -55,37 +55,39 @@ def planned(spec: WindowSpec, known: Iterable[KnownWindow], now: datetime) -> Pl
     for one, _ in there:
         if one.id == spec.id:
             return Plan(spec=one, instead_of=one.end, outcome=MakeOutcome.KNOWN)
-    if spec.end is None:
-        return Plan(spec=spec)
-    beside = (one for one, _ in there if _same(one, spec) and _meets(one, spec, now))
-    first = next(beside, None)
-    return Plan(spec=spec) if first is None else _joined(first, spec, now)
+    wish = _stretch(spec)
+    for one, _ in there:
+        has = _stretch(one)
+        if wish is not None and has is not None and _same(one, spec) and _meet(has, wish, now):
+            return _joined(one, has, spec, wish, now)
+    return Plan(spec=spec)
+
+
+def _stretch(spec: WindowSpec) -> Stretch | None:
+    """Its beginning and end; ``None`` where it comes again."""
+    return Stretch(spec.start, spec.end) if spec.start is not None and spec.end is not None else None
 
 
 def _same(one: WindowSpec, other: WindowSpec) -> bool:
     return (one.name, one.by, sorted(one.match)) == (other.name, other.by, sorted(other.match))
 
 
-def _meets(one: WindowSpec, other: WindowSpec, now: datetime) -> bool:
+def _meet(one: Stretch, other: Stretch, now: datetime) -> bool:
     """Whether one that is not over overlaps another, or is followed by it without a gap."""
-    if one.start is None or one.end is None or other.start is None or other.end is None:
-        return False
     return one.end > now and one.start <= other.end and other.start <= one.end
 
 
-def _joined(one: WindowSpec, other: WindowSpec, now: datetime) -> Plan:
+def _joined(one: WindowSpec, has: Stretch, other: WindowSpec, wish: Stretch, now: datetime) -> Plan:
     """The one that is there, and as long as both. What has begun keeps its beginning: people were told of it."""
-    if one.start is None or one.end is None or other.start is None or other.end is None:
-        raise ValueError("only what has a beginning and an end can be joined")
-    start = one.start if one.start <= now else min(one.start, other.start)
-    end = max(one.end, other.end)
+    start = has.start if has.start <= now else min(has.start, wish.start)
+    end = max(has.end, wish.end)
     if end - start > LONGEST:
         raise TooLongError(
             f"window {one.id} holds the same back already; together they would be longer than {format_duration(LONGEST)}"
         )
     spec = msgspec.structs.replace(one, start=start, end=end, note=other.note or one.note)
-    outcome = MakeOutcome.KNOWN if (start, end) == (one.start, one.end) else MakeOutcome.EXTENDED
-    return Plan(spec=spec, instead_of=one.end, outcome=outcome)
+    outcome = MakeOutcome.KNOWN if Stretch(start, end) == has else MakeOutcome.EXTENDED
+    return Plan(spec=spec, instead_of=has.end, outcome=outcome)
 
 
 _BECAME = {
