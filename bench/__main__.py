@@ -103,7 +103,7 @@ async def page_times(folder: Path) -> None:
     """From the webhook to the page on the wire, quiet."""
     hook = Hook()
     runner = await hook.start()
-    async with daemon(folder / "quiet", f"http://127.0.0.1:{hook.port}/") as one:
+    async with daemon(folder / "quiet", hook.url) as one:
         times = []
         for number in range(300):
             begun = time.perf_counter()
@@ -140,7 +140,7 @@ async def hung_target(folder: Path) -> None:
     await targets.setup()
     port = free_port()
     await web.TCPSite(targets, "127.0.0.1", port).start()
-    async with daemon(folder / "hung", f"http://127.0.0.1:{hook.port}/", targets_at=port) as one:
+    async with daemon(folder / "hung", hook.url, targets_at=port) as one:
         await _diagnosed_pages(one, hook, "Warm", 5)
         alone = await _diagnosed_pages(one, hook, "Alone", 100)
         hanging = [_diagnosed(f"Hung{number}", HUNG) for number in range(50)]
@@ -188,7 +188,7 @@ async def flood(folder: Path, scale: float) -> None:
     count = int(100_000 * scale)
     hook = Hook()
     runner = await hook.start()
-    async with daemon(folder / "flood", f"http://127.0.0.1:{hook.port}/", own_incidents=True) as one:
+    async with daemon(folder / "flood", hook.url, own_incidents=True) as one:
         payloads = bodies(0, count, 100)
         posting = asyncio.create_task(post_all(one.port, payloads, 8))
         delays = []

@@ -161,9 +161,11 @@ async def daemon(
     *,
     own_incidents: bool = False,
     targets_at: int | None = None,
+    made: dict[str, Any] | None = None,
+    settings: dict[str, Any] | None = None,
 ) -> AsyncIterator[Daemon]:
     """A daemon for the length of a block."""
-    one = Daemon(folder, hook, own_incidents, targets_at)
+    one = Daemon(folder, hook, own_incidents, targets_at, made=made, settings=settings)
     await one.start()
     try:
         yield one

@@ -16,7 +16,7 @@ import yaml
 
 from bench.hook import Hook, say
 from bench.load import post_all
-from bench.processes import Daemon
+from bench.processes import Daemon, daemon
 from responder.clock import SystemClock
 from tests.support.recorded_storm import LENGTH, RULES, SERVICES, THICK, read
 
@@ -32,9 +32,8 @@ async def storm(folder: Path, seconds: int) -> None:
     for name, rules, settings in (("before", RULES, OFF), ("after", RULES + SERVICES, {})):
         hook = Hook()
         runner = await hook.start()
-        one = Daemon(folder / f"storm-{name}", hook.url, made=yaml.safe_load(rules), settings=settings)
-        await one.start()
-        try:
+        made = yaml.safe_load(rules)
+        async with daemon(folder / f"storm-{name}", hook.url, made=made, settings=settings) as one:
             delay = await _play(one, hook, seconds)
             people = Counter(page["to"] for page in hook.pages)
             shown = "  ".join(f"{person} {count}" for person, count in sorted(people.items()))
@@ -42,9 +41,7 @@ async def storm(folder: Path, seconds: int) -> None:
             say(f"{name}: P1 in the thick of it, webhook to page", f"{delay * 1000:.0f} ms")
             told = await asyncio.to_thread(_told, one, hook)
             say(f"{name}: incidents", "  ".join(f"{count} {how}" for how, count in told.most_common()))
-        finally:
-            await one.stop()
-            await runner.cleanup()
+        await runner.cleanup()
 
 
 def _alerts() -> int:
