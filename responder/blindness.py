@@ -95,13 +95,13 @@ class Blindness:
             with contextlib.suppress(StoreError):
                 await self._roll.leave()
 
-    def folded(self, lists: FoldedLists) -> Callable[[str], Awaitable[Sequence[FoldedIncident]]]:
-        """What is told with an incident: all of it, or in the store's absence what is remembered."""
+    def folded(self, lists: FoldedLists) -> Callable[[str, int], Awaitable[Sequence[FoldedIncident]]]:
+        """What is told with an incident, at most so many; in the store's absence of what is remembered."""
 
-        async def found(incident_id: str) -> Sequence[FoldedIncident]:
+        async def found(incident_id: str, most: int) -> Sequence[FoldedIncident]:
             if self.pager.held:
-                return remembered(self.pager.memory.items, incident_id)
-            return await lists.all(incident_id)
+                return remembered(self.pager.memory.items, incident_id)[:most]
+            return await lists.listed(incident_id, most)
 
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -247,13 +247,15 @@ def _at(node: yaml.Node, path: str) -> yaml.Node:
     return node
 
 
-def place_in(path: Path, key: str) -> Place:
-    """Where a key such as ``heartbeats[0].service`` stands in a configuration that was read before."""
+def places_in(path: Path, keys: Sequence[str]) -> list[Place]:
+    """Where keys such as ``heartbeats[0].service`` stand in a configuration that was read before."""
     try:
-        document = Document(str(path), path.read_text(encoding="utf-8"))
+        document = Document(str(path), path.read_text(encoding="utf-8")) if keys else None
     except (OSError, UnicodeDecodeError):
-        return Place(str(path), 1, 1)
-    return document.place(_at(document.root, f".{key}")) if document.root else Place(str(path), 1, 1)
+        document = None
+    if document is None or document.root is None:
+        return [Place(str(path), 1, 1) for _ in keys]
+    return [document.place(_at(document.root, f".{key}")) for key in keys]
 
 
 def configured_secrets(value: Any) -> tuple[str, ...]:

@@ -58,5 +58,11 @@ def did_you_mean(name: str, known: Iterable[object]) -> str:
 
 def closest(name: str, known: Iterable[object], alike: float = 0.6) -> str:
     """`` (did you mean "x"?)``, or nothing where none is so much ``alike`` (1 is the same)."""
+    found = nearest(name, known, alike)
+    return f' (did you mean "{found}"?)' if found is not None else ""
+
+
+def nearest(name: str, known: Iterable[object], alike: float = 0.6) -> str | None:
+    """The closest one that is so much ``alike`` (1 is the same)."""
     close = difflib.get_close_matches(name, [str(option) for option in known], n=1, cutoff=alike)
-    return f' (did you mean "{close[0]}"?)' if close else ""
+    return close[0] if close else None

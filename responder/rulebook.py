@@ -7,19 +7,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
 import structlog
 
 from responder.catalogue import catalogue
 from responder.clock import Clock, SystemClock
 from responder.config import Config, Targets
-from responder.config_load import configured_secrets, place_in
-from responder.documents import Problem
+from responder.config_load import configured_secrets, places_in
 from responder.incident.policy import FlappingPolicy
 from responder.rules.compile import Compiled, Timing
 from responder.rules.explain import Explanation, Holding, Who, explain
 from responder.rules.load import LoadedRules, RulesError, Surroundings, load
 from responder.rules.on_disk import rule_files
+from responder.rules.reloading import ReloadOutcome
 from responder.rules.service_checks import ServiceOf
 from responder.secrets import Redactor
 from responder.staleness import ConfigFile
@@ -29,14 +28,6 @@ log = structlog.get_logger(__name__)
 WATCH_EVERY = 2.0  # seconds
 _PROBLEMS_LOGGED = 20
 _Stamp = tuple[int, int, int] | None
-
-
-class ReloadOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the new rules were taken, and every problem; ``warnings`` are about the configuration, which is not read anew."""
-
-    taken: bool
-    problems: tuple[Problem, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 class Rulebook:
@@ -147,16 +138,17 @@ def surroundings_of(config: Config, path: Path | None, now: datetime) -> Surroun
             (kind, name): one.allow for kind, section in sections.items() for name, one in section.items()
         },
         channels=tuple(config.channels),
-        services=tuple(
-            ServiceOf(
-                what=f"heartbeats[{number}]",
-                service=one.service,
-                place=place_in(path, f"heartbeats[{number}].service"),
-            )
-            for number, one in enumerate(config.heartbeats)
-            if path is not None
-        ),
+        services=_services_of(config, path) if path is not None else (),
         now=now,
+    )
+
+
+def _services_of(config: Config, path: Path) -> tuple[ServiceOf, ...]:
+    whats = [f"heartbeats[{number}]" for number in range(len(config.heartbeats))]
+    places = places_in(path, [f"{what}.service" for what in whats])
+    return tuple(
+        ServiceOf(what=what, service=one.service, place=place)
+        for what, one, place in zip(whats, config.heartbeats, places, strict=True)
     )
 
 

@@ -14,7 +14,7 @@ from responder.config import TypeCatalogue
 from responder.documents import Document, Place, Problem, ProblemsError, is_null
 from responder.incident.maintenance import MaintenanceWindow
 from responder.incident.severity import Severity
-from responder.registry import closest, did_you_mean
+from responder.registry import did_you_mean, nearest
 from responder.rules import files, schedule_checks
 from responder.rules.dependencies import dependency_problems
 from responder.rules.drills import DrillShape, drill_problems, read_drills
@@ -133,7 +133,8 @@ class _Merging:
 
     def _unknown(self, document: Document, key: str, node: yaml.Node) -> None:
         document.report(node, f"unknown key {key!r}{did_you_mean(key, files.KEYS)}")
-        self.unread.update(one for one in files.KEYS if f'"{one}"' in closest(key, files.KEYS))
+        if (meant := nearest(key, files.KEYS)) is not None:
+            self.unread.add(meant)
 
     def _add_named(self, document: Document, key: str, node: yaml.Node) -> None:
         if not isinstance(node, yaml.MappingNode) and not is_null(node):
@@ -276,7 +277,9 @@ class _Merging:
 
     def _known(self, *keys: str) -> Collection[str]:
         """The names under any of the keys, also of entries that could not be read."""
-        names = {name: None for key in keys for name in self._names.get(key, {})}
+        names: Collection[str] = self._names.get(keys[0], {})
+        if len(keys) > 1:
+            names = {name: None for key in keys for name in self._names.get(key, {})}
         return names if self.unread.isdisjoint(keys) else Whatever(names)
 
     def _place(self, key: str, name: str, /, *path: str | int) -> Place:

@@ -222,8 +222,8 @@ class FoldedLists:
     def __init__(self, store: Store) -> None:
         self._store, self._reader = store, Reader(store)
 
-    async def all(self, incident_id: str) -> list[FoldedIncident]:
-        """All of it (at most :data:`FOLDED_LIMIT`), by id."""
+    async def listed(self, incident_id: str, most: int = FOLDED_LIMIT) -> list[FoldedIncident]:
+        """The first of them, by id; by default all that a digest takes."""
         key, cursor = f"{self._store.base}:folded:{incident_id}", 0
         lines: dict[str, str] = {}
         while True:
@@ -233,7 +233,7 @@ class FoldedLists:
             cursor = int(following)
             if cursor == 0:
                 break
-        names = sorted(lines)
+        names = sorted(lines)[:most]
         states: list[tuple[str, str]] = []
         over = {one.decode() for one in await ask(self._store.client, "SMEMBERS", f"{key}:over")}
         for at in range(0, len(names), _CHUNK):

@@ -137,7 +137,7 @@ async def _folded(parts: WebParts, incident: Incident) -> Sequence[FoldedInciden
     """Some of what is told with the incident's page; the API has all of it."""
     if incident.digest is None:
         return ()
-    return (await parts.folded(incident.id))[:_FOLDED_SHOWN]
+    return await parts.folded(incident.id, _FOLDED_SHOWN)
 
 
 @requires(Role.RESPONDER)

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from responder.incident.digest import Digest
 from responder.incident.severity import Severity
+from responder.store.digests import FOLDED_LIMIT
 from responder.web.auth import Role, requires
 from responder.web.parts import PARTS
 from responder.web.problems import ProblemError, answer
@@ -63,7 +64,7 @@ async def show_digest(request: web.Request) -> web.Response:
 
 async def _view(request: web.Request, incident_id: str, digest: Digest) -> DigestView:
     parts = request.app[PARTS]
-    found = await parts.folded(incident_id)
+    found = await parts.folded(incident_id, FOLDED_LIMIT)
     base = parts.external_url.rstrip("/")
     return DigestView(
         began_at=rfc3339(digest.began_at),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
 
 import msgspec
 from aiohttp import web
@@ -20,29 +19,11 @@ from responder.intake.silence_desk import SilenceDesk
 from responder.paging.base import Channel, ReplyCodes
 from responder.rules.compile import Compiled
 from responder.rules.explain import Explanation
+from responder.rules.reloading import ReloadOutcome
 from responder.signing import AckTokens
 from responder.store.digests import FoldedIncident
 from responder.store.verified import Verified
 from responder.web.credentials import WebhookCredentials
-
-
-class Reloaded(Protocol):
-    """Whether new rules were taken, every problem, and what is to be said of the configuration."""
-
-    @property
-    def taken(self) -> bool:
-        """Whether the new rules are in force."""
-        ...
-
-    @property
-    def problems(self) -> Sequence[object]:
-        """Each is a line for people."""
-        ...
-
-    @property
-    def warnings(self) -> Sequence[str]:
-        """What a restart would change, or what would keep the daemon from starting."""
-        ...
 
 
 class WebParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,14 +47,14 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     explain: Callable[[Mapping[str, str]], Explanation]
     foretell: Callable[[Mapping[str, str], datetime | None], Awaitable[Explanation]]
     """The same, now or at a time, with the silences and dependencies that would hold its pages back."""
-    reload: Callable[[], Awaitable[Reloaded]]
+    reload: Callable[[], Awaitable[ReloadOutcome]]
     ready: Callable[[], Awaitable[bool]]
     blind: Callable[[], bool]
     metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
     chat: ChatDesk
     chart: Callable[[str], Awaitable[bytes | None]]
-    folded: Callable[[str], Awaitable[Sequence[FoldedIncident]]]
-    """Everything that is told with an incident's page."""
+    folded: Callable[[str, int], Awaitable[Sequence[FoldedIncident]]]
+    """What is told with an incident's page, at most so many."""
     channels: Mapping[str, Channel]
     codes: ReplyCodes
     verified: Verified

@@ -232,7 +232,7 @@ async def test_what_rises_to_p1_is_paged_by_itself_at_once_and_is_not_taken_with
     assert digest.over == 1
     assert digest.counted == "6 more incidents of 1 service, 1 of them over or paged by itself"
     (listed,) = [
-        one for one in await FoldedLists(storm.store).all(carrier) if one.left and one.state == "triggered"
+        one for one in await FoldedLists(storm.store).listed(carrier) if one.left and one.state == "triggered"
     ]
     assert (listed.id, listed.shown) == (folded.id, f"{listed.line} (P1 by now)")
 

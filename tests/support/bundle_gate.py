@@ -56,7 +56,7 @@ class Gate:
         return await self.digests.ask(incident(number, kind, severity), to, **more)
 
     async def listed(self, number: int) -> dict[str, str]:
-        return {one.id: one.line for one in await FoldedLists(self.store).all(f"{number:016x}")}
+        return {one.id: one.line for one in await FoldedLists(self.store).listed(f"{number:016x}")}
 
     async def many(self, *numbers: int, **more: Any) -> list[str]:
         return [said(await self.ask(number, **more)) for number in numbers]

@@ -90,7 +90,7 @@ class Played:
 
     async def _is_listed(self, incident: Incident, carrier: Incident) -> bool:
         """Whether it stands in the list of an incident whose own page was seen."""
-        listed = {one.id for one in await FoldedLists(self.whole.store).all(carrier.id)}
+        listed = {one.id for one in await FoldedLists(self.whole.store).listed(carrier.id)}
         seen = any(page.id in self.phones.pages_seen for page in carrier.pages)
         return seen and incident.id in listed
 
