@@ -56,16 +56,19 @@ async def metric(daemon: DaemonProcess, name: str) -> float:
 
 
 async def until_metric(daemon: DaemonProcess, name: str, value: float, limit: float = 60) -> None:
-    async with asyncio.timeout(limit):
-        while await metric(daemon, name) != value:
-            await asyncio.sleep(0.05)
+    async def has_it() -> bool:
+        return await metric(daemon, name) == value
+
+    await eventually(has_it, limit, every=0.05)
 
 
 async def until_taken(daemon: DaemonProcess, raw: bytes, limit: float = 60) -> None:
     """As Alertmanager does: again until it is answered with 200."""
-    async with asyncio.timeout(limit):
-        while (await daemon.alerts(raw))[0] != 200:
-            await asyncio.sleep(0.1)
+
+    async def taken() -> bool:
+        return (await daemon.alerts(raw))[0] == 200
+
+    await eventually(taken, limit, every=0.1)
 
 
 async def all_looked(ask: Callable[..., Awaitable[Any]], count: int) -> None:
@@ -318,9 +321,14 @@ async def test_what_another_replica_paged_is_taken_by_its_id_everywhere_and_writ
         )[0]
         path = f"/api/v1/incidents/{page['incident']['id']}/acknowledge"
         await until_metric(other, "responder_blind_mode", 1)
-        async with asyncio.timeout(20):
-            while (answered := await other.post(path, {"by": "ana"}, headers=bearer))[0] == 503:
-                await asyncio.sleep(0.1)  # until it knows that the store does not answer
+
+        async def answer() -> tuple[int, Any] | None:
+            """What it answers once it knows that the store does not."""
+            found = await other.post(path, {"by": "ana"}, headers=bearer)
+            return None if found[0] == 503 else found
+
+        answered = await eventually(answer, limit=20, every=0.1)
+        assert answered is not None
         assert answered[0] == 202
         assert answered[1]["outcome"] == "recorded"
         assert "does not know the incident" in answered[1]["text"]
@@ -445,9 +453,11 @@ async def test_the_real_alertmanager_keeps_trying_and_nothing_is_lost_or_told_tw
         page = (await until(hook.pages))[0]
         await store.start()
         await until_metric(daemon, "responder_blind_mode", 0)
-        async with asyncio.timeout(60):
-            while 'responder_webhooks_total{code="200"} 0.0' in (await daemon.get("/metrics"))[1]:
-                await asyncio.sleep(0.2)
+
+        async def taken() -> bool:
+            return 'responder_webhooks_total{code="200"} 0.0' not in (await daemon.get("/metrics"))[1]
+
+        await eventually(taken, every=0.2)
         (incident,) = await daemon.incidents()
         assert incident["id"] == page["incident"]["id"]
         assert re.search(r'responder_webhooks_total\{code="503"\} [1-9]', (await daemon.get("/metrics"))[1])

@@ -115,13 +115,12 @@ async def sentinel(folder: Path, primary: int) -> AsyncIterator[int]:
 
 
 async def until_replicating(store: StoreProcess) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            found = await store.ask("INFO", "replication")
-            text = json.dumps(found) if isinstance(found, dict) else found.decode()
-            if "master_link_status" in text and "up" in text:
-                return
-            await asyncio.sleep(0.1)
+    async def linked() -> bool:
+        found = await store.ask("INFO", "replication")
+        text = json.dumps(found) if isinstance(found, dict) else found.decode()
+        return "master_link_status" in text and "up" in text
+
+    await eventually(linked, limit=30, every=0.1)
 
 
 async def until_known(sentinel: int, replica: StoreProcess) -> None:
