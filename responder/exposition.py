@@ -50,8 +50,7 @@ class Exposition:
     async def _show_shared(self) -> None:
         """What the store knows, as it is now, or as it last was where it does not answer."""
         try:
-            counts, depth = await self._reader.gauges()
-            lag = await self._reader.backlog()
+            counts, depth, lag = await self._reader.shared()
             await self._vigils.show()
         except StoreError:
             self._metrics.store_up.set(False)

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from redis.exceptions import RedisError
@@ -39,6 +39,17 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     seen: int
     size: int
     body: bytes = b""
+
+
+class Shared(NamedTuple):
+    """Open incidents by (service, severity, state), the lanes in the outbox, how long the most overdue has been due.
+
+    What is tried again later is not due.
+    """
+
+    counts: dict[tuple[str, str, str], int]
+    depth: int
+    lag: timedelta
 
 
 class Reader:
@@ -133,29 +144,25 @@ class Reader:
         raw = await ask(self._store.client, "LRANGE", f"{self._base}:i:{incident_id}:t", 0, -1)
         return [_ENTRY.decode(one) for one in raw]
 
-    async def gauges(self) -> tuple[dict[tuple[str, str, str], int], int]:
-        """Open incidents by (service, severity, state), and how many lanes wait in the outbox."""
-        counts = await ask(self._store.client, "HGETALL", f"{self._base}:gauge")
-        depths = await self._pipeline([("ZCARD", index) for index in await self._queues()])
+    async def shared(self) -> Shared:
+        """What every replica's metrics show."""
+        queues: list[bytes]
+        counts, queues = await self._pipeline(
+            [("HGETALL", f"{self._base}:gauge"), ("SMEMBERS", f"{self._base}:queues")]
+        )
+        names = [queue.decode() for queue in queues if queue.decode() != NULL_CHANNEL]
+        indexes = [f"{self._base}:q:{name}:{kind}" for name in names for kind in "un"]
+        found = await self._pipeline(
+            [*(("ZCARD", one) for one in indexes), *(("ZRANGE", one, 0, 0, "WITHSCORES") for one in indexes)]
+        )
+        depths, firsts = found[: len(indexes)], found[len(indexes) :]
+        due = [from_ms(score) for first in firsts for _, score in first]
+        lag = max(await self._store.now() - min(due), timedelta(0)) if due else timedelta(0)
         by_labels = {}
         for field, count in _fields(counts).items():
             service, severity, state = field.decode().rsplit("|", 2)
             by_labels[service, severity, state] = int(count)
-        return by_labels, sum(int(depth) for depth in depths)
-
-    async def backlog(self) -> timedelta:
-        """How long the longest overdue lane of the outbox has been due: what is tried again later is not."""
-        firsts = await self._pipeline(
-            [("ZRANGE", index, 0, 0, "WITHSCORES") for index in await self._queues()]
-        )
-        due = [from_ms(score) for first in firsts for _, score in first]
-        return max(await self._store.now() - min(due), timedelta(0)) if due else timedelta(0)
-
-    async def _queues(self) -> list[str]:
-        """The indexes of the outbox, without what is sent to nobody."""
-        queues = await ask(self._store.client, "SMEMBERS", f"{self._base}:queues")
-        seen = (queue.decode() for queue in queues if queue.decode() != NULL_CHANNEL)
-        return [f"{self._base}:q:{queue}:{kind}" for queue in seen for kind in "un"]
+        return Shared(by_labels, sum(int(depth) for depth in depths), lag)
 
     async def memory(self) -> dict[str, Any]:
         """``INFO memory``."""
