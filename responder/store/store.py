@@ -251,22 +251,24 @@ class Store:
         An attempt that was not ``begun`` does not count.
         """
         effect = attempt.effect
-        answer = await self.run(
-            "finish",
-            self.shift(), effect.queue, attempt.lane, attempt.token, effect.id,
+        return await self._finish(
+            (effect.queue, attempt.lane, attempt.token, effect.id),
             "done" if retry_in is None else f"{'' if begun else '='}{ms(retry_in)}",
-            effect.incident, int(effect.urgent), INBOX_LIMIT,
-            *[msgspec.json.encode(fact) for fact in facts],
-        )  # fmt: skip
-        return bool(answer[0] == b"ok" and answer[2] == 1)
+            (effect.incident, int(effect.urgent)),
+            facts,
+        )
 
     async def set_aside(self, queue: str, one: Unreadable, *, retry_in: timedelta | None) -> bool:
         """Put back what cannot be read, or (``None``) drop it; whether the lane has more to do."""
-        answer = await self.run(
-            "finish",
-            self.shift(), queue, one.lane, one.token, one.id, "done" if retry_in is None else ms(retry_in),
-            one.incident, 0, INBOX_LIMIT,
-        )  # fmt: skip
+        end = "done" if retry_in is None else str(ms(retry_in))
+        return await self._finish((queue, one.lane, one.token, one.id), end, (one.incident, 0))
+
+    async def _finish(
+        self, leased: tuple[str, str, str, str], end: str, wakes: tuple[str, int], facts: Sequence[Fact] = ()
+    ) -> bool:
+        """``leased``: queue, lane, token, effect; ``wakes``: the incident, and whether that is urgent."""
+        encoded = [msgspec.json.encode(fact) for fact in facts]
+        answer = await self.run("finish", self.shift(), *leased, end, *wakes, INBOX_LIMIT, *encoded)
         return bool(answer[0] == b"ok" and answer[2] == 1)
 
     async def record(
