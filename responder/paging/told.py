@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from responder.engine.outbox import Done
+from responder.incident.asking import asking_pages
 from responder.incident.effects import SendMessage
 from responder.incident.facts import MessageDelivered
-from responder.incident.message import Wanted
 from responder.incident.state import Incident, Page, PageStatus, Triggered
 from responder.store.loaded import Attempt
 
@@ -47,13 +47,7 @@ def told_by_page(other: Incident, contact: str, channel: str = "") -> Told:
 
 def pages_to(other: Incident, contact: str) -> list[Page]:
     """An incident's pages of its present episode to a person."""
-    return [
-        page
-        for page in other.pages
-        if page.contact == contact
-        and page.episode == other.episode.number
-        and page.wanted is Wanted.UNACKNOWLEDGED
-    ]
+    return [page for page in asking_pages(other) if page.contact == contact]
 
 
 def counts_as_delivered(effect: SendMessage, attempt: Attempt, at: datetime, told_in: str = "") -> Done:

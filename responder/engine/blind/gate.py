@@ -12,10 +12,10 @@ from datetime import datetime
 import msgspec
 
 from responder.engine.blind.memory import Memory
+from responder.incident.asking import told_in
 from responder.incident.digest import Digest, present
 from responder.incident.digest_facts import IncidentFolded
 from responder.incident.likeness import kind_of, own_line, shown_kind
-from responder.incident.stages.digest import told_in
 from responder.incident.state import Incident
 from responder.store.digests import Answer, Bounds, Carry, Fold, Ring
 from responder.store.store import Recorded

@@ -39,6 +39,12 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.write[6]) + len(self.write[7]) + 200
 
 
+def heard_of(write: AlertWrite) -> Heard:
+    """An alert as it was to be written; a resolve has no key."""
+    severity = Severity(f"P{write[4]}")
+    return Heard(fingerprint=write[0], firing=write[1] == "F", severity=severity, key=write[5], write=write)
+
+
 class Item(msgspec.Struct, kw_only=True):
     """See the module. ``known`` is the incident as the store last had it, ``incident`` as it is by now.
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 import structlog
 
 from responder.clock import Clock
-from responder.engine.blind.item import Heard
+from responder.engine.blind.item import Heard, heard_of
 from responder.engine.blind.memory import INCIDENTS_KEPT, Memory
 from responder.incident.sight import Sight
 from responder.store.connection import CALL_LIMIT
@@ -133,12 +133,12 @@ class Lookout:
         return all(word is not None and word.seen > since and word.says != Says.BLIND for word in words)
 
 
-def written(alerts: Sequence[AlertWrite], taken: Taken, heard: Callable[[AlertWrite], Heard]) -> list[Heard]:
+def written(alerts: Sequence[AlertWrite], taken: Taken) -> list[Heard]:
     """The urgent firings of a batch that were new: until a decision names their incident, they are remembered."""
     if "n" not in taken.outcomes and "a" not in taken.outcomes:
         return []
     return [
-        heard(alert)
+        heard_of(alert)
         for alert, letter in zip(alerts, taken.outcomes, strict=False)
         if letter in "na" and alert[4] <= 2
     ]

@@ -15,7 +15,7 @@ from responder.engine.blind.item import ANSWERS_KEPT, Heard, Item, born_id
 from responder.engine.blind.ranks import Ranks
 from responder.engine.blind.report import renamed
 from responder.engine.blind.together import hear_of, told_with
-from responder.engine.blind.turns import due_at, key_of_turn
+from responder.engine.blind.turns import STAND_IN, due_at, key_of_turn
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect, RunTriage, SendMessage, Spread
 from responder.incident.facts import Fact, MessageDelivered, Said, TriageEnded
@@ -198,9 +198,10 @@ class Memory:
             return False
         if item.news:
             return True
-        place = turn(key_of_turn(item, self.items), self.me, self.others)
-        at = due_at(item, self._begun, place)
-        return at is not None and now >= at
+        at = due_at(item, self._begun)
+        if at is None or now < at:
+            return False
+        return item.mine or now >= at + STAND_IN * turn(key_of_turn(item, self.items), self.me, self.others)
 
     def risen(self) -> list[Item]:
         """What the store works on, and does not know to be worse by now."""

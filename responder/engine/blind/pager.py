@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from responder.alerts import Alert
-from responder.engine.blind.item import Heard
+from responder.engine.blind.item import Heard, heard_of
 from responder.engine.blind.lookout import LOOK_EVERY, LOOK_SOON, Lookout, Says, written
 from responder.engine.blind.memory import Memory
 from responder.engine.blind.parts import BlindHooks, BlindParts
@@ -27,7 +27,6 @@ from responder.engine.outbox import Done
 from responder.incident.decision import Decision
 from responder.incident.effects import SendMessage
 from responder.incident.facts import Fact, Said
-from responder.incident.severity import Severity
 from responder.incident.state import Incident
 from responder.store.errors import StoreError
 from responder.store.loaded import Attempt
@@ -87,7 +86,7 @@ class BlindPager:
     async def ingest(self, alerts: Sequence[AlertWrite]) -> Taken:
         """Write alerts, and note how that went; what is new and urgent is remembered until its decision."""
         taken = await self._lookout.write(self._parts.ingest, alerts)
-        self.memory.hear(written(alerts, taken, self._of_write), self.now())
+        self.memory.hear(written(alerts, taken), self.now())
         return taken
 
     def refused(self, alerts: Sequence[tuple[Alert, AlertWrite]]) -> None:
@@ -135,14 +134,8 @@ class BlindPager:
         """The store's time, as far as it is known."""
         return self._lookout.now()
 
-    def _of_write(self, write: AlertWrite) -> Heard:
-        severity = Severity(f"P{write[4]}")
-        return Heard(
-            fingerprint=write[0], firing=write[1] == "F", severity=severity, key=write[5], write=write
-        )
-
     def _heard(self, alert: Alert, write: AlertWrite) -> Heard:
-        one = self._of_write(write)
+        one = heard_of(write)
         if one.key:
             return one
         return msgspec.structs.replace(one, key=self._parts.rules().match(alert.labels).key)

@@ -8,10 +8,10 @@ from datetime import datetime
 import msgspec
 
 from responder.engine.blind.item import Heard, Item
+from responder.incident.asking import told_in
 from responder.incident.facts import PagedBlind
 from responder.incident.ids import derive
 from responder.incident.reach import Person, Reach
-from responder.incident.stages.digest import told_in
 from responder.incident.state import Incident, PageStatus, Triggered
 from responder.store.store import AlertWrite
 

@@ -157,11 +157,9 @@ class Sends:
         is_page = effect.kind in _PAGES
         if is_page and (wait := self._pace.take(asyncio.get_running_loop().time())):
             return Done(retry_in=timedelta(seconds=wait))
-        queued.attempts += 1
         done = await self._performed(_attempt_of(queued, incident, now))
         delivered = [fact for fact in done.facts if isinstance(fact, MessageDelivered)]
-        if not done.begun:
-            queued.attempts -= 1
+        queued.attempts += done.begun
         if is_page and (not done.begun or any(fact.told_in for fact in delivered)):
             self._pace.give_back()
         elif is_page and delivered:
@@ -201,7 +199,7 @@ def _attempt_of(queued: _Queued, incident: Incident, now: datetime) -> Attempt:
         lane=effect.lane,
         token="",
         effect=effect,
-        number=queued.attempts,
+        number=queued.attempts + 1,
         first_at=queued.first_at,
         now=now,
         snapshot=shown,

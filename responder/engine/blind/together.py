@@ -9,10 +9,10 @@ import msgspec
 from responder.engine.blind.item import Item
 from responder.engine.blind.report import told_here
 from responder.engine.spreading import acknowledged_with
+from responder.incident.asking import told_in
 from responder.incident.digest_facts import CarrierGone
 from responder.incident.effects import Spread
 from responder.incident.likeness import own_line
-from responder.incident.stages.digest import told_in
 from responder.incident.state import Incident, Triggered
 from responder.store.digests import FoldedIncident
 

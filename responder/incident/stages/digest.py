@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from responder.incident.asking import delivered_pages, told_in
 from responder.incident.decision import Reason
 from responder.incident.digest import Digest, present
 from responder.incident.digest_facts import CarrierGone, DigestBegan, FoldedEnded, IncidentFolded
@@ -17,7 +18,6 @@ from responder.incident.draft import Draft
 from responder.incident.effects import LeaveDigest, Spread
 from responder.incident.facts import AcknowledgedBy, MessageDelivered
 from responder.incident.ids import derive
-from responder.incident.message import Wanted
 from responder.incident.reach import Reach
 from responder.incident.severity import Level
 from responder.incident.state import Acknowledged, Incident, Monitoring, Page, PageStatus, Triggered
@@ -103,21 +103,6 @@ def pass_on(draft: Draft) -> None:
         )
 
 
-def told_in(incident: Incident) -> tuple[str, ...]:
-    """The incidents whose digests told of this one, in its present episode."""
-    return tuple(dict.fromkeys(page.told_in for page in _present(incident) if page.told_in))
-
-
-def _present(incident: Incident) -> list[Page]:
-    return [
-        page
-        for page in incident.pages
-        if page.episode == incident.episode.number
-        and page.wanted is Wanted.UNACKNOWLEDGED
-        and page.status is PageStatus.DELIVERED
-    ]
-
-
 def _digest(draft: Draft) -> Digest | None:
     """What this one carries. Paged anew after a digest was over, it begins another; until then, late news belong to that."""
     return present(draft.incident.digest) if draft.incident.is_paged else draft.incident.digest
@@ -158,7 +143,7 @@ def _has_no_word_of_it(incident: Incident, contact: str, digest: Digest) -> bool
     """Whether a person's page was asked for before it was known to be a digest, and says nothing of one."""
     return any(
         page.contact == contact and not page.told_in and page.requested_at <= digest.began_at
-        for page in _present(incident)
+        for page in delivered_pages(incident)
     )
 
 
@@ -189,7 +174,7 @@ def _page_anew(draft: Draft) -> None:
     """
     if not draft.incident.is_paged:
         return
-    over = [page for page in _present(draft.incident) if _is_over(draft.incident, page)]
+    over = [page for page in delivered_pages(draft.incident) if _is_over(draft.incident, page)]
     if not over:
         return
     why = f"the digest of incident {over[0].told_in}, which told of it, is over"
@@ -248,7 +233,7 @@ def _left(draft: Draft) -> tuple[str, ...]:
         return ()
     if isinstance(now.state, Triggered) and now.episode.number == before.episode.number:
         return ()
-    known = {page.told_in for page in _present(before) if _is_over(now, page)}
+    known = {page.told_in for page in delivered_pages(before) if _is_over(now, page)}
     if isinstance(now.state, Acknowledged):
         known.add(now.state.digest)
     return tuple(one for one in carriers if one not in known)
