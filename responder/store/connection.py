@@ -16,6 +16,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from responder.store.errors import StoreError, StoreFullError
 
@@ -25,7 +26,10 @@ CALL_LIMIT = 4.0  # seconds for one call, below Alertmanager's patience
 _CONNECTIONS = 48
 
 #: Our scripts are not idempotent: a reply that was lost must not run one twice, so the library's retries are off.
+#: So are its notices of maintenance: with them (``auto`` by default) a pooled connection that the server has closed
+#: is not seen to be closed, and after a restart of the store the first call on each of them fails.
 _OPTIONS: dict[str, Any] = {
+    "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     "socket_timeout": CALL_LIMIT,
     "socket_connect_timeout": 2.0,
     "health_check_interval": 15,

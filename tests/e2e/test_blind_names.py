@@ -217,7 +217,7 @@ async def test_an_id_that_was_used_before_leads_to_the_incident_that_was_paged_u
         shown = await post(daemon, used, "acknowledge")
         assert (shown["id"], shown["state"]) == (fresh["id"], "acknowledged")
         _, shown = await daemon.get(f"/api/v1/incidents/{used}")
-        assert shown["id"] == fresh["id"]
+        assert shown.get("id") == fresh["id"], shown
         await until(lambda: list(pagerduty.open.values()) == ["acknowledged"])
         await post(daemon, fresh["id"], "resolve")
         await until(lambda: not pagerduty.open)
