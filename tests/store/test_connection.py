@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from stores import store_process
+
 from responder.store.connection import ask, close, connect
-from tests.support.stores import store_process
 
 
 async def test_a_connection_that_the_server_closed_while_it_was_idle_costs_no_call(tmp_path: Path) -> None:
