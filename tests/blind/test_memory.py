@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from replicas import PAGES, Replica, heard
 from stage import MINUTE, START, Play
 
-from responder.engine.blind import memory as memories
+from responder.engine.blind import kept
 from responder.engine.blind.item import ANSWERS_KEPT, MEMBERS_KEPT, born_id
-from responder.engine.blind.memory import INCIDENTS_KEPT, STRAY_KEPT
+from responder.engine.blind.memory import STRAY_KEPT
 from responder.engine.blind.report import report_of
 from responder.engine.blind.turns import STAND_IN
 from responder.incident.facts import AcknowledgedBy, MessageDelivered, NoteAdded, ResolvedBy
@@ -239,7 +239,7 @@ def test_what_makes_an_incident_worse_is_remembered_until_the_store_has_decided_
     assert [item.id for item in one.memory.risen()] == [seen.id]
     one.memory.known(msgspec.structs.replace(seen, severity=Severity.P1, now=START + 2 * MINUTE))
     assert one.memory.risen() == []
-    assert one.memory._bytes == 0
+    assert one.memory.kept.bytes == 0
 
 
 def test_a_p1_that_somebody_has_judged_to_be_less_is_not_paged_for_firing_still() -> None:
@@ -345,13 +345,13 @@ def test_what_fires_again_after_its_incident_was_over_is_another_incident_with_p
 
 def test_memory_is_bounded_and_keeps_what_matters_most() -> None:
     one = Replica("a")
-    for number in range(INCIDENTS_KEPT):
+    for number in range(kept.INCIDENTS_KEPT):
         one.memory.known(known(number, severity=Severity.P2))
-    one.memory.known(acknowledged(INCIDENTS_KEPT))  # there is no room for what somebody has
-    assert f"{INCIDENTS_KEPT:016x}" not in one.memory.items
+    one.memory.known(acknowledged(kept.INCIDENTS_KEPT))  # there is no room for what somebody has
+    assert f"{kept.INCIDENTS_KEPT:016x}" not in one.memory.items
     one.memory.begin(START)
-    one.memory.hear([heard(number) for number in range(INCIDENTS_KEPT, INCIDENTS_KEPT + 20)], START)
-    assert len(one.memory.items) == INCIDENTS_KEPT
+    one.memory.hear([heard(number) for number in range(kept.INCIDENTS_KEPT, kept.INCIDENTS_KEPT + 20)], START)
+    assert len(one.memory.items) == kept.INCIDENTS_KEPT
     assert sum(item.severity is Severity.P1 for item in one.memory.items.values()) == 20
 
 
@@ -368,7 +368,7 @@ def test_alerts_answers_and_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert notes.count(True) == ANSWERS_KEPT
     assert all(one.memory.stray("0" * 16, NoteAdded(at=START, by="ana")) for _ in range(STRAY_KEPT))
     assert not one.memory.stray("0" * 16, NoteAdded(at=START, by="ana"))
-    monkeypatch.setattr(memories, "BYTES_KEPT", one.memory._bytes)
+    monkeypatch.setattr(kept, "BYTES_KEPT", one.memory.kept.bytes)
     one.memory.hear([heard(7, key=7)], START)
     assert one.memory.items[born_id(f"{7:032x}", heard(7).write)].members == {}
 
@@ -449,4 +449,4 @@ def check(one: Replica, taken: dict[tuple[str, str], float]) -> None:
         assert effect.incident not in had, "paged for what somebody had"
         since = taken.get((one.memory.me, effect.incident))
         assert since is None or at.timestamp() <= since, "paged after the acknowledgement"
-    assert len(one.memory.items) <= INCIDENTS_KEPT
+    assert len(one.memory.items) <= kept.INCIDENTS_KEPT

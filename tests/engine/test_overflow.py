@@ -22,9 +22,8 @@ from responder.chat.parts import ChatParts
 from responder.chat.words import BUSY
 from responder.clock import SystemClock
 from responder.curves.painter import Painter
-from responder.engine.blind import memory as memories
-from responder.engine.blind import sends
-from responder.engine.blind.memory import INCIDENTS_KEPT, STRAY_KEPT, Memory
+from responder.engine.blind import kept, sends
+from responder.engine.blind.memory import STRAY_KEPT, Memory
 from responder.engine.blind.sends import Sends, SendsHooks
 from responder.engine.engine import Engine, EngineHooks
 from responder.engine.outbox import Done
@@ -102,15 +101,15 @@ async def fill_lanes(store: Store, spill: Spill) -> None:
 
 async def fill_blind_incidents(_store: Store, spill: Spill) -> None:
     memory = Memory("a", spill)
-    memory.hear([heard(n, severity=Severity.P2) for n in range(INCIDENTS_KEPT)], START)
-    memory.hear([heard(INCIDENTS_KEPT, severity=Severity.P2)], START)
-    assert len(memory.items) == INCIDENTS_KEPT
+    memory.hear([heard(n, severity=Severity.P2) for n in range(kept.INCIDENTS_KEPT)], START)
+    memory.hear([heard(kept.INCIDENTS_KEPT, severity=Severity.P2)], START)
+    assert len(memory.items) == kept.INCIDENTS_KEPT
 
 
 async def fill_blind_alerts(_store: Store, spill: Spill) -> None:
     memory = Memory("a", spill)
     memory.hear([heard(1, key=1)], START)
-    memory._bytes = memories.BYTES_KEPT
+    memory.kept.bytes = kept.BYTES_KEPT
     memory.hear([heard(2, key=1)], START)
 
 

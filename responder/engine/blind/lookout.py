@@ -11,7 +11,8 @@ import structlog
 
 from responder.clock import Clock
 from responder.engine.blind.item import Heard, heard_of
-from responder.engine.blind.memory import INCIDENTS_KEPT, Memory
+from responder.engine.blind.kept import INCIDENTS_KEPT
+from responder.engine.blind.memory import Memory
 from responder.incident.sight import Sight
 from responder.store.connection import CALL_LIMIT
 from responder.store.errors import StoreError

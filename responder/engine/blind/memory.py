@@ -5,14 +5,14 @@ Fed by its own decisions, by a look at the store every few seconds, and by the w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from responder.alerts import Alert
 from responder.engine.blind.item import ANSWERS_KEPT, Heard, Item, born_id
-from responder.engine.blind.ranks import Ranks
+from responder.engine.blind.kept import Kept
 from responder.engine.blind.report import renamed
 from responder.engine.blind.together import hear_of, told_with
 from responder.engine.blind.turns import STAND_IN, due_at, key_of_turn
@@ -30,8 +30,6 @@ _ALERT = msgspec.json.Decoder(Alert)
 
 #: What tells people how it ended.
 _ENDS = frozenset({MessageKind.ACKNOWLEDGED, MessageKind.RESOLVED})
-INCIDENTS_KEPT = 1_000
-BYTES_KEPT = 16 * 1024 * 1024
 #: Our own deliveries of late, and answers to incidents that this replica does not know.
 _DELIVERED_KEPT = 2_000
 STRAY_KEPT = 500
@@ -53,14 +51,16 @@ class Memory:
         self.me = me
         self._spill = spill
         self.others: frozenset[str] = frozenset()
-        self.items: dict[str, Item] = {}
+        self.kept = Kept(spill)
         self.strays: list[Stray] = []
-        self._by_key: dict[str, str] = {}
-        self._ranks = Ranks()
-        self._bytes = 0
         self._delivered: dict[str, MessageDelivered] = {}
         self._over: dict[str, None] = {}
         self._begun: datetime | None = None
+
+    @property
+    def items(self) -> Mapping[str, Item]:
+        """What is remembered, by the ids of the incidents."""
+        return self.kept.items
 
     # What the store says.
 
@@ -72,7 +72,7 @@ class Memory:
         if not incident.open or not incident.severity.urgent or incident.canary:
             self._is_over(incident.id)
             return
-        same = self._by_key.get(incident.key)
+        same = self.kept.id_of(incident.key)
         if same is not None and same != incident.id:
             if self.items[same].touched:
                 return
@@ -82,11 +82,9 @@ class Memory:
             known=incident, incident=incident, ceased=before.ceased if before is not None else set(),
         )  # fmt: skip
         self.forget(incident.id)
-        if self._room_for(item):
-            self._add(item)
-            if before is not None and before.under_way:  # what makes it worse may not be decided yet
-                fires = [one for one in before.members.values() if one.firing]
-                self.hear(fires, before.waits_since or incident.now)
+        if self.kept.add(item) and before is not None and before.under_way:
+            fires = [one for one in before.members.values() if one.firing]
+            self.hear(fires, before.waits_since or incident.now)  # what makes it worse may not be decided yet
 
     def only(self, ids: Collection[str], at: datetime) -> None:
         """At this time of the store these were open and no others; what it had not decided by then is kept."""
@@ -103,12 +101,7 @@ class Memory:
 
     def forget(self, incident_id: str) -> None:
         """Remember it no more."""
-        item = self.items.pop(incident_id, None)
-        if item is not None:
-            self._ranks.drop(incident_id)
-            self._bytes -= sum(one.size for one in item.members.values())
-            if self._by_key.get(item.key) == incident_id:
-                del self._by_key[item.key]
+        self.kept.forget(incident_id)
 
     def delivered(self, facts: Iterable[Fact]) -> None:
         """This replica has sent a page; the store may not come to know it any more."""
@@ -124,55 +117,29 @@ class Memory:
         """Alerts that could not be written, or were and have no decision yet; the incidents that others see otherwise now."""
         turned: dict[str, bool] = {}
         for one in alerts:
-            item = self.items.get(self._by_key.get(one.key, ""))
-            if item is None:
-                item = self._born(one, now)
-            if item is None:
-                continue
-            turned.setdefault(item.id, item.quiet)
-            before = item.members.get(one.fingerprint)
-            room = self._bytes + one.size <= BYTES_KEPT or before is not None
-            if not room:
-                self._spill(Overflow.BLIND_ALERTS)
-            elif item.hear(one, now):
-                self._bytes += one.size - (before.size if before is not None else 0)
+            item = self.items.get(self.kept.id_of(one.key) or "") or self._born(one, now)
+            if item is not None:
+                turned.setdefault(item.id, item.quiet)
+                self.kept.hear(item, one, now)
         kept = [(self.items[name], was) for name, was in turned.items() if name in self.items]
         return [seen for item, was in kept if item.quiet is not was and (seen := item.as_seen) is not None]
 
     def of_key(self, key: str) -> str | None:
         """The id of the incident that is remembered under a key."""
-        return self._by_key.get(key)
+        return self.kept.id_of(key)
 
     def _born(self, one: Heard, now: datetime) -> Item | None:
         if not one.firing or not one.severity.urgent:
             return None
         name = born_id(one.key, one.write, self._over)
         item = Item(id=name, key=one.key, severity=one.severity, since=now)
-        if item.id in self.items or not self._room_for(item):
-            return None
-        self._add(item)
-        return item
+        return item if item.id not in self.items and self.kept.add(item) else None
 
     def drop_new(self, before: datetime) -> None:
         """What the store has taken meanwhile, or Alertmanager brings again, need not be remembered as new."""
         for item in list(self.items.values()):
             if item.incident is None and item.since < before:
                 self.forget(item.id)
-
-    def _add(self, item: Item) -> None:
-        self.items[item.id] = item
-        self._by_key[item.key] = item.id
-        self._ranks.place(item)
-
-    def _room_for(self, item: Item) -> bool:
-        """Whether it is remembered; where there is no room, something that matters less is forgotten for it."""
-        if len(self.items) < INCIDENTS_KEPT:
-            return True
-        self._spill(Overflow.BLIND_INCIDENTS)
-        if (least := self._ranks.less_than(item)) is None:
-            return False
-        self.forget(least)
-        return True
 
     # While blind.
 
@@ -209,8 +176,7 @@ class Memory:
 
     def risen_there(self, item: Item) -> None:
         """The store has taken it: those alerts are no news any more."""
-        self._bytes -= sum(one.size for one in item.members.values())
-        item.members = {}
+        self.kept.drop_alerts(item)
 
     def load(self, incident_id: str, now: datetime) -> Loaded:
         """What the decision needs."""
@@ -231,7 +197,7 @@ class Memory:
         again = [one for one in item.pending() if one.id in before]
         asked = [one for one in decision.effects if isinstance(one, SendMessage)]
         item.mine = item.mine or bool(again or asked)
-        self._ranks.place(item)
+        self.kept.weigh(item)
         return again + asked
 
     def pass_on(self, effects: Iterable[Effect]) -> None:
@@ -300,7 +266,7 @@ class Memory:
         if incident_id and item.incident is not None:
             incident = renamed(item.incident, incident_id)
         if incident is not None and incident.open and incident.id not in self.items:
-            self._add(
+            self.kept.add(
                 Item(
                     id=incident.id, key=item.key, severity=item.severity, since=item.since,
                     known=incident, incident=incident, ceased=item.ceased,
