@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -77,18 +77,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def body(name: str) -> bytes:
     """A webhook body that a real Alertmanager sent."""
     return (FIXTURES / f"{name}.json").read_bytes()
-
-
-async def eventually(look: Callable[[], Awaitable[T]], limit: float = 60.0, every: float = 0.02) -> T:
-    """Poll until the look returns something true; its last answer on failure."""
-    last = None
-    try:
-        async with asyncio.timeout(limit):
-            while not (last := await look()):
-                await asyncio.sleep(every)
-    except TimeoutError:
-        pytest.fail(f"not within {limit} s; last seen: {last!r}")
-    return last
 
 
 class TurnedClock:

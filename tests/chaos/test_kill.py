@@ -14,7 +14,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from daemon import DaemonProcess, Receiver, alert, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, webhook_body
+from waiting import until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 

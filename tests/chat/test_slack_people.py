@@ -14,8 +14,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from daemon import DaemonProcess, alert, running, until, webhook_body
+from daemon import DaemonProcess, alert, running, webhook_body
 from fake_slack import APP_TOKEN, SECRET, TOKEN, FakeSlack, as_form, fake_slack, pressed, typed
+from waiting import until
 
 RULES = """
 severities:

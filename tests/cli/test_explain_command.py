@@ -11,9 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from conftest import eventually
 from daemon import DaemonProcess, alert, running, webhook_body
 from fake_alertmanager import FakeAlertmanager
+from waiting import eventually
 
 from responder.clock import SystemClock
 

@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from conftest import eventually
 from daemon import DaemonProcess, alert, running, webhook_body
 from fake_alertmanager import FakeAlertmanager
 from peers import hanging
+from waiting import eventually
 
 from responder.cli import main
 from responder.clock import SystemClock

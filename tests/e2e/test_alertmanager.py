@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from conftest import eventually
-from daemon import DaemonProcess, Receiver, until
+from daemon import DaemonProcess, Receiver
 from real_alertmanager import RealAlertmanager, together
+from waiting import eventually, until
 
 pytestmark = [pytest.mark.debian("prometheus-alertmanager"), pytest.mark.timeout(300)]
 
@@ -81,9 +81,7 @@ class Scene:
         return detail  # type: ignore[no-any-return]
 
     async def reaches(self, state: str, limit: float = 60) -> dict[str, Any]:
-        found = await eventually(lambda: self.incident(state), limit=limit)
-        assert found is not None
-        return found
+        return await eventually(lambda: self.incident(state), limit=limit)
 
     async def held(self, kind: str | None, limit: float = 60) -> dict[str, Any]:
         """Until its pages are held back for this kind of reason, or for none."""
@@ -93,9 +91,7 @@ class Scene:
             kinds = [hold["kind"] for hold in found["holds"]] if found else None
             return found if kinds == ([kind] if kind else []) else None
 
-        found = await eventually(look, limit=limit)
-        assert found is not None
-        return found
+        return await eventually(look, limit=limit)
 
     def paged(self) -> list[str]:
         return [page["to"] for page in self.hook.pages()]
@@ -104,16 +100,11 @@ class Scene:
         """Let it compare so many times more."""
         metric = "responder_reconcile_last_success_timestamp_seconds"
         for _ in range(times):
-            before = await self.metric(metric)
+            before = await self.daemon.metric(metric)
             await eventually(lambda before=before: self._moved(metric, before))  # type: ignore[misc]
 
     async def _moved(self, name: str, before: float) -> bool:
-        return await self.metric(name) > before
-
-    async def metric(self, name: str) -> float:
-        _, text = await self.daemon.get("/metrics")
-        lines = [line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
-        return float(lines[0].rpartition(" ")[2]) if lines else 0.0
+        return await self.daemon.metric(name) > before
 
     async def silence(self, incident: str, span: str = "1h", **more: Any) -> tuple[int, Any]:
         body = {"for": span, "comment": "known issue", "by": "ana", **more}

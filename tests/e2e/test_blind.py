@@ -7,34 +7,19 @@ import os
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import eventually
+from blind_world import RULES, SLOW_RULES, all_looked
 from cuts import line
-from daemon import DaemonProcess, Receiver, alert, running, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, running, webhook_body
 from fake_slack import SECRET, TOKEN, fake_slack
 from prometheus import alertmanager
 from site_of import site
 from stores import StoreProcess, store_process
-
-RULES = """
-severities:
-  P1: {title: Critical, respond_within: 10m, escalate: {secondary: 25s, executive: 9m}}
-escalation:
-  database: {primary: dbteam, secondary: platform, executive: cto}
-  platform: {primary: platform}
-contacts:
-  dbteam: {email: db@example.com}
-rules:
-  - {name: database, match: ['service="database"'], severity: P1, service: database, group_by: [alertname]}
-default: {severity: P3, service: platform}
-"""
-SLOW_RULES = RULES.replace(
-    "respond_within: 10m, escalate: {secondary: 25s, executive: 9m}", "respond_within: 15m"
-)
+from waiting import eventually, until
 
 
 @pytest.fixture
@@ -50,46 +35,6 @@ def config(hook: Receiver, url: str, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def metric(daemon: DaemonProcess, name: str) -> float:
-    _, text = await daemon.get("/metrics")
-    return sum(float(one.rsplit(" ", 1)[1]) for one in text.splitlines() if one.startswith(name))
-
-
-async def until_metric(daemon: DaemonProcess, name: str, value: float, limit: float = 60) -> None:
-    async def has_it() -> bool:
-        return await metric(daemon, name) == value
-
-    await eventually(has_it, limit, every=0.05)
-
-
-async def until_taken(daemon: DaemonProcess, raw: bytes, limit: float = 60) -> None:
-    """As Alertmanager does: again until it is answered with 200."""
-
-    async def taken() -> bool:
-        return (await daemon.alerts(raw))[0] == 200
-
-    await eventually(taken, limit, every=0.1)
-
-
-async def all_looked(ask: Callable[..., Awaitable[Any]], count: int) -> None:
-    """Until so many replicas are there, and each has looked at the store since, to the end of its look."""
-
-    async def seen() -> dict[bytes, bytes]:
-        (roll,) = await ask("KEYS", "*:replicas") or ("",)
-        return dict(await ask("HGETALL", roll)) if roll else {}
-
-    for _ in range(2):
-        before: dict[bytes, bytes] = {}
-
-        async def moved(before: dict[bytes, bytes] = before) -> bool:
-            found = await seen()
-            if len(found) == count and not before:
-                before.update(found)
-            return bool(before) and all(found[name] != word for name, word in before.items())
-
-        await eventually(moved, every=0.1)
-
-
 def levels(hook: Receiver, incident: str | None = None) -> list[str]:
     return [one["level"] for one in hook.pages() if incident in (None, one["incident"]["id"])]
 
@@ -101,7 +46,7 @@ async def test_a_new_p1_is_paged_while_the_store_hangs_and_once_only_after_it_is
         store.freeze()
         raw = webhook_body(alert(1))
         assert (await daemon.alerts(raw))[0] == 503
-        await until_metric(daemon, "responder_blind_mode", 1)
+        await daemon.until_metric("responder_blind_mode", 1)
         for _ in range(5):
             assert (await daemon.alerts(raw))[0] == 503
         page = (await until(hook.pages))[0]
@@ -110,10 +55,10 @@ async def test_a_new_p1_is_paged_while_the_store_hangs_and_once_only_after_it_is
         assert (page["level"], page["to"], page["attempt"]) == ("primary", "dbteam", 1)
         assert (await daemon.get("/-/ready"))[0] == 503
         assert (await daemon.get("/-/healthy"))[0] == 200
-        assert await metric(daemon, "responder_blind_pages_total") == 1
+        assert await daemon.metric("responder_blind_pages_total") == 1
         store.thaw()
-        await until_metric(daemon, "responder_blind_mode", 0)
-        await until_taken(daemon, raw)
+        await daemon.until_metric("responder_blind_mode", 0)
+        await daemon.until_taken(raw)
         await daemon.until_ready()
         await until(lambda: len(hook.pages()) >= 2)  # the level after it, and not the same again
         assert levels(hook) == ["primary", "secondary"]
@@ -173,18 +118,11 @@ async def test_the_embedded_store_hangs_and_what_was_known_is_escalated_and_ackn
         assert written["acknowledged_by"] == "platform"
         assert "on it" in [entry["text"] for entry in written["timeline"]]
         turned.turn(minutes=60)
-        await until_polled(one)
+        await one.polled()
         assert levels(hook, waits) == ["primary", "secondary"]
         assert levels(hook, had) == ["primary"]
         told = [page["to"] for page in hook.pages("acknowledged") if page["incident"]["id"] == waits]
         assert sorted(told) == ["dbteam", "platform"]  # while the store was away, and not again
-
-
-async def until_polled(one: Any) -> None:
-    """The engine has looked at all that is due."""
-    for _ in range(5):
-        await one.engine.poll()
-        await until(lambda: one.engine.idle)
 
 
 @pytest.mark.parametrize(
@@ -200,20 +138,20 @@ async def test_a_store_that_answers_and_takes_nothing_is_no_store(
     hook: Receiver, store: StoreProcess, tmp_path: Path, trouble: tuple[str, ...], comfort: tuple[str, ...]
 ) -> None:
     async with running(tmp_path / "d", config(hook, store.url), SLOW_RULES) as daemon:
-        await until_taken(daemon, webhook_body(alert(1)))
+        await daemon.until_taken(webhook_body(alert(1)))
         await until(hook.pages)
         await store.ask(*trouble)
         raw = webhook_body(alert(2))
         assert (await daemon.alerts(raw))[0] == 503
-        await until_metric(daemon, "responder_blind_mode", 1)
+        await daemon.until_metric("responder_blind_mode", 1)
         await until(lambda: len(hook.pages()) == 2)
         path = hook.pages()[1]["ack_url"].removeprefix(daemon.url)
         status, html = await daemon.call("POST", path)
         assert status in (200, 202)
         assert b"dbteam" in html
         await store.ask(*comfort)
-        await until_metric(daemon, "responder_blind_mode", 0)
-        await until_taken(daemon, raw)
+        await daemon.until_metric("responder_blind_mode", 0)
+        await daemon.until_taken(raw)
         _, shown = await daemon.get(f"/api/v1/incidents/{hook.pages()[1]['incident']['id']}")
         assert (shown["state"], shown["acknowledged_by"]) == ("acknowledged", "dbteam")
         assert len(hook.pages()) == 2
@@ -226,13 +164,13 @@ async def test_where_only_alerts_find_no_room_the_engine_goes_on_with_what_it_kn
 ) -> None:
     rules = RULES.replace("secondary: 25s", "secondary: 12s")
     async with running(tmp_path / "d", config(hook, store.url), rules) as daemon:
-        await until_taken(daemon, webhook_body(alert(1)))
+        await daemon.until_taken(webhook_body(alert(1)))
         await until(hook.pages)
         await store.ask("CONFIG", "SET", "maxmemory", "1")
-        await until_metric(daemon, "responder_blind_mode", 1)
+        await daemon.until_metric("responder_blind_mode", 1)
         await until(lambda: levels(hook) == ["primary", "secondary"])
         assert not hook.pages()[1]["incident"]["title"].startswith("Store away")
-        assert await metric(daemon, "responder_blind_pages_total") == 0
+        assert await daemon.metric("responder_blind_pages_total") == 0
         known = hook.pages()[0]["incident"]["id"]
         status, answer = await daemon.post(f"/api/v1/incidents/{known}/acknowledge", {"by": "ana"})
         assert (status, answer["state"]) == (200, "acknowledged")
@@ -246,7 +184,7 @@ async def test_a_p1_that_joins_a_p2_is_paged_at_once_and_not_again_when_the_stor
     async with running(
         tmp_path / "d", config(hook, store.url), SLOW_RULES.replace("severity: P1, service", by_label)
     ) as daemon:
-        await until_taken(daemon, webhook_body(alert(1, severity="bad")))
+        await daemon.until_taken(webhook_body(alert(1, severity="bad")))
         await until(hook.pages)
         if store_is == "full":
             await store.ask("CONFIG", "SET", "maxmemory", "1")
@@ -261,8 +199,8 @@ async def test_a_p1_that_joins_a_p2_is_paged_at_once_and_not_again_when_the_stor
             await store.ask("CONFIG", "SET", "maxmemory", "0")
         else:
             store.thaw()
-        await until_metric(daemon, "responder_blind_mode", 0)
-        await until_taken(daemon, raw)
+        await daemon.until_metric("responder_blind_mode", 0)
+        await daemon.until_taken(raw)
         async with asyncio.timeout(20):
             while [(one["severity"], one["counts"]["firing"]) for one in await daemon.incidents()] != [
                 ("P1", 2)
@@ -285,15 +223,15 @@ async def test_two_replicas_page_each_key_once_between_them_and_not_again_when_t
         raw = webhook_body(*(alert(number) for number in range(20)))
         for daemon in (one, other):
             assert (await daemon.alerts(raw))[0] == 503
-            await until_metric(daemon, "responder_blind_mode", 1)
+            await daemon.until_metric("responder_blind_mode", 1)
         await until(lambda: len(hook.pages()) >= 20)
-        counts = [await metric(daemon, "responder_blind_pages_total") for daemon in (one, other)]
+        counts = [await daemon.metric("responder_blind_pages_total") for daemon in (one, other)]
         assert sum(counts) == 20
         assert all(counts)
         await store.start()
         for daemon in (one, other):
-            await until_metric(daemon, "responder_blind_mode", 0)
-        await asyncio.gather(until_taken(one, raw), until_taken(other, raw))
+            await daemon.until_metric("responder_blind_mode", 0)
+        await asyncio.gather(one.until_taken(raw), other.until_taken(raw))
         listed = await one.incidents("?limit=100")
         assert {incident["id"] for incident in listed} == {page["incident"]["id"] for page in hook.pages()}
         await asyncio.sleep(1)
@@ -320,7 +258,7 @@ async def test_what_another_replica_paged_is_taken_by_its_id_everywhere_and_writ
             await until(lambda: [sent for sent in hook.pages() if "Alert99" not in sent["incident"]["title"]])
         )[0]
         path = f"/api/v1/incidents/{page['incident']['id']}/acknowledge"
-        await until_metric(other, "responder_blind_mode", 1)
+        await other.until_metric("responder_blind_mode", 1)
 
         async def answer() -> tuple[int, Any] | None:
             """What it answers once it knows that the store does not."""
@@ -328,7 +266,6 @@ async def test_what_another_replica_paged_is_taken_by_its_id_everywhere_and_writ
             return None if found[0] == 503 else found
 
         answered = await eventually(answer, limit=20, every=0.1)
-        assert answered is not None
         assert answered[0] == 202
         assert answered[1]["outcome"] == "recorded"
         assert "does not know the incident" in answered[1]["text"]
@@ -342,7 +279,7 @@ async def test_what_another_replica_paged_is_taken_by_its_id_everywhere_and_writ
         ] == 503
         await store.start()
         for daemon in (one, other):
-            await until_metric(daemon, "responder_blind_mode", 0)
+            await daemon.until_metric("responder_blind_mode", 0)
         async with asyncio.timeout(20):
             while (shown := (await one.get(path.removesuffix("/acknowledge"), headers=bearer))[1]).get(
                 "state"
@@ -361,20 +298,20 @@ async def test_a_store_that_comes_and_goes_does_not_end_blind_mode_and_repeats_n
             raw = webhook_body(alert(1))
             await wire.cut()
             assert (await daemon.alerts(raw))[0] == 503
-            await until_metric(daemon, "responder_blind_mode", 1)
+            await daemon.until_metric("responder_blind_mode", 1)
             await until(hook.pages)
             for _ in range(3):
                 await wire.mend()
                 end = time.monotonic() + 0.7
                 while time.monotonic() < end:  # up, but not for long enough to be believed
                     assert (await daemon.alerts(raw))[0] == 503
-                    assert await metric(daemon, "responder_blind_mode") == 1
+                    assert await daemon.metric("responder_blind_mode") == 1
                     await asyncio.sleep(0.1)
                 await wire.cut()
                 await asyncio.sleep(1.2)
             await wire.mend()
-            await until_metric(daemon, "responder_blind_mode", 0)
-            await until_taken(daemon, raw)
+            await daemon.until_metric("responder_blind_mode", 0)
+            await daemon.until_taken(raw)
             await daemon.until_ready()
             assert len(await daemon.incidents()) == 1
             assert levels(hook) == ["primary"]
@@ -387,10 +324,10 @@ async def test_a_short_trouble_is_not_blind_mode(hook: Receiver, store: StorePro
             await wire.cut()
             assert (await daemon.alerts(webhook_body(alert(1))))[0] == 503
             await asyncio.sleep(3)
-            assert await metric(daemon, "responder_blind_mode") == 0
+            assert await daemon.metric("responder_blind_mode") == 0
             assert hook.pages() == []
             await wire.mend()
-            await until_taken(daemon, webhook_body(alert(1)))
+            await daemon.until_taken(webhook_body(alert(1)))
             await until(hook.pages)
             assert not hook.pages()[0]["incident"]["title"].startswith("Store away")
 
@@ -410,7 +347,7 @@ async def test_a_blind_daemon_that_is_stopped_ends_in_order_and_says_what_it_cou
     assert "Traceback" not in daemon.log()
     await store.start()  # nobody remembers: what Alertmanager brings again is paged again
     await daemon.start()
-    await until_taken(daemon, webhook_body(alert(1)))
+    await daemon.until_taken(webhook_body(alert(1)))
     await until(lambda: len(hook.pages()) == 2)
     assert hook.pages()[0]["id"] == hook.pages()[1]["id"]  # the same page, for who can tell
     await daemon.stop()
@@ -431,7 +368,7 @@ async def test_slack_is_paged_though_what_it_shows_cannot_be_looked_up_in_a_stor
             assert (await daemon.alerts(webhook_body(alert(1))))[0] == 503
             await until(slack.tops)
             store.thaw()
-            await until_metric(daemon, "responder_blind_mode", 0)
+            await daemon.until_metric("responder_blind_mode", 0)
             (incident,) = await daemon.incidents()
             path = f"/api/v1/incidents/{incident['id']}/acknowledge"
             assert (await daemon.post(path, {"by": "ana"}))[0] == 200
@@ -448,11 +385,11 @@ async def test_the_real_alertmanager_keeps_trying_and_nothing_is_lost_or_told_tw
         alertmanager(tmp_path / "am", f"{daemon.url}/webhooks/alertmanager") as am,
     ):
         await store.kill()
-        await until_metric(daemon, "responder_blind_mode", 1)
+        await daemon.until_metric("responder_blind_mode", 1)
         await am.fire({"alertname": "Alert1", "service": "database"})
         page = (await until(hook.pages))[0]
         await store.start()
-        await until_metric(daemon, "responder_blind_mode", 0)
+        await daemon.until_metric("responder_blind_mode", 0)
 
         async def taken() -> bool:
             return 'responder_webhooks_total{code="200"} 0.0' not in (await daemon.get("/metrics"))[1]

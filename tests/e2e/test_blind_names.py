@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import eventually
+from blind_world import SLOW_RULES
 from cuts import Line, line
-from daemon import DaemonProcess, alert, running, until, webhook_body
+from daemon import DaemonProcess, alert, running, webhook_body
 from fake_pagerduty import FakePagerDuty
 from providers import serving
 from stores import StoreProcess, store_process
-from test_blind import SLOW_RULES, until_metric, until_taken
+from waiting import eventually, until
 
 EARLY, LATER = "2026-11-24T03:00:00Z", "2026-11-24T03:05:00Z"
 
@@ -81,11 +81,11 @@ async def test_the_id_that_was_paged_is_the_id_in_the_store(
         for number, body in enumerate(bodies):
             assert (await daemon.alerts(webhook_body(*body)))[0] == 503
             if not number:
-                await until_metric(daemon, "responder_blind_mode", 1)
+                await daemon.until_metric("responder_blind_mode", 1)
                 await until(lambda: pagerduty.events)
         await store.start()
-        await until_metric(daemon, "responder_blind_mode", 0)
-        await until_taken(daemon, webhook_body(*bodies[-1]))
+        await daemon.until_metric("responder_blind_mode", 0)
+        await daemon.until_taken(webhook_body(*bodies[-1]))
         (incident,) = await daemon.incidents()
         ((_, paged),) = said(pagerduty)
         assert paged.startswith(incident["id"])
@@ -114,9 +114,9 @@ async def cut_off(
 async def paged_twice(blind: DaemonProcess, seeing: DaemonProcess, pagerduty: FakePagerDuty) -> str:
     """The one pages from memory, the other from the store, and they have heard of different alerts first."""
     assert (await blind.alerts(webhook_body(one())))[0] == 503
-    await until_metric(blind, "responder_blind_mode", 1)
+    await blind.until_metric("responder_blind_mode", 1)
     await until(lambda: len(pagerduty.events) == 1)
-    await until_taken(seeing, webhook_body(one(started=LATER)))
+    await seeing.until_taken(webhook_body(one(started=LATER)))
     await until(lambda: len(pagerduty.events) == 2)
     assert len(keys(pagerduty, "trigger")) == 2
     return str((await seeing.incidents())[0]["id"])
@@ -124,7 +124,7 @@ async def paged_twice(blind: DaemonProcess, seeing: DaemonProcess, pagerduty: Fa
 
 async def come_back(blind: DaemonProcess, wire: Line) -> None:
     await wire.mend()
-    await until_metric(blind, "responder_blind_mode", 0)
+    await blind.until_metric("responder_blind_mode", 0)
 
 
 async def test_where_another_replica_opened_it_first_both_pages_are_acknowledged_and_resolved(
@@ -184,9 +184,9 @@ async def test_alertmanager_that_is_faster_than_the_write_back_makes_no_page_tha
         assert (await blind.alerts(raw))[
             0
         ] == 503  # its doors are closed until it has written down what it did
-        await until_taken(seeing, raw)
-        await until_metric(blind, "responder_blind_mode", 0)
-        await until_taken(blind, raw)
+        await seeing.until_taken(raw)
+        await blind.until_metric("responder_blind_mode", 0)
+        await blind.until_taken(raw)
         (incident,) = await seeing.incidents()
         await post(blind, incident["id"], "acknowledge")
         await post(blind, incident["id"], "resolve")
@@ -199,7 +199,7 @@ async def test_an_id_that_was_used_before_leads_to_the_incident_that_was_paged_u
 ) -> None:
     daemon = DaemonProcess(tmp_path / "d", config(pagerduty, store.url), SLOW_RULES)
     await daemon.start()
-    await until_taken(daemon, webhook_body(one()))
+    await daemon.until_taken(webhook_body(one()))
     await until(lambda: pagerduty.events)
     (used,) = {key.partition("-")[0] for key in keys(pagerduty, "trigger")}
     await post(daemon, used, "resolve")
@@ -211,7 +211,7 @@ async def test_an_id_that_was_used_before_leads_to_the_incident_that_was_paged_u
         assert (await daemon.alerts(webhook_body(one())))[0] == 503
         await until(lambda: pagerduty.open)
         await store.start()
-        await until_metric(daemon, "responder_blind_mode", 0)
+        await daemon.until_metric("responder_blind_mode", 0)
         (fresh,) = await eventually(lambda: open_ones(daemon))
         assert fresh["id"] != used
         shown = await post(daemon, used, "acknowledge")

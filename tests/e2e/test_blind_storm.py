@@ -7,10 +7,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from conftest import eventually
-from daemon import Receiver, alert, until
+from blind_world import all_looked
+from daemon import Receiver, alert
 from site_of import Site, site
-from test_blind import all_looked, until_polled
+from waiting import eventually, until
 
 RULES = """
 severities:
@@ -82,11 +82,11 @@ async def test_who_takes_a_digest_from_memory_takes_all_that_is_told_with_it(
             os.kill(pid, signal.SIGCONT)
         await found.until_metric("responder_blind_mode", 0)
         await found.until_state(carrier, "acknowledged")
-        await until_polled(found)
+        await found.polled()
         _, listed = await found.api("GET", f"/incidents/{carrier}/digest")
         assert [row["state"] for row in listed["incidents"]] == ["acknowledged"] * FOLDED
         turned.turn(minutes=10)
-        await until_polled(found)
+        await found.polled()
         escalated = [page["incident"]["id"] for page in hook.pages() if page["to"] == "platform"]
         assert len(escalated) == AFTER
         assert carrier not in escalated
@@ -123,7 +123,7 @@ async def test_what_is_told_together_stays_together_and_a_new_storm_is_a_digest_
         finally:
             os.kill(pid, signal.SIGCONT)
         await found.until_metric("responder_blind_mode", 0)
-        await until_taken(found, *others)
+        await found.until_taken(*others)
 
         async def all_paged() -> bool:
             _, listed = await found.api("GET", "/incidents?limit=50")
@@ -158,12 +158,3 @@ def rung(hook: Receiver, to: str, kind: str) -> int:
     return len(
         [page for page in hook.pages() if page["to"] == to and f": {kind}" in page["incident"]["title"]]
     )
-
-
-async def until_taken(site: Site, *alerts: dict[str, Any]) -> None:
-    """As Alertmanager does: again until it is answered with 200."""
-
-    async def taken() -> bool:
-        return await site.alerts(*alerts) == 200
-
-    await eventually(taken, every=0.1)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import eventually
-from daemon import DaemonProcess, Receiver, alert, running, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, running, webhook_body
+from waiting import eventually, until
 
 RULES = """
 severities:

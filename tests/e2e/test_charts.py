@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 import pytest
 from aiohttp import web
-from daemon import DaemonProcess, Receiver, alert, free_port, running, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, free_port, running, webhook_body
 from fake_prometheus import fake_prometheus, matrix, times
 from mail import mail_server
 from PIL import Image
 from prometheus import alertmanager, prometheus
+from waiting import until
 
 RULES = """
 severities:

@@ -15,7 +15,6 @@ from typing import Any
 import asyncpg
 import pytest
 from aiohttp import web
-from conftest import eventually
 from daemon import DaemonProcess, Receiver, receiver, webhook_body
 from fake_supabase import INGEST, REF, TOKEN, FakeSupabase
 from fake_superset import FakeSuperset
@@ -23,6 +22,7 @@ from kubernetes_api import FakeCluster, fake_cluster, kubeconfig
 from kubernetes_objects import deployment, pod, usage
 from peers import serving
 from postgres_fixtures import Clusters
+from waiting import eventually
 
 RULES = Path(__file__).parents[2] / "rules"
 

@@ -25,9 +25,9 @@ from daemon import (
     alert,
     free_port,
     running,
-    until,
     webhook_body,
 )
+from waiting import until
 
 from responder.store.embedded import server_program
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from conftest import body
-from daemon import DaemonProcess, Receiver, alert, running, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, running, webhook_body
+from waiting import until
 
 from responder.alerts import fingerprint
 

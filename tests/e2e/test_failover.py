@@ -13,11 +13,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import eventually
-from daemon import DaemonProcess, Receiver, alert, free_port, running, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, free_port, running, webhook_body
 from redis.exceptions import RedisError
 from slow_target import slow_target
 from stores import StoreProcess, store_process
+from waiting import eventually, until
 
 from responder.store.connection import close, connect
 

@@ -6,8 +6,9 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from daemon import alert, running, until, webhook_body
+from daemon import alert, running, webhook_body
 from mail import mail_server
+from waiting import until
 
 from responder.clock import SystemClock
 

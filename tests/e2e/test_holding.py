@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TurnedClock, eventually
-from daemon import DaemonProcess, Receiver, alert, running, until, webhook_body
+from conftest import TurnedClock
+from daemon import DaemonProcess, Receiver, alert, running, webhook_body
 from site_of import Site, site
+from waiting import eventually, until
 
 from responder.clock import SystemClock
 from responder.web import maintenance

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from daemon import FAST_RULES, alert, receiver, running, until, webhook_body
+from daemon import FAST_RULES, alert, receiver, running, webhook_body
+from waiting import until
 
 PLAN = FAST_RULES.replace(
     "dbteam: {email: db@example.com}", "dbteam: {channels: {P1: [first, {channel: second, after: 10s}]}}"

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from daemon import FAST_RULES, DaemonProcess, Receiver, alert, running, until, webhook_body
+from daemon import FAST_RULES, DaemonProcess, Receiver, alert, running, webhook_body
 from prometheus import alertmanager, prometheus
+from waiting import until
 
 PING = {"name": "backup", "every": "8s", "severity": "P1", "service": "database"}
 #: Only the first level is paged within a test.

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from conftest import eventually
-from daemon import DaemonProcess, Receiver, alert, running, until, webhook_body
+from daemon import DaemonProcess, Receiver, alert, running, webhook_body
 from feed import calendar, event, feed_server
+from waiting import eventually, until
 
 from responder.clock import SystemClock
 from responder.web import oncall, overrides

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from daemon import DaemonProcess, Receiver, free_port, running, until
+from daemon import DaemonProcess, Receiver, free_port, running
 from mail import Mailbox, mail_server
 from postgres_fixtures import Clusters
 from prometheus import alertmanager, prometheus
+from waiting import until
 
 pytestmark = pytest.mark.debian("prometheus-alertmanager", "prometheus")
 

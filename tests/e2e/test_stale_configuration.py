@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from conftest import eventually
 from daemon import DaemonProcess, running
+from waiting import eventually
 
 
 @pytest.fixture

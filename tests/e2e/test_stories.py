@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from daemon import FAST_RULES, Receiver, alert, running, until, webhook_body
+from daemon import FAST_RULES, Receiver, alert, running, webhook_body
 from slow_target import slow_target
+from waiting import until
 
 from responder.performers import _TRIAGE_SEATS
 

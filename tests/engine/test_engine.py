@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from conftest import eventually
 from running import Running, run
+from waiting import eventually
 from world import OneRow, World, firing, resolving, settle
 
 from responder.engine.desk import IncidentFilter, Outcome

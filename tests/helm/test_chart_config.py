@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from daemon import FAST_RULES, DaemonProcess, alert, until, webhook_body
+from daemon import FAST_RULES, DaemonProcess, alert, webhook_body
 from helm_chart import FOLDER, Helm, Objects, ci_values
+from waiting import until
 
 from responder.catalogue import catalogue
 from responder.cli import main

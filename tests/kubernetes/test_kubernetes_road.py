@@ -6,8 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from conftest import eventually
-from daemon import DaemonProcess, alert, receiver, running, until, webhook_body
+from daemon import DaemonProcess, alert, receiver, running, webhook_body
 from kubernetes_api import FakeCluster, kubeconfig
 from kubernetes_objects import (
     deployment,
@@ -20,6 +19,7 @@ from kubernetes_objects import (
 from kubernetes_objects import (
     running as container_running,
 )
+from waiting import eventually, until
 
 RULES = """
 severities:

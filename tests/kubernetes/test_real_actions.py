@@ -9,11 +9,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import eventually
 from kubernetes_api import targets
 from kubernetes_bench import Looking, wish
 from kubernetes_objects import Object, template
 from kubernetes_real import ADMIN, Kubelet, RealCluster, write_kubeconfig
+from waiting import eventually
 
 from responder.actions.base import Action, ActionError, Performed, Progress
 from responder.actions.kubernetes_rollout_restart import RestartSettings

@@ -11,11 +11,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import eventually
 from kubernetes_api import targets
 from kubernetes_bench import Looking, wish
 from kubernetes_objects import Object, template
 from kubernetes_real import Kubelet, RealCluster, write_kubeconfig
+from waiting import eventually
 
 from responder.actions.kubernetes_rollout_restart import RestartSettings
 from responder.actions.kubernetes_rollout_undo import RolloutUndoSettings

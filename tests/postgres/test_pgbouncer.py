@@ -10,10 +10,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import eventually
 from postgres_fixtures import Connect, See
 from postgres_servers import Cluster, PgBouncer
 from probe_bench import AROUND, Bench
+from waiting import eventually
 
 from responder.config import PostgresTarget, Targets
 from responder.incident.finding import Finding, FindingStatus

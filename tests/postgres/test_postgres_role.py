@@ -9,9 +9,9 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 import pytest
-from conftest import eventually
 from postgres_fixtures import Clusters, Connect, See
 from postgres_servers import Cluster, installations
+from waiting import eventually
 
 from responder.actions.base import ActionError, Wish
 from responder.actions.postgres import TerminateIdle, TerminateIdleSettings

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
-from conftest import eventually
 from postgres_fixtures import Connect, See
 from postgres_servers import Cluster
+from waiting import eventually
 
 from responder.incident.finding import Finding, FindingStatus
 from responder.triage.postgres_queries.base import Limits, Query

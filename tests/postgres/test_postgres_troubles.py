@@ -10,10 +10,10 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 import pytest
-from conftest import eventually
 from postgres_fixtures import Connect, See
 from postgres_servers import Cluster
 from probe_bench import AROUND, Bench
+from waiting import eventually
 
 from responder.config import PostgresTarget, Targets
 from responder.incident.finding import Finding, FindingStatus

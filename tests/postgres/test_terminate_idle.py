@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
-from conftest import eventually
 from postgres_fixtures import Clusters, Connect
 from postgres_servers import Cluster, PgBouncer, installations
+from waiting import eventually
 
 from responder.actions.base import ActionError, Performed, Progress, Wish
 from responder.actions.postgres import POOL, TerminateIdle, TerminateIdleSettings

@@ -9,13 +9,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import yaml
 from aiohttp import web
+from waiting import eventually, metric_in
 
 FAST_RULES = """
 severities:
@@ -195,6 +196,23 @@ class DaemonProcess:
         found: list[dict[str, Any]] = answer["incidents"]
         return found
 
+    async def metric(self, name: str) -> float:
+        return metric_in((await self.get("/metrics"))[1], name)
+
+    async def until_metric(self, name: str, value: float, limit: float = 60) -> None:
+        async def has_it() -> bool:
+            return await self.metric(name) == value
+
+        await eventually(has_it, limit, every=0.05)
+
+    async def until_taken(self, raw: bytes, limit: float = 60) -> None:
+        """As Alertmanager does: again until it is answered with 200."""
+
+        async def taken() -> bool:
+            return (await self.alerts(raw))[0] == 200
+
+        await eventually(taken, limit, every=0.1)
+
 
 @contextlib.asynccontextmanager
 async def running(
@@ -237,15 +255,3 @@ def webhook_body(*alerts: dict[str, Any]) -> bytes:
             "alerts": alerts,
         }
     ).encode()
-
-
-async def until(look: Callable[[], Any], limit: float = 60.0) -> Any:
-    """Poll a plain function until it returns something true."""
-    last = None
-    try:
-        async with asyncio.timeout(limit):
-            while not (last := look()):
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"not within {limit} s; last seen: {last!r}") from None
-    return last

@@ -14,7 +14,8 @@ from typing import Any
 
 import aiohttp
 import yaml
-from daemon import alert, until, webhook_body
+from daemon import alert, webhook_body
+from waiting import eventually, metric_in, until
 
 from responder.app import Daemon, Running
 from responder.catalogue import catalogue
@@ -46,15 +47,24 @@ class Site:
         async with self._session.post(url, data=raw) as answer:
             return answer.status
 
+    async def until_taken(self, *alerts: dict[str, Any]) -> None:
+        """As Alertmanager does: again until it is answered with 200."""
+
+        async def taken() -> bool:
+            return await self.alerts(*alerts) == 200
+
+        await eventually(taken, every=0.1)
+
     async def fire(self, number: int = 1) -> str:
         """An alert; its incident, once somebody was paged."""
         assert await self.alerts(alert(number)) == 200
-        async with asyncio.timeout(60):
-            while True:
-                _, listed = await self.api("GET", "/incidents")
-                found = [one["id"] for one in listed["incidents"] if f"Alert{number}" in one["title"]]
-                if found and await self.reached(found[0]):
-                    return str(found[0])
+
+        async def paged() -> str | None:
+            _, listed = await self.api("GET", "/incidents")
+            found = [one["id"] for one in listed["incidents"] if f"Alert{number}" in one["title"]]
+            return str(found[0]) if found and await self.reached(found[0]) else None
+
+        return await eventually(paged)
 
     async def reached(self, incident: str) -> list[Any]:
         """The levels whose pages have all arrived."""
@@ -65,13 +75,13 @@ class Site:
 
     async def until_state(self, incident: str, state: str) -> dict[str, Any]:
         """The incident, once it is in a state."""
-        async with asyncio.timeout(60):
-            while True:
-                _, shown = await self.api("GET", f"/incidents/{incident}")
-                if shown["state"] == state:
-                    found: dict[str, Any] = shown
-                    return found
-                await asyncio.sleep(0.02)
+
+        async def arrived() -> dict[str, Any] | None:
+            _, shown = await self.api("GET", f"/incidents/{incident}")
+            found: dict[str, Any] = shown
+            return found if found["state"] == state else None
+
+        return await eventually(arrived)
 
     async def api(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         data = json.dumps(body) if body is not None else None
@@ -104,13 +114,19 @@ class Site:
             return await answer.text()
 
     async def metric(self, name: str) -> float:
-        text = await self.page("/metrics")
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+        return metric_in(await self.page("/metrics"), name)
 
     async def until_metric(self, name: str, value: float, limit: float = 60) -> None:
-        async with asyncio.timeout(limit):
-            while await self.metric(name) != value:
-                await asyncio.sleep(0.05)
+        async def has_it() -> bool:
+            return await self.metric(name) == value
+
+        await eventually(has_it, limit, every=0.05)
+
+    async def polled(self) -> None:
+        """The engine has looked at all that is due."""
+        for _ in range(5):
+            await self.engine.poll()
+            await until(lambda: self.engine.idle)
 
 
 @contextlib.asynccontextmanager

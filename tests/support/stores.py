@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from conftest import eventually
 from daemon import free_port
+from waiting import eventually
 
 from responder.store.connection import close, connect
 from responder.store.embedded import server_program

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import eventually
 from daemon import alert, webhook_body
 from house import House, Replica, house
+from waiting import eventually
 
 from responder.config import CanaryConfig
 from responder.engine.desk import IncidentFilter

@@ -12,13 +12,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from daemon import DaemonProcess, alert, running, until, webhook_body
+from daemon import DaemonProcess, alert, running, webhook_body
 from fake_pagerduty import FakePagerDuty
 from fake_pagerduty import signature as pagerduty_signature
 from fake_pagerduty import webhook as pagerduty_webhook
 from fake_twilio import SID, TOKEN, FakeTwilio, gather, refused, said
 from fake_twilio import signature as twilio_signature
 from providers import serving
+from waiting import until
 
 OUTSIDE = "https://pager.example.com"
 PHONE = "+639171234567"
