@@ -9,12 +9,12 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 import structlog
+from clocks import TurnedClock
 from daemon import Receiver, receiver
 from helm_chart import Helm
 from hypothesis import HealthCheck, settings
@@ -77,23 +77,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def body(name: str) -> bytes:
     """A webhook body that a real Alertmanager sent."""
     return (FIXTURES / f"{name}.json").read_bytes()
-
-
-class TurnedClock:
-    """The store's clock, turned by hand: milliseconds are added to the server's own time."""
-
-    def __init__(self) -> None:
-        self.ms = 0
-
-    def __call__(self) -> int:
-        return self.ms
-
-    def turn(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
-        self.ms += round((seconds + minutes * 60 + hours * 3600) * 1000)
-
-    def to_next(self, multiple: timedelta, now: datetime) -> None:
-        """Go on to the next multiple of this: what depends on the time of day is then the same in every run."""
-        self.turn(seconds=-now.timestamp() % multiple.total_seconds())
 
 
 @pytest.fixture

@@ -6,18 +6,17 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import TurnedClock
+from clocks import Turned, TurnedClock
 from held import Held, alert, incidents, paged, rules_of
 from unsteady import Unsteady
 from world import World, settle
 
 from responder.alerts import Alert, AlertStatus
-from responder.clock import SystemClock
 from responder.engine.blind.pager import BlindPager
 from responder.engine.blind.parts import BlindHooks, BlindParts
 from responder.incident.decision import Decision
@@ -36,14 +35,6 @@ services:
 """
 #: The rule groups by none of these: one incident may hold alerts of several instances.
 WINDOW = ('instance="a"',)
-
-
-class Turned(SystemClock):
-    def __init__(self, turned: TurnedClock) -> None:
-        self._turned = turned
-
-    def now(self) -> datetime:
-        return super().now() + timedelta(milliseconds=self._turned())
 
 
 class Blind(Held):

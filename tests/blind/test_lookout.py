@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from conftest import TurnedClock
+from clocks import TurnedClock
 
 from responder.clock import SystemClock
 from responder.engine.blind.lookout import Lookout

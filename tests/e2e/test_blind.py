@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +16,7 @@ from daemon import DaemonProcess, Receiver, alert, running, webhook_body
 from fake_slack import SECRET, TOKEN, fake_slack
 from prometheus import alertmanager
 from site_of import site
-from stores import StoreProcess, store_process
+from stores import StoreProcess, frozen, store_process
 from waiting import eventually, until
 
 
@@ -82,9 +80,7 @@ async def test_the_embedded_store_hangs_and_what_was_known_is_escalated_and_ackn
         await one.press(await one.ack_link(had, "dbteam"))
         link = (await one.ack_link(waits, "platform"), await one.ack_link("0" * 16, "cto"))
         await all_looked(one.store.client.execute_command, 1)  # so that it knows what is open
-        pid = int((tmp_path / "data" / "store" / "pid").read_text())
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with frozen(tmp_path / "data"):
             assert await one.alerts(alert(1), alert(2), alert(3, service="else")) == 503
             await one.until_metric("responder_blind_mode", 1)
             await until(one.held)
@@ -111,8 +107,6 @@ async def test_the_embedded_store_hangs_and_what_was_known_is_escalated_and_ackn
             turned.turn(minutes=30)
             await one.until_metric("responder_blind_pages_total", 1)
             assert {page["incident"]["severity"] for page in hook.pages()} == {"P1"}
-        finally:
-            os.kill(pid, signal.SIGCONT)
         await one.until_metric("responder_blind_mode", 0)
         written = await one.until_state(waits, "acknowledged")
         assert written["acknowledged_by"] == "platform"

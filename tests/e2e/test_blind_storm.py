@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 from blind_world import all_looked
 from daemon import Receiver, alert
 from site_of import Site, site
+from stores import frozen
 from waiting import eventually, until
 
 RULES = """
@@ -62,9 +61,7 @@ async def test_who_takes_a_digest_from_memory_takes_all_that_is_told_with_it(
         carrier = await stormy(found)
         link = await found.ack_link(carrier, "dbteam")
         await all_looked(found.store.client.execute_command, 1)
-        pid = int((tmp_path / "data" / "store" / "pid").read_text())
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with frozen(tmp_path / "data"):
             assert await found.alerts(one(0)) == 503
             await until(found.held)
             status, listed = await found.api("GET", f"/incidents/{carrier}/digest")
@@ -78,8 +75,6 @@ async def test_who_takes_a_digest_from_memory_takes_all_that_is_told_with_it(
             await until(lambda: sum(page["to"] == "platform" for page in hook.pages()) == AFTER)
             turned.turn(minutes=1)
             await found.until_metric("responder_blind_pages_total", AFTER)
-        finally:
-            os.kill(pid, signal.SIGCONT)
         await found.until_metric("responder_blind_mode", 0)
         await found.until_state(carrier, "acknowledged")
         await found.polled()
@@ -98,9 +93,7 @@ async def test_what_is_told_together_stays_together_and_a_new_storm_is_a_digest_
     async with site(tmp_path, turned, RULES, **settings(hook)) as found:
         carrier = await stormy(found)
         await all_looked(found.store.client.execute_command, 1)
-        pid = int((tmp_path / "data" / "store" / "pid").read_text())
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with frozen(tmp_path / "data"):
             assert await found.alerts(one(0)) == 503
             await until(found.held)
             turned.turn(minutes=20, seconds=5)
@@ -120,8 +113,6 @@ async def test_what_is_told_together_stays_together_and_a_new_storm_is_a_digest_
             assert rung(hook, "platform", "Same") == AFTER + 1
             assert rung(hook, "dbteam", "Other") == AFTER + 1
             await found.until_metric("responder_blind_pages_total", 2 * (AFTER + 1))
-        finally:
-            os.kill(pid, signal.SIGCONT)
         await found.until_metric("responder_blind_mode", 0)
         await found.until_taken(*others)
 

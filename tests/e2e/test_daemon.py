@@ -27,6 +27,7 @@ from daemon import (
     running,
     webhook_body,
 )
+from stores import store_process
 from waiting import until
 
 from responder.store.embedded import server_program
@@ -472,29 +473,23 @@ def form_token(html: str) -> str:
     return found[1]
 
 
-async def test_a_store_in_trouble_is_seen_on_ready_and_metrics_and_alerts_get_503(
-    tmp_path: Path, store_name: str
-) -> None:
-    port = free_port()
-    store = await asyncio.create_subprocess_exec(
-        server_program(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--appendonly", "yes",
-        "--appendfsync", "always", "--save", "", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    async with running(tmp_path / "d", {"redis": {"url": f"redis://127.0.0.1:{port}/0"}}) as daemon:
+async def test_a_store_in_trouble_is_seen_on_ready_and_metrics_and_alerts_get_503(tmp_path: Path) -> None:
+    async with (
+        store_process(tmp_path / "store") as store,
+        running(tmp_path / "d", {"redis": {"url": store.url}}) as daemon,
+    ):
         assert (await daemon.alerts(webhook_body(alert())))[0] == 200
-        store.send_signal(signal.SIGSTOP)  # it hangs, which is worse than being gone
+        store.freeze()
         begun = time.monotonic()
         assert (await daemon.alerts(webhook_body(alert(2))))[0] == 503
         assert time.monotonic() - begun < 15  # it hangs for ever
-        store.send_signal(signal.SIGCONT)
+        store.thaw()
         await daemon.until_ready()
-        store.kill()
-        await store.wait()
+        await store.kill()
         assert (await daemon.alerts(webhook_body(alert(3))))[0] == 503
         assert (await daemon.get("/-/ready"))[0] == 503
         assert (await daemon.get("/-/healthy"))[0] == 200
-        _, metrics = await daemon.get("/metrics")
-        assert "responder_store_up 0.0" in metrics
+        assert await daemon.metric("responder_store_up") == 0
 
 
 async def test_a_store_that_could_lose_alerts_is_refused_at_the_start(tmp_path: Path) -> None:

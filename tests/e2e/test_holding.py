@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TurnedClock
+from clocks import TurnedClock
 from daemon import DaemonProcess, Receiver, alert, running, webhook_body
 from site_of import Site, site
 from waiting import eventually, until

@@ -7,16 +7,15 @@ import contextlib
 import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 import pytest
+from clocks import Turned, TurnedClock
 from test_simulation import check_awake, check_counts_agree, snapshots
 from unsteady import Unsteady
 from world import OneRow, World, firing, resolving, settle
 
 from responder.alerts import Alert
-from responder.clock import SystemClock
 from responder.engine.blind.pager import BlindPager
 from responder.engine.blind.parts import BlindHooks, BlindParts
 from responder.engine.engine import Engine, EngineHooks
@@ -57,18 +56,12 @@ class Rules(OneRow):
         )
 
 
-class Turned(SystemClock):
-    def __init__(self, turned: Any) -> None:
-        self._turned = turned
-
-    def now(self) -> datetime:
-        return super().now() + timedelta(milliseconds=self._turned())
-
-
 class Replica:
     """An engine and its blind pager before a store that may be away."""
 
-    def __init__(self, store: Store, world: World, name: str, turned: Any, chance: random.Random) -> None:
+    def __init__(
+        self, store: Store, world: World, name: str, turned: TurnedClock, chance: random.Random
+    ) -> None:
         self.wire = Unsteady(store.client, chance)
         self.store = Store(self.wire, store.base[11:-1], store.options, worker=name, shift=turned)
         rules = Rules()
@@ -135,7 +128,7 @@ class Replica:
 class Outages:
     """Drives alerts, people and outages by one random source."""
 
-    def __init__(self, store: Store, turned: Any, seed: int, replicas: int) -> None:
+    def __init__(self, store: Store, turned: TurnedClock, seed: int, replicas: int) -> None:
         self.chance = random.Random(seed)
         self.store, self.turned = store, turned
         self.world = World(self.chance)
@@ -281,7 +274,7 @@ def check_each_page_once(simulation: Outages) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_one_replica_pages_everything_once_through_any_number_of_outages(
-    store: Store, turned: Any, seed: int
+    store: Store, turned: TurnedClock, seed: int
 ) -> None:
     simulation = Outages(store, turned, seed, 1)
     await simulation.run(150)
@@ -296,7 +289,7 @@ async def test_one_replica_pages_everything_once_through_any_number_of_outages(
 
 @pytest.mark.parametrize("seed", range(100, 106))
 async def test_where_answers_of_the_store_get_lost_as_well_every_level_is_reached(
-    store: Store, turned: Any, seed: int
+    store: Store, turned: TurnedClock, seed: int
 ) -> None:
     simulation = Outages(store, turned, seed, 1)
     simulation.replicas[0].wire.loses = 0.05
@@ -308,7 +301,7 @@ async def test_where_answers_of_the_store_get_lost_as_well_every_level_is_reache
 
 @pytest.mark.parametrize("seed", range(200, 206))
 async def test_two_replicas_that_lose_the_store_together_reach_every_level(
-    store: Store, turned: Any, seed: int
+    store: Store, turned: TurnedClock, seed: int
 ) -> None:
     simulation = Outages(store, turned, seed, 2)
     await simulation.run(120)

@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 from bundle_gate import Gate, incident
-from conftest import TurnedClock
+from clocks import TurnedClock
 
 from responder.engine.outbox import Done
 from responder.engine.spreading import Spreader

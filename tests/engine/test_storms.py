@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import TurnedClock
+from clocks import TurnedClock
 from stage import after
 from storm import BOUNDS, BundledWorld, Storm
 from storm_simulation import StormSimulation

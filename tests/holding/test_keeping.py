@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import TurnedClock
+from clocks import TurnedClock
 from held import Held, alert, incidents, paged, rules_of, settled
 from world import World
 

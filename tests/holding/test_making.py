@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from conftest import TurnedClock
+from clocks import TurnedClock
 
 from responder.holding.making import MakeOutcome, TooLongError, planned
 from responder.oncall.rrule import Rule

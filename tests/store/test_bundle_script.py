@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from bundle_gate import BOUNDS, Gate, said
-from conftest import TurnedClock
+from clocks import TurnedClock
 
 from responder.incident.severity import Severity
 from responder.store import digests

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from conftest import TurnedClock
+from clocks import TurnedClock
 from shifts import override, swap
 
 from responder.oncall.schedule import Change

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 from causes import NIGHTS_EVERY, QUIET, Truth, Watch
-from conftest import TurnedClock
+from clocks import TurnedClock
 from held import Held, alert, rules_of, settled
 from world import World
 

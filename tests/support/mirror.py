@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from clocks import Turned, TurnedClock
 from fake_alertmanager import FakeAlertmanager, rfc
 from world import World, settle
 
@@ -56,21 +57,16 @@ MINUTE = timedelta(minutes=1)
 SENDER = "http://alertmanager.example:9093"
 
 
-class Turned(SystemClock):
-    """The machine's clock, turned as the store's is."""
-
-    def __init__(self, turned: Any) -> None:
-        self._turned = turned
-
-    def now(self) -> datetime:
-        return super().now() + timedelta(milliseconds=self._turned.ms)
-
-
 class Mirror:
     """One replica."""
 
     def __init__(
-        self, store: Store, turned: Any, rules: Compiled, config: Config, session: aiohttp.ClientSession
+        self,
+        store: Store,
+        turned: TurnedClock,
+        rules: Compiled,
+        config: Config,
+        session: aiohttp.ClientSession,
     ) -> None:
         self.store, self.turned, self.rules, self.config = store, turned, rules, config
         self.reader = Reader(store)
@@ -217,7 +213,7 @@ def compiled(folder: Path, text: str = RULES) -> Compiled:
 @contextlib.asynccontextmanager
 async def mirrored(
     store: Store,
-    turned: Any,
+    turned: TurnedClock,
     rules: Compiled,
     peers: Sequence[FakeAlertmanager | str],
     *,
@@ -237,6 +233,6 @@ async def mirrored(
             await one.stop()
 
 
-def moment(turned: Any) -> datetime:
+def moment(turned: TurnedClock) -> datetime:
     """The turned clock's now."""
     return SystemClock().now() + timedelta(milliseconds=turned.ms)

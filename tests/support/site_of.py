@@ -7,13 +7,14 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Callable
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import yaml
+from clocks import Turned, TurnedClock
 from daemon import alert, webhook_body
 from waiting import eventually, metric_in, until
 
@@ -23,14 +24,6 @@ from responder.clock import SystemClock
 from responder.config_load import load_config
 from responder.rulebook import rulebook
 from responder.signing import AckTokens
-
-
-class _Turned(SystemClock):
-    def __init__(self, turned: Callable[[], int]) -> None:
-        self._turned = turned
-
-    def now(self) -> datetime:
-        return super().now() + timedelta(milliseconds=self._turned())
 
 
 class Site:
@@ -130,7 +123,7 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def site(folder: Path, turned: Callable[[], int], rules: str, **more: Any) -> AsyncIterator[Site]:
+async def site(folder: Path, turned: TurnedClock, rules: str, **more: Any) -> AsyncIterator[Site]:
     """The site of a daemon with these rules and settings; by default everybody is reached by the log."""
     (folder / "rules.yaml").write_text(rules)
     config_file = folder / "responder.yaml"
@@ -151,7 +144,7 @@ async def site(folder: Path, turned: Callable[[], int], rules: str, **more: Any)
     book = rulebook(config)
     started: list[Running] = []
     stop = asyncio.Event()
-    clock = _Turned(turned)
+    clock = Turned(turned)
     daemon = Daemon(config, book, clock=clock, shift=turned)
     task = asyncio.create_task(daemon.run(stop, started.append))
     await until(lambda: started or task.done())

@@ -8,7 +8,7 @@ import random
 from datetime import timedelta
 
 import msgspec
-from conftest import TurnedClock
+from clocks import TurnedClock
 from world import OneRow, World, resolving, settle
 
 from responder.engine.engine import Engine

@@ -7,7 +7,7 @@ import random
 from collections import defaultdict
 from datetime import datetime, timedelta
 
-from conftest import TurnedClock
+from clocks import TurnedClock
 from stage import after
 from storm import PAGES, TAKEN_OVER, BundledWorld, Storm
 from world import OneRow

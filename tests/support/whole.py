@@ -20,7 +20,8 @@ from typing import Any
 import aiohttp
 import yaml
 from aiohttp import web
-from mirror import Turned, moment
+from clocks import Turned
+from mirror import moment
 from peers import serving
 from unsteady import Unsteady
 
