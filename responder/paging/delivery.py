@@ -116,7 +116,7 @@ class Delivery:
             page=effect.page,
             kind=effect.kind,
             attempt=attempt.number,
-            receipt=receipt,
+            receipt=_plain(receipt),
         )
         return Done(facts=(delivered,))
 
@@ -223,6 +223,11 @@ def _delayed(effect: SendMessage, attempt: Attempt, reason: str, *, failover: bo
         reason=reason,
         failover=failover,
     )
+
+
+def _plain(receipt: Receipt) -> Receipt:
+    """A library's own kind of text (a header of a mail) could not be written down, and the page would go out again."""
+    return Receipt({str(key): str(value) for key, value in receipt.reference.items()})
 
 
 def _receipt(incident: Incident, effect: SendMessage) -> Receipt:
