@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from responder.actions.book import ActionBook, Offer
@@ -13,7 +11,7 @@ from responder.clock import Clock
 from responder.engine.desk import Answer, Desk, Outcome
 from responder.incident.action import ActionRole, RunKind
 from responder.incident.action_facts import ActionDenied, ActionRequested
-from responder.incident.audit import AuditEntry
+from responder.incident.audit import AuditEntry, AuditPage
 from responder.incident.state import Incident
 from responder.store.ledger import KillSwitch, Ledger
 
@@ -120,6 +118,6 @@ class ActionDesk:
             AuditEntry(number=0, at=self._clock.now(), event="switched on", by=by, text=note)
         )
 
-    async def audit(self, *, after: int, limit: int) -> Sequence[AuditEntry]:
-        """Entries of the audit, oldest first."""
-        return await self._witness.entries(after=after, limit=limit)
+    async def audit(self, *, after: int) -> AuditPage:
+        """A part of the audit, oldest first."""
+        return await self._witness.page(after=after)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
 from responder.actions.base import Plan
 from responder.actions.book import Known
-from responder.incident.audit import AuditEntry
+from responder.incident.audit import AuditEntry, AuditPage
 from responder.incident.effects import CheckAction, RunAction
 from responder.store.audit import Audit
 from responder.text import one_line
@@ -69,6 +69,6 @@ class Witness:
         """An entry that is not about a run."""
         await self._audit.append(entry)
 
-    async def entries(self, *, after: int, limit: int) -> Sequence[AuditEntry]:
+    async def page(self, *, after: int) -> AuditPage:
         """What was written down, oldest first."""
-        return await self._audit.entries(after=after, limit=limit)
+        return await self._audit.page(after=after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from datetime import timedelta
 from typing import Any
@@ -14,10 +15,10 @@ import msgspec
 from responder.cli.client import CallError, Client
 from responder.cli.remote import add_author, group, identifier, subcommand, tell
 from responder.durations import format_duration, parse_duration
-from responder.incident.audit import AuditEntry, verify
+from responder.incident.audit import AuditPage, Elsewhere, Line, UnreadableEntry, verify
 
 _SWITCH = "/api/v1/actions/kill-switch"
-_ENTRIES = msgspec.json.Decoder(list[AuditEntry])
+_HASH = re.compile("[0-9a-f]{64}")
 
 _LOOK_EVERY = 0.5  # seconds
 _LONGEST_WAIT = timedelta(hours=1)
@@ -37,6 +38,23 @@ _RUN = """
 Have an action done for an incident, rehearsed (--dry-run) or taken back (--undo), and wait for what comes of it. Exits
 with 1 where it was refused, failed, did not help or is not over.
 """
+
+
+_VERIFY = """
+Walk the chain of hashes, and exit with 1 where an entry was changed, put in or taken out, or a line cannot be read. The
+newest hash and the number of entries that are kept, as the daemon tells them, show what is missing at the end and at
+the beginning. A chain that was made anew as a whole, or emptied with its newest hash, shows only with --head: the hash
+of any entry, as it stands in the daemon's log. Where that is none of the entries that are kept, it exits with 1.
+"""
+
+
+def _hash(text: str) -> str:
+    found = text.strip().lower()
+    if not _HASH.fullmatch(found):
+        raise argparse.ArgumentTypeError(
+            f"expected 64 hex digits, as the log and `verify` show them, got {text!r}"
+        )
+    return found
 
 
 def _wait(text: str) -> timedelta:
@@ -87,10 +105,16 @@ def add_parser(commands: Any) -> None:
     listing.add_argument(
         "--after", type=int, default=0, metavar="NUMBER", help="only entries after this one (default: all)"
     )
-    check = subcommand(kept, "verify", verify_audit, "walk the chain of hashes; exit 1 where it is broken")
+    check = subcommand(
+        kept,
+        "verify",
+        verify_audit,
+        "walk the chain of hashes; exit 1 where it is broken or incomplete",
+        _VERIFY,
+    )
     check.add_argument(
-        "--head", default="", metavar="HASH",
-        help="the newest hash as you have it, from the daemon's log or an earlier `verify`: whether it is in the chain",
+        "--head", type=_hash, metavar="HASH",
+        help="the hash of an entry as you have it, from the daemon's log or an earlier `verify`: whether it is in the chain",
     )  # fmt: skip
 
 
@@ -163,37 +187,49 @@ def switch(args: argparse.Namespace, client: Client) -> int:
     return tell(args, answer, _switched(answer))
 
 
-def _entries(client: Client, after: int) -> list[Any]:
-    found: list[Any] = []
+def _pages(client: Client, after: int) -> list[AuditPage]:
+    found: list[AuditPage] = []
     following: int | None = after
     while following is not None:
-        answer = client.get("/api/v1/audit", after=str(following))
-        found += answer["entries"]
-        following = answer["next"]
+        try:
+            page = msgspec.convert(client.get("/api/v1/audit", after=str(following)), AuditPage)
+        except msgspec.ValidationError as error:
+            raise CallError(f"the daemon's audit is not as this version knows it: {error}") from None
+        found.append(page)
+        following = page.next
     return found
 
 
 def list_audit(args: argparse.Namespace, client: Client) -> int:
     """Who wanted what, what was done, what came of it."""
-    entries = _entries(client, args.after)
-    lines = [
-        f"{one['number']:>6}  {one['at'][:19]}Z  {one['event']:<12} {one['action']:<28} {one['target']} {one['object']}"
-        f"  {one['by']}  {one['text']}"
-        for one in entries
-    ]
-    return tell(args, entries, "\n".join(lines) or "nothing was done yet")
+    lines = [line for page in _pages(client, args.after) for line in page.lines()]
+    text = "\n".join(_told(line) for line in lines)
+    return tell(args, msgspec.to_builtins(lines), text or "nothing was done yet")
+
+
+def _told(line: Line) -> str:
+    if isinstance(line, UnreadableEntry):
+        return f"{line.number:>6}  UNREADABLE (line {line.line} of the audit): {line.text}"
+    return (
+        f"{line.number:>6}  {line.at:%Y-%m-%dT%H:%M:%S}Z  {line.event:<12} {line.action:<28} {line.target} {line.object}"
+        f"  {line.by}  {line.text}"
+    )
 
 
 def verify_audit(args: argparse.Namespace, client: Client) -> int:
     """Walk the chain here, not on the daemon that is being checked."""
-    try:
-        entries = _ENTRIES.decode(json.dumps(_entries(client, 0)))
-    except msgspec.DecodeError as error:
-        raise CallError(f"an entry cannot be read: {error}") from None
-    verdict = verify(entries, args.head)
+    pages = _pages(client, 0)
+    last = pages[-1]
+    verdict = verify(
+        (line for page in pages for line in page.lines()),
+        Elsewhere(hash=args.head or "", newest=last.head, keeps=last.keeps),
+    )
+    counted = f"{verdict.entries} entries from number {verdict.first}"
     if verdict.broken_at is not None:
         text = f"BROKEN at entry {verdict.broken_at}: {verdict.text}"
+    elif not verdict.sound:
+        text = f"NOT FOUND in {counted}: {verdict.text}"
     else:
-        text = f"{verdict.entries} entries from number {verdict.first}: {verdict.text}\nnewest hash {verdict.head}"
+        text = f"{counted}: {verdict.text}\nnewest hash {verdict.head or 'none'}"
     tell(args, msgspec.to_builtins(verdict), text)
-    return 1 if verdict.broken_at is not None else 0
+    return 0 if verdict.sound else 1

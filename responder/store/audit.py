@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import structlog
 
-from responder.incident.audit import AuditEntry, sealed
+from responder.incident.audit import AuditEntry, AuditPage, Line, UnreadableEntry, sealed
 from responder.store.connection import ask
 from responder.store.errors import StoreBusyError
 from responder.store.store import Store
+from responder.text import one_line
 
 log = structlog.get_logger(__name__)
 
+#: Who verifies the chain counts on this: a list that has lost its beginning and is shorter had entries taken out.
 ENTRIES_KEPT = 20_000
+PAGE = 500
 _TRIES = 20
+_SHOWN = 120  # of a line that cannot be read
 _ENTRY = msgspec.json.Decoder(AuditEntry)
 
 
@@ -49,11 +55,35 @@ class Audit:
         raw = await ask(self._store.client, "LINDEX", self._key, -1)
         return _ENTRY.decode(raw) if raw else None
 
-    async def entries(self, *, after: int = 0, limit: int = 500) -> list[AuditEntry]:
-        """Entries with a number above ``after``, oldest first. Raises ``StoreError``."""
-        first = await ask(self._store.client, "LINDEX", self._key, 0)
-        if not first:
-            return []
-        start = max(after + 1 - _ENTRY.decode(first).number, 0)
-        raw = await ask(self._store.client, "LRANGE", self._key, start, start + limit - 1)
-        return [_ENTRY.decode(one) for one in raw]
+    async def page(self, *, after: int = 0) -> AuditPage:
+        """What follows the entry with the number ``after``, oldest first, at most ``PAGE`` lines. Raises ``StoreError``."""
+        at, total, head, raw = await self._store.run("audited", after, PAGE)
+        lines = _lines(raw, int(at), after)
+        last = int(at) + len(lines) == int(total) or lines[-1].number <= after
+        return AuditPage(
+            line=int(at) + 1,
+            entries=tuple(one for one in lines if isinstance(one, AuditEntry)),
+            unreadable=tuple(one for one in lines if isinstance(one, UnreadableEntry)),
+            keeps=ENTRIES_KEPT,
+            head=head.decode() if last else None,
+            next=None if last else lines[-1].number,
+        )
+
+
+def _lines(raw: Sequence[bytes], at: int, after: int) -> list[Line]:
+    """The lines from the place ``at`` on. What cannot be read has the number that follows from the line before it."""
+    found: list[Line] = []
+    read = [_entry(line) for line in raw]
+    number = next((one.number - place for place, one in enumerate(read) if one is not None), after + 1) - 1
+    for place, (line, entry) in enumerate(zip(raw, read, strict=True)):
+        number = entry.number if entry is not None else number + 1
+        begins = one_line(line[:_SHOWN].decode(errors="replace"), _SHOWN)
+        found.append(entry or UnreadableEntry(line=at + place + 1, number=number, text=begins))
+    return found
+
+
+def _entry(line: bytes) -> AuditEntry | None:
+    try:
+        return _ENTRY.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -160,7 +160,7 @@ class Store:
         self.worker = worker
         self._numbers = itertools.count()
         names = (
-            "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit",
+            "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit", "audited",
             "shelve", "surroundings", "announce",
             "talk", "records", "opens", "roll", "bundle", "spread", "told", "leave",
             "attend", "turn", "forget", "vitals", "watch", "mend", "recount",

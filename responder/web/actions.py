@@ -8,14 +8,11 @@ from aiohttp import web
 from responder.actions.desk import Asked, Person, Wanted
 from responder.actions.gates import Refusal
 from responder.incident.action import ActionRole, Gate, RunKind
-from responder.incident.audit import AuditEntry
 from responder.web.api import digest_of, idempotency_key, incident_answer, via, who
 from responder.web.auth import CALLER, Role, caller_of, requires
 from responder.web.parts import PARTS
 from responder.web.problems import ProblemError, answer, decoded, noted, read
 from responder.web.times import rfc3339
-
-_PAGE = 500
 
 
 class ActionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,13 +56,6 @@ class ActionsView(msgspec.Struct, frozen=True, kw_only=True):
 
     actions: tuple[ActionView, ...]
     kill_switch: KillSwitchView
-
-
-class AuditView(msgspec.Struct, frozen=True, kw_only=True):
-    """Entries, oldest first, exactly as they were hashed; ``next`` is the ``after`` of the following ones."""
-
-    entries: tuple[AuditEntry, ...]
-    next: int | None
 
 
 def routes() -> list[web.RouteDef]:
@@ -169,6 +159,4 @@ async def show_audit(request: web.Request) -> web.Response:
     text = request.query.get("after", "0")
     if not text.isascii() or not text.isdigit() or len(text) > 15:
         raise ProblemError(400, f"after: expected the number of an entry, got {text[:20]!r}")
-    entries = await request.app[PARTS].actions.audit(after=int(text), limit=_PAGE)
-    following = entries[-1].number if len(entries) == _PAGE else None
-    return answer(AuditView(entries=tuple(entries), next=following))
+    return answer(await request.app[PARTS].actions.audit(after=int(text)))

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from responder.incident.audit import AuditPage
 from responder.intake.intake import Summary
 from responder.rules.explain import Explanation
-from responder.web.actions import ActionBody, ActionsView, AuditView, KillSwitchBody, KillSwitchView
+from responder.web.actions import ActionBody, ActionsView, KillSwitchBody, KillSwitchView
 from responder.web.alerts import AccountView
 from responder.web.api import RecordedView
 from responder.web.bodies import COMMANDS, ExplainBody
@@ -50,7 +51,7 @@ def description() -> dict[str, Any]:
         ActionBody,
         KillSwitchBody,
         KillSwitchView,
-        AuditView,
+        AuditPage,
         SilenceBody,
         UnsilenceBody,
         ContactsView,

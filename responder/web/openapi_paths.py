@@ -65,7 +65,7 @@ _FOR_PROGRAMS: dict[tuple[str, str], Call] = {
         errors="422",
     ),
     ("get", "/api/v1/audit"): Call(
-        summary="What was done to targets, oldest first", good={"200": "AuditView"}, errors="400",
+        summary="What was done to targets, oldest first", good={"200": "AuditPage"}, errors="400",
         parameters=(query("after", type="integer", minimum=0),),
     ),
     ("get", "/api/v1/quarantine"): Call(

@@ -264,5 +264,5 @@ async def test_taking_back_counts_against_no_limit_and_is_called_so_in_the_audit
     await world.ask(incident, kind=RunKind.UNDO)
     await world.ask(incident)
     assert len(world.lever.pulls) == 2
-    texts = [entry.text for entry in await world.people.audit(after=0, limit=100)]
+    texts = [entry.text for entry in (await world.people.audit(after=0)).entries]
     assert "Undo: Pull the lever brake" in texts

@@ -13,7 +13,7 @@ from world import settle
 
 from responder.actions.base import Limit
 from responder.incident.action import Gate, RunKind, RunStatus
-from responder.incident.audit import verify
+from responder.incident.audit import Elsewhere, verify
 from responder.incident.decision import Reason
 from responder.incident.finding import FindingStatus
 from responder.targets.http import UnclearError, UnreachableError
@@ -108,7 +108,7 @@ async def test_the_gates_take_nothing_from_the_time_in_which_the_effect_may_show
     assert run.performed_at is not None
     assert run.performed_at > asked_at + passed - timedelta(milliseconds=2)
     assert run.verify_until == run.performed_at + timedelta(minutes=2)
-    (performing, performed) = await world.people.audit(after=0, limit=100)
+    (performing, performed) = (await world.people.audit(after=0)).entries
     assert asked_at + passed - timedelta(milliseconds=2) < performing.at <= performed.at
 
 
@@ -245,7 +245,7 @@ async def test_rules_that_change_while_it_is_verified_leave_the_effect_unknown_a
     assert (run.status, run.text) == (RunStatus.UNKNOWN, "pulled it down")
     assert "the rules have changed" in run.after
     assert not [sent for sent in world.world.sent if "no effect" in sent.effect.text]
-    assert (await world.people.audit(after=0, limit=100))[-1].event == "out of sight"
+    assert (await world.people.audit(after=0)).entries[-1].event == "out of sight"
     await world.ask(incident, "other")
     assert len(world.lever.pulls) == 2
 
@@ -294,19 +294,19 @@ async def test_the_audit_tells_who_what_and_what_came_of_it_and_a_changed_line_i
     incident = await world.fire()
     await world.ask(incident)
     await world.ask(incident, "unoffered")
-    entries = list(await world.people.audit(after=0, limit=100))
+    entries = (await world.people.audit(after=0)).entries
     told = [(e.event, e.by, e.action, e.object) for e in entries]
     assert told[:2] == [
         ("performing", "ana", "pull", "lever/brake"),
         ("performed", "ana", "pull", "lever/brake"),
     ]
     assert ("denied", "ana", "unoffered", "") in told
-    assert verify(entries, entries[-1].hash).broken_at is None
+    assert verify(entries, Elsewhere(hash=entries[-1].hash)).sound
     # Somebody changes a line in the store.
     key = f"{world.store.base}:audit"
     raw = await world.store.client.lindex(key, 1)
     await world.store.client.lset(key, 1, raw.replace(b'"by":"ana"', b'"by":"eve"'))
-    assert verify(await world.people.audit(after=0, limit=100)).broken_at == 2
+    assert verify((await world.people.audit(after=0)).entries).broken_at == 2
 
 
 async def test_nothing_is_done_that_cannot_be_written_down(make_world: Make) -> None:

@@ -145,7 +145,7 @@ async def test_s6_the_audit_keeps_its_newest_entries_and_the_quarantine_its_newe
     chain, now = Audit(store), await store.now()
     for number in range(1, 9):
         await chain.append(AuditEntry(number=number, at=now, event="performed", by=f"ana {number}"))
-    assert [one.by for one in await chain.entries()] == [f"ana {number}" for number in range(4, 9)]
+    assert [one.by for one in (await chain.page()).entries] == [f"ana {number}" for number in range(4, 9)]
     reader = Reader(store)
     for number in range(reading.QUARANTINE_KEPT + 5):
         await reader.quarantine(b"%d" % number, "no JSON")
