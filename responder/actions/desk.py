@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from responder.actions.book import ActionBook, Offer
@@ -13,6 +15,7 @@ from responder.incident.action import ActionRole, RunKind
 from responder.incident.action_facts import ActionDenied, ActionRequested
 from responder.incident.audit import AuditEntry, AuditPage
 from responder.incident.state import Incident
+from responder.store.errors import AuditChangedError, StoreError
 from responder.store.ledger import KillSwitch, Ledger
 
 
@@ -37,6 +40,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     refusal: Refusal | None = None
     answer: Answer | None = None
+
+
+class SwitchedOff(msgspec.Struct, frozen=True, kw_only=True):
+    """Actions are off; ``warning`` says why the audit does not tell of it, empty where it does."""
+
+    switch: KillSwitch
+    warning: str = ""
 
 
 class ActionDesk:
@@ -89,12 +99,12 @@ class ActionDesk:
     async def _deny(self, incident_id: str, wanted: Wanted, person: Person, refusal: Refusal) -> None:
         gate, reason = refusal
         now = self._clock.now()
-        await self._witness.note(
-            AuditEntry(
-                number=0, at=now, event="denied", by=person.name, incident=incident_id, action=wanted.name,
-                text=f"{gate}: {reason}",
-            )
+        entry = AuditEntry(
+            number=0, at=now, event="denied", by=person.name, incident=incident_id, action=wanted.name,
+            text=f"{gate}: {reason}",
         )  # fmt: skip
+        with suppress(AuditChangedError):  # the log has it then; who asks is refused all the same
+            await self._witness.note(entry)
         fact = ActionDenied(
             at=now, by=person.name, via=person.via, name=wanted.name, gate=gate, reason=reason
         )
@@ -104,19 +114,28 @@ class ActionDesk:
         """Who switched actions off; ``None`` where they are on."""
         return await self._ledger.kill_switch()
 
-    async def switch_off(self, by: str, note: str) -> KillSwitch:
-        """No action is performed any more, by anybody, on any replica, until somebody switches them on."""
+    async def switch_off(self, by: str, note: str) -> SwitchedOff:
+        """No action is performed any more, by anybody, on any replica, until somebody switches them on.
+
+        That holds even where it cannot be written into the audit.
+        """
         switch = KillSwitch(by=by, at=self._clock.now(), note=note)
         await self._ledger.set_kill_switch(switch)
-        await self._witness.note(AuditEntry(number=0, at=switch.at, event="switched off", by=by, text=note))
-        return switch
+        entry = AuditEntry(number=0, at=switch.at, event="switched off", by=by, text=note)
+        try:
+            await self._witness.note(entry)
+        except StoreError as error:
+            return SwitchedOff(
+                switch=switch, warning=f"actions are off, and the audit does not tell of it: {error}"
+            )
+        return SwitchedOff(switch=switch)
 
     async def switch_on(self, by: str, note: str) -> None:
-        """Actions go on."""
-        await self._ledger.set_kill_switch(None)
+        """Actions go on; never without an entry in the audit."""
         await self._witness.note(
             AuditEntry(number=0, at=self._clock.now(), event="switched on", by=by, text=note)
         )
+        await self._ledger.set_kill_switch(None)
 
     async def audit(self, *, after: int) -> AuditPage:
         """A part of the audit, oldest first."""

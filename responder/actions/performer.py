@@ -17,7 +17,7 @@ from responder.actions.base import Performed, Wish
 from responder.actions.book import ActionBook, Known
 from responder.actions.gates import Ask, Gates, Passage, Refusal
 from responder.actions.outcomes import Outcome, Outcomes
-from responder.actions.witness import Witness
+from responder.actions.witness import PERFORMING, Witness
 from responder.clock import Stopwatch
 from responder.engine.outbox import Done
 from responder.incident.action import Gate, RunKind
@@ -32,6 +32,7 @@ from responder.incident.effects import RunAction
 from responder.incident.finding import Finding
 from responder.incident.state import Incident
 from responder.parameters import ParameterError
+from responder.store.errors import AuditChangedError
 from responder.store.ledger import Ledger
 from responder.store.loaded import Attempt
 from responder.targets.base import TargetError
@@ -121,7 +122,12 @@ class ActionPerformer:
         probe = tools.book.verifying_probe(passage.known, passage.ask.incident)
         before = await passage.look(probe) if probe is not None else None
         what = f"Undo: {passage.plan.text}" if effect.kind is RunKind.UNDO else passage.plan.text
-        await tools.witness.write(effect, "performing", watch.now(), what, passage)
+        try:
+            await tools.witness.write(effect, PERFORMING, watch.now(), what, passage)
+        except AuditChangedError as error:
+            await tools.ledger.release(effect.run, "never begun")
+            failed = ActionFailed(at=watch.now(), run=effect.run, reason=str(error))
+            return await self._ended(effect, failed, passage)
         start = await tools.ledger.begin(effect.run)
         if start == "switched off":
             refusal = await tools.gates.at_the_door(passage.ask)

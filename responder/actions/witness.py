@@ -11,11 +11,14 @@ from responder.actions.book import Known
 from responder.incident.audit import AuditEntry, AuditPage
 from responder.incident.effects import CheckAction, RunAction
 from responder.store.audit import Audit
+from responder.store.errors import AuditChangedError
 from responder.text import one_line
 
 _TEXT_LIMIT = 400
+#: The note before a change.
+PERFORMING = "performing"
 #: What is no outcome of its own, but a note before or after one.
-_NOTES = frozenset({"performing", "looked at", "out of sight"})
+_NOTES = frozenset({PERFORMING, "looked at", "out of sight"})
 
 
 class On(Protocol):
@@ -53,6 +56,7 @@ class Witness:
         """An entry about a run, and the object that it is ``on``.
 
         Raises:
+            AuditChangedError: before a change, which is not made then; what has happened is told to people all the same.
             StoreError: what cannot be written down is not done.
         """
         entry = AuditEntry(
@@ -61,7 +65,11 @@ class Witness:
             target=f"{on.known.kind}/{on.known.settings.target}" if on is not None else "",
             object=on.plan.object if on is not None else "", text=self.clean(text),
         )  # fmt: skip
-        await self._audit.append(entry)
+        try:
+            await self._audit.append(entry)
+        except AuditChangedError:
+            if event == PERFORMING:
+                raise
         if event not in _NOTES:
             self._observe(effect.name, event)
 

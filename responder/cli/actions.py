@@ -184,7 +184,8 @@ def switch(args: argparse.Namespace, client: Client) -> int:
     """Throw the kill switch."""
     body = {"engaged": args.what == "stop", "by": args.by, "note": args.note}
     answer = json.loads(client.call("POST", _SWITCH, body))
-    return tell(args, answer, _switched(answer))
+    warning = answer.get("warning")
+    return tell(args, answer, f"{_switched(answer)}\nwarning: {warning}" if warning else _switched(answer))
 
 
 def _pages(client: Client, after: int) -> list[AuditPage]:

@@ -114,6 +114,11 @@ class Outbox:
         except TimeoutError:
             log.warning("effect took too long", effect=effect.id, queue=effect.queue)
             return Done(retry_in=back_off(attempt.number, self._chance))
+        except StoreError as error:
+            log.warning(
+                "effect not performed; it stays due", effect=effect.id, queue=effect.queue, error=str(error)
+            )
+            return Done(retry_in=back_off(attempt.number, self._chance))
         except Exception:  # a performer's own mistake: this effect is tried again, the others go on
             log.exception("effect failed", effect=effect.id, queue=effect.queue)
             return Done(retry_in=back_off(attempt.number, self._chance))

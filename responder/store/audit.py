@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import structlog
 
 from responder.incident.audit import AuditEntry, AuditPage, Line, UnreadableEntry, sealed
 from responder.store.connection import ask
-from responder.store.errors import StoreBusyError
+from responder.store.errors import AuditChangedError, StoreBusyError
 from responder.store.store import Store
 from responder.text import one_line
 
@@ -34,26 +35,30 @@ class Audit:
         """Add an entry behind the newest; durable when it returns, and told to the log with its hash.
 
         Raises:
+            AuditChangedError: where the list and the newest hash do not fit; the log has the entry then.
             StoreError: where it could not be written: then nothing may be done that it would have told of.
         """
+        before: list[bytes | None] = []
         for _ in range(_TRIES):
-            newest = await self._newest()
-            number, before = (newest.number + 1, newest.hash) if newest is not None else (1, "")
-            link = sealed(msgspec.structs.replace(entry, number=number), before)
-            answer = await self._store.run(
-                "audit", before, link.hash, msgspec.json.encode(link), ENTRIES_KEPT
-            )
-            if answer[0] == b"ok":
-                log.info(
-                    "audit", number=link.number, hash=link.hash, what=link.event, by=link.by,
-                    incident=link.incident, action=link.action, target=link.target, object=link.object,
-                )  # fmt: skip
+            raw = await ask(self._store.client, "LINDEX", self._key, -1)
+            newest = _entry(raw) if raw is not None else None
+            # Others who write move the newest entry; where it stays, and is not the one of the hash, nobody of ours wrote.
+            if raw in before or (raw is not None and newest is None):
+                _tell(log.error, "not in the audit, which was changed from outside", entry)
+                raise AuditChangedError
+            link = await self._add(entry, newest)
+            if link is not None:
+                _tell(log.info, "audit", link)
                 return link
+            before = [raw]
         raise StoreBusyError("the audit is being written by others; try again")
 
-    async def _newest(self) -> AuditEntry | None:
-        raw = await ask(self._store.client, "LINDEX", self._key, -1)
-        return _ENTRY.decode(raw) if raw else None
+    async def _add(self, entry: AuditEntry, newest: AuditEntry | None) -> AuditEntry | None:
+        """The entry behind the newest; ``None`` where that is not the newest any more."""
+        number, before = (newest.number + 1, newest.hash) if newest is not None else (1, "")
+        link = sealed(msgspec.structs.replace(entry, number=number), before)
+        answer = await self._store.run("audit", before, link.hash, msgspec.json.encode(link), ENTRIES_KEPT)
+        return link if answer[0] == b"ok" else None
 
     async def page(self, *, after: int = 0) -> AuditPage:
         """What follows the entry with the number ``after``, oldest first, at most ``PAGE`` lines. Raises ``StoreError``."""
@@ -68,6 +73,15 @@ class Audit:
             head=head.decode() if last else None,
             next=None if last else lines[-1].number,
         )
+
+
+def _tell(say: Callable[..., Any], event: str, entry: AuditEntry) -> None:
+    """To the log. An entry that stands in no chain has neither number nor hash."""
+    sealed_as = {"number": entry.number, "hash": entry.hash} if entry.hash else {"text": entry.text}
+    say(
+        event, **sealed_as, what=entry.event, by=entry.by, incident=entry.incident, action=entry.action,
+        target=entry.target, object=entry.object,
+    )  # fmt: skip
 
 
 def _lines(raw: Sequence[bytes], at: int, after: int) -> list[Line]:

@@ -8,6 +8,8 @@ from aiohttp import web
 from responder.actions.desk import Asked, Person, Wanted
 from responder.actions.gates import Refusal
 from responder.incident.action import ActionRole, Gate, RunKind
+from responder.store.errors import AuditChangedError
+from responder.store.ledger import KillSwitch
 from responder.web.api import digest_of, idempotency_key, incident_answer, via, who
 from responder.web.auth import CALLER, Role, caller_of, requires
 from responder.web.parts import PARTS
@@ -33,12 +35,13 @@ class KillSwitchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class KillSwitchView(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether actions are switched off, by whom, since when and why."""
+    """Whether actions are switched off, by whom, since when and why; ``warning``: that the audit does not tell of it."""
 
     engaged: bool
     by: str | None = None
     at: str | None = None
     note: str | None = None
+    warning: str | None = None
 
 
 class ActionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,10 +135,15 @@ async def show_switch(request: web.Request) -> web.Response:
 
 
 async def _switch(request: web.Request) -> KillSwitchView:
-    switch = await request.app[PARTS].actions.kill_switch()
+    return _view(await request.app[PARTS].actions.kill_switch())
+
+
+def _view(switch: KillSwitch | None, warning: str = "") -> KillSwitchView:
     if switch is None:
         return KillSwitchView(engaged=False)
-    return KillSwitchView(engaged=True, by=switch.by, at=rfc3339(switch.at), note=switch.note or None)
+    return KillSwitchView(
+        engaged=True, by=switch.by, at=rfc3339(switch.at), note=switch.note or None, warning=warning or None
+    )
 
 
 @requires(Role.RESPONDER)
@@ -147,9 +155,12 @@ async def throw_switch(request: web.Request) -> web.Response:
         raise ProblemError(403, "switching actions on again needs the role admin")
     desk, by, note = request.app[PARTS].actions, who(request[CALLER], body.by), noted("body.note", body.note)
     if body.engaged:
-        await desk.switch_off(by, note)
-    else:
+        off = await desk.switch_off(by, note)
+        return answer(_view(off.switch, off.warning))
+    try:
         await desk.switch_on(by, note)
+    except AuditChangedError as error:
+        raise ProblemError(409, f"actions stay off: {error}") from None
     return answer(await _switch(request))
 
 

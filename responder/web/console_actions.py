@@ -8,6 +8,7 @@ from responder.actions.book import Offer
 from responder.actions.desk import Person, Wanted
 from responder.engine.desk import IncidentDetail, Outcome
 from responder.incident.action import Gate, RunKind
+from responder.store.errors import AuditChangedError
 from responder.web import session
 from responder.web.actions import refused, role_for_actions
 from responder.web.api import who
@@ -80,9 +81,13 @@ async def throw_switch(request: web.Request) -> web.StreamResponse:
     desk, note = request.app[PARTS].actions, noted("note", fields.get("note", ""))
     by = _by(name, fields)
     if off:
-        await desk.switch_off(by, note)
-    else:
+        if warning := (await desk.switch_off(by, note)).warning:
+            return page("message.html", title="Actions are off", text=f"{warning[0].upper()}{warning[1:]}.")
+        raise web.HTTPSeeOther("/")
+    try:
         await desk.switch_on(by, note)
+    except AuditChangedError as error:
+        return page("message.html", 409, title="Actions stay off", text=f"It was not done: {error}.")
     raise web.HTTPSeeOther("/")
 
 

@@ -62,7 +62,7 @@ _FOR_PROGRAMS: dict[tuple[str, str], Call] = {
     ),
     ("post", "/api/v1/actions/kill-switch"): Call(
         summary="Switch every action off, or on again", good={"200": "KillSwitchView"}, takes="KillSwitchBody",
-        errors="422",
+        errors="409 422",
     ),
     ("get", "/api/v1/audit"): Call(
         summary="What was done to targets, oldest first", good={"200": "AuditPage"}, errors="400",

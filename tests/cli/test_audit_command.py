@@ -93,3 +93,22 @@ async def test_a_line_that_is_no_entry_is_shown_and_breaks_the_chain(
     assert page["unreadable"] == [{"line": 2, "number": 2, "text": "x [31mred"}]
     assert page["head"] == page["entries"][-1]["hash"]
     assert "request failed" not in daemon.log()
+
+
+async def test_the_kill_switch_holds_where_the_audit_was_changed_and_is_not_released_unseen(
+    daemon: DaemonProcess, store: Store
+) -> None:
+    await written(store, 2)
+    await store.client.rpop(f"{store.base}:audit")
+    code, out = await command(daemon, "actions", "stop", "--by", "ana")
+    assert (code, "actions were switched off by ana" in out) == (0, True)
+    assert (
+        "warning: actions are off, and the audit does not tell of it: the audit was changed from outside"
+        in out
+    )
+    code, out = await command(daemon, "actions", "start")
+    assert code == 1
+    assert out.startswith("responder: 409: actions stay off: the audit was changed from outside")
+    assert "switched off by ana" in (await command(daemon, "actions", "list"))[1]
+    assert "not in the audit, which was changed from outside" in daemon.log()
+    assert "Traceback" not in daemon.log()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import msgspec
@@ -66,6 +67,12 @@ async def test_an_untouched_chain_is_sound_and_holds_the_hash_of_every_entry(cha
         assert f"your hash is that of entry {number}, " in verdict.text
     assert "that of entry 11, the newest" in (await chain.verdict(hashes[-1])).text
     assert "that of entry 4, with 7 behind it" in (await chain.verdict(hashes[3])).text
+
+
+async def test_many_who_write_at_once_are_not_taken_for_somebody_from_outside(chain: Chain) -> None:
+    await asyncio.gather(*(chain.add(5) for _ in range(6)))
+    verdict = await chain.verdict()
+    assert (verdict.sound, verdict.entries) == (True, 30)
 
 
 async def test_nothing_written_down_yet_is_sound(chain: Chain) -> None:
