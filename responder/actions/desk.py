@@ -85,7 +85,9 @@ class ActionDesk:
         )  # fmt: skip
         refusal = await self._gates.at_the_door(ask)
         if refusal is not None:
-            await self._deny(incident_id, wanted, person, refusal)
+            # Who may only look must not be able to push out of the audit what others did.
+            if person.role is not None:
+                await self._deny(incident_id, wanted, person, refusal)
             return Asked(refusal=refusal)
         fact = ActionRequested(
             at=self._clock.now(), by=person.name, via=person.via, note=wanted.note, name=wanted.name,

@@ -77,18 +77,24 @@ def role_for_actions(role: Role) -> ActionRole | None:
     return {Role.RESPONDER: ActionRole.RESPONDER, Role.ADMIN: ActionRole.ADMIN}.get(role)
 
 
+def only_looks(name: str) -> str:
+    """Why a caller without a role for actions is refused; such a wish is not even written down."""
+    return f"token {name} has the role viewer; actions need responder"
+
+
 async def ask(request: web.Request) -> web.Response:
     """Have an action performed, rehearsed or taken back; it goes on after the answer."""
     name, role = caller_of(request)
-    if role_for_actions(role) is None:
-        raise ProblemError(403, f"token {name} has the role viewer; actions need responder")
+    own = role_for_actions(role)
+    if own is None:
+        raise ProblemError(403, only_looks(name))
     raw = await read(request)
     body = decoded(raw, ActionBody)
     if body.dry_run and body.undo:
         raise ProblemError(400, "body: dry_run and undo exclude each other")
     kind = RunKind.REHEARSE if body.dry_run else RunKind.UNDO if body.undo else RunKind.PERFORM
     wanted = Wanted(name=request.match_info["name"][:100], kind=kind, note=noted("body.note", body.note))
-    person = Person(name=who(name, body.by), role=role_for_actions(role), via=via(request))
+    person = Person(name=who(name, body.by), role=own, via=via(request))
     asked = await request.app[PARTS].actions.ask(
         request.match_info["id"], wanted, person,
         idempotency_key=idempotency_key(request), digest=digest_of(request, raw),

@@ -10,7 +10,7 @@ from responder.engine.desk import IncidentDetail, Outcome
 from responder.incident.action import Gate, RunKind
 from responder.store.errors import AuditChangedError
 from responder.web import session
-from responder.web.actions import refused, role_for_actions
+from responder.web.actions import only_looks, refused, role_for_actions
 from responder.web.api import who
 from responder.web.auth import Role, caller_of
 from responder.web.pages import page
@@ -49,6 +49,9 @@ async def perform(request: web.Request) -> web.StreamResponse:
     name, role = caller_of(request)
     fields = await form_fields(request)
     session.check_form(request, fields.get(session.FORM_FIELD, ""))
+    own = role_for_actions(role)
+    if own is None:
+        return page("message.html", 403, title=f"Refused: {Gate.ROLE}", text=f"{only_looks(name)}.")
     kind = _KINDS.get(fields.get("kind", ""))
     if kind is None:
         raise ProblemError(400, "kind: expected perform, rehearse or undo")
@@ -56,7 +59,7 @@ async def perform(request: web.Request) -> web.StreamResponse:
     wanted = Wanted(
         name=request.match_info["name"][:100], kind=kind, note=noted("note", fields.get("note", ""))
     )
-    person = Person(name=by, role=role_for_actions(role), via="console")
+    person = Person(name=by, role=own, via="console")
     asked = await request.app[PARTS].actions.ask(request.match_info["id"], wanted, person)
     if asked.refusal is not None:
         gate, reason = asked.refusal

@@ -109,6 +109,18 @@ async def test_gate_3_a_viewer_may_not_and_an_admins_action_needs_an_admin(make_
     assert len(world.lever.pulls) == 1
 
 
+async def test_gate_3_who_may_only_look_cannot_push_out_of_the_audit_what_others_did(
+    make_world: Make,
+) -> None:
+    world = await make_world()
+    incident = await world.fire()
+    for name in ("pull", "unoffered"):
+        asked = await world.ask(incident, name, person=VIEWER)
+        assert asked.refusal is not None
+    assert (await world.people.audit(after=0)).entries == ()
+    assert await refusals(world, incident) == []
+
+
 async def test_gate_4_an_object_that_the_allow_list_does_not_name(make_world: Make) -> None:
     world = await make_world(lever="throttle")
     incident = await world.fire()

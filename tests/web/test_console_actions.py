@@ -79,3 +79,18 @@ async def test_the_switch_holds_where_the_audit_was_changed_and_is_not_released_
     assert (status, "Actions are off, and the audit does not tell of it" in page) == (200, True)
     await store.client.delete(f"{store.base}:audit:head")
     assert (await boss.press("/", "/kill-switch/on"))[0] == 303
+
+
+async def test_who_may_only_look_is_refused_and_leaves_nothing_in_the_audit_or_the_time_line(
+    daemon: DaemonProcess, store: Store
+) -> None:
+    viewer = Person(daemon, "viewer")
+    incident = await viewer.incident()
+    path = f"/incidents/{incident}/actions/restart"
+    for kind in ("perform", "rehearse", "undo"):
+        status, page = await viewer.press(path, path, kind=kind)
+        assert (status, "token viewer has the role viewer; actions need responder" in page) == (403, True)
+    assert await store.client.llen(f"{store.base}:audit") == 0
+    _, shown = await daemon.get(f"/api/v1/incidents/{incident}", headers=viewer.headers)
+    assert not [line for line in shown["timeline"] if line["reason"] == "action_refused"]
+    assert (await Person(daemon, "responder").press(path, path, kind="rehearse"))[0] == 303
