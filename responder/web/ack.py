@@ -115,6 +115,7 @@ async def _page(request: web.Request, claim: AckClaim) -> web.Response:
         "waiting": waiting_for(incident),
         "own": is_by(incident.acknowledged_by, claim.contact),
         "offers": parts.actions.offers(incident) if incident.open else (),
+        "switch": None if parts.blind() else await parts.actions.kill_switch(),
         "token": request.match_info["token"],
     }
     return private(page("ack.html", **values))

@@ -126,6 +126,7 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
         "may_snooze": incident.state_name in TAKEN_IN[facts.SnoozedBy],
         "said": said or (AWAY if parts.blind() else ""),
         "offers": parts.actions.offers(incident),
+        "switch": None if parts.blind() else await parts.actions.kill_switch(),
         "runs": tuple(reversed(incident.actions)),
         "folded": await _folded(parts, incident),
         "away": parts.blind(),

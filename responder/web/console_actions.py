@@ -7,7 +7,7 @@ from aiohttp import web
 from responder.actions.book import Offer
 from responder.actions.desk import Person, Wanted
 from responder.engine.desk import IncidentDetail, Outcome
-from responder.incident.action import Gate, RunKind
+from responder.incident.action import ActionRole, Gate, RunKind
 from responder.store.errors import AuditChangedError
 from responder.web import session
 from responder.web.actions import only_looks, refused, role_for_actions
@@ -32,14 +32,17 @@ def routes() -> list[web.RouteDef]:
 
 async def confirm(request: web.Request) -> web.Response:
     """What exactly would happen, and the buttons to have it done, rehearsed or taken back."""
-    _caller(request)
+    role = _role(request)
     detail, offer = await _offered(request)
+    parts = request.app[PARTS]
     return page(
         "action.html",
         incident=detail.incident,
         offer=offer,
         runs=[run for run in reversed(detail.incident.actions) if run.name == offer.name],
-        now=request.app[PARTS].clock.now(),
+        switch=await parts.actions.kill_switch(),
+        lacks=_lacks(role, offer),
+        now=parts.clock.now(),
         form_token=session.form_token(request),
     )
 
@@ -99,10 +102,19 @@ def _by(caller: str, fields: dict[str, str]) -> str:
     return who(caller, given) if caller or given else "console"
 
 
-def _caller(request: web.Request) -> None:
-    """Ask for a login where nobody is known, and come back here after it."""
+def _lacks(role: Role, offer: Offer) -> str:
+    """What a caller may not, in a sentence; empty where nothing stands in the way."""
+    if role < Role.RESPONDER:
+        return "You may look at it; to start it you need the role responder."
+    if offer.role == ActionRole.ADMIN and role < Role.ADMIN:
+        return "To start it you need the role admin."
+    return ""
+
+
+def _role(request: web.Request) -> Role:
+    """The caller's role. Ask for a login where nobody is known, and come back here after it."""
     try:
-        caller_of(request)
+        return caller_of(request)[1]
     except ProblemError as error:
         if error.status == web.HTTPUnauthorized.status_code:
             raise web.HTTPSeeOther(session.login_address(request.path)) from None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from daemon import DaemonProcess, alert, running, webhook_body
 
+from responder.signing import AckTokens
 from responder.store.store import Store
 
 ROLES = ("viewer", "responder", "admin")
@@ -16,8 +18,10 @@ RULES = """
 escalation: {database: {primary: dbteam}}
 default: {severity: P3, service: database}
 rules: [{name: database, match: ['service="database"'], severity: P3, service: database, runbook: db}]
-runbooks: {db: {summary: Too many connections, offer: [restart]}}
-actions: {restart: {type: http, target: api, path: /restart, title: Restart it}}
+runbooks: {db: {summary: Too many connections, offer: [restart, wipe]}}
+actions:
+  restart: {type: http, target: api, path: /restart, title: Restart it}
+  wipe: {type: http, target: api, path: /restart, title: Wipe it, role: admin}
 """
 
 
@@ -88,9 +92,51 @@ async def test_who_may_only_look_is_refused_and_leaves_nothing_in_the_audit_or_t
     incident = await viewer.incident()
     path = f"/incidents/{incident}/actions/restart"
     for kind in ("perform", "rehearse", "undo"):
-        status, page = await viewer.press(path, path, kind=kind)
+        status, page = await viewer.press(f"/incidents/{incident}", path, kind=kind)
         assert (status, "token viewer has the role viewer; actions need responder" in page) == (403, True)
     assert await store.client.llen(f"{store.base}:audit") == 0
     _, shown = await daemon.get(f"/api/v1/incidents/{incident}", headers=viewer.headers)
     assert not [line for line in shown["timeline"] if line["reason"] == "action_refused"]
     assert (await Person(daemon, "responder").press(path, path, kind="rehearse"))[0] == 303
+
+
+async def test_nobody_is_offered_a_button_that_refuses(daemon: DaemonProcess) -> None:
+    path = f"/incidents/{await Person(daemon, 'admin').incident()}/actions"
+    shown = {
+        (role, name): await Person(daemon, role).page(f"{path}/{name}")
+        for role in ROLES
+        for name in ("restart", "wipe")
+    }
+    offered = [who for who, page in shown.items() if "Do it now" in page and "Dry run" in page]
+    assert offered == [("responder", "restart"), ("admin", "restart"), ("admin", "wipe")]
+    assert not [who for who, page in shown.items() if who not in offered and "<button" in page]
+    assert "to start it you need the role responder" in shown["viewer", "wipe"]
+    assert "To start it you need the role admin" in shown["responder", "wipe"]
+
+
+async def test_every_page_that_leads_to_an_action_says_that_actions_are_switched_off(
+    daemon: DaemonProcess, store: Store
+) -> None:
+    boss = Person(daemon, "admin")
+    incident = await boss.incident()
+    now = await store.now()
+    key = await store.client.get(f"{store.base}:ack_key")
+    link = f"/ack/{AckTokens(key).issue(incident, 'dbteam', now, timedelta(hours=1))}"
+    says, button, way = "Actions were switched off by", "Do it now", f"/incidents/{incident}/actions/restart"
+    assert says not in await boss.page(way)
+    assert way in await boss.page(link)
+    assert (await boss.press("/", "/kill-switch/off", by="ana", note="<b>moving"))[0] == 303
+    confirming = await boss.page(way)
+    assert f"{says} ana (token admin)" in confirming
+    assert "&lt;b&gt;moving" in confirming
+    assert button not in confirming
+    assert "<button" not in confirming
+    acknowledging = await boss.page(link)
+    assert says in acknowledging
+    assert way not in acknowledging
+    assert "Acknowledge as dbteam" in acknowledging
+    assert says in await boss.page(f"/incidents/{incident}")
+    assert says in await boss.page("/")
+    assert (await boss.press("/", "/kill-switch/on"))[0] == 303
+    assert button in await boss.page(way)
+    assert way in await boss.page(link)
