@@ -36,6 +36,7 @@ from responder.store.errors import AuditChangedError
 from responder.store.ledger import Ledger
 from responder.store.loaded import Attempt
 from responder.targets.base import TargetError
+from responder.targets.http import UnclearError
 
 log = structlog.get_logger(__name__)
 
@@ -155,14 +156,11 @@ class ActionPerformer:
             return ActionFailed(at=watch.now(), run=effect.run, reason=self._tools.witness.clean(str(error)))
         except TimeoutError:
             return _unknown(effect, known, watch, "the other side did not answer in time")
-        except Exception as error:  # noqa: BLE001 - whatever it was, the change may have been made
-            log.warning("action broke off", action=effect.name, error=type(error).__name__)
-            return _unknown(
-                effect,
-                known,
-                watch,
-                self._tools.witness.clean(f"it broke off: {type(error).__name__}: {error}"),
-            )
+        except UnclearError as error:
+            return _unknown(effect, known, watch, self._tools.witness.clean(str(error)))
+        except Exception:  # whatever it was, the change may have been made
+            log.exception("action broke off", action=effect.name, run=effect.run)
+            return _unknown(effect, known, watch, "it broke off by an error of our own; the log has it")
         now = watch.now()
         return ActionPerformed(
             at=now,

@@ -81,7 +81,7 @@ async def answered(
     except TimeoutError:
         raise
     except (aiohttp.ClientError, OSError) as error:
-        raise UnclearError(f"{name} broke off: {type(error).__name__}") from None
+        raise UnclearError(_broke_off(name, error)) from None
 
 
 def private_session(jar: aiohttp.abc.AbstractCookieJar | None = None) -> aiohttp.ClientSession:
@@ -146,7 +146,24 @@ def unreachable(name: str, error: aiohttp.ClientError | OSError) -> str:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(cause, OSError):
         return f"cannot reach {name}: {os_reason(cause)}"
-    return f"{name} broke off: {type(error).__name__}"
+    return _broke_off(name, error)
+
+
+#: How a connection ends while it is in use.
+_BREAKS: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ServerDisconnectedError, "it closed the connection without an answer"),
+    (aiohttp.ClientPayloadError, "its answer ended in the middle"),
+    (aiohttp.ClientResponseError, "its answer is not readable as HTTP"),
+)
+
+
+def _broke_off(name: str, error: aiohttp.ClientError | OSError) -> str:
+    for kind, words in _BREAKS:
+        if isinstance(error, kind):
+            return f"{name} broke off: {words}"
+    if isinstance(error, OSError) and error.errno:
+        return f"{name} broke off: {os_reason(error)}"
+    return f"{name} broke off: the connection was lost"
 
 
 def json_problem(body: bytes, expected: Mapping[str, Any]) -> str | None:

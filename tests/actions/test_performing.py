@@ -8,6 +8,7 @@ from typing import Any
 
 from action_fixtures import Make
 from action_world import ANA
+from structlog.testing import capture_logs
 from waiting import eventually, until
 from world import settle
 
@@ -147,9 +148,25 @@ async def test_a_target_that_could_not_be_reached_is_a_failure_for_certain_and_a
     await world.ask(incident)
     run = await world.last(incident)
     assert (run.status, run.text) == (RunStatus.FAILED, "cannot reach main: Connection refused")
-    world.lever.breaks = UnclearError("main broke off: ServerDisconnectedError")
+    world.lever.breaks = UnclearError("main broke off: its answer ended in the middle")
     await world.ask(incident)
-    assert (await world.last(incident)).status is RunStatus.UNKNOWN
+    run = await world.last(incident)
+    assert (run.status, run.text) == (RunStatus.UNKNOWN, "main broke off: its answer ended in the middle")
+
+
+async def test_a_mistake_of_our_own_is_told_in_words_and_the_log_has_the_rest(make_world: Make) -> None:
+    world = await make_world()
+    incident = await world.fire()
+    world.lever.breaks = KeyError("spec")
+    with capture_logs() as logs:
+        await world.ask(incident)
+    run = await world.last(incident)
+    assert (run.status, run.text) == (
+        RunStatus.UNKNOWN,
+        "it broke off by an error of our own; the log has it",
+    )
+    assert not [sent for sent in world.world.sent if "KeyError" in sent.effect.text]
+    assert [line["exc_info"] for line in logs if line["event"] == "action broke off"] == [True]
 
 
 async def test_before_and_after_are_shown_and_a_probe_that_is_no_better_means_no_effect(
@@ -313,9 +330,13 @@ async def test_nothing_is_done_that_cannot_be_written_down(make_world: Make) -> 
     world = await make_world()
     incident = await world.fire()
     await world.store.client.set(f"{world.store.base}:audit", "not a list")
-    await world.people.ask(incident, _wanted(), ANA)
-    await settle(world.engine)
+    with capture_logs() as logs:
+        await world.people.ask(incident, _wanted(), ANA)
+        await settle(world.engine)
     assert world.lever.pulls == []
+    told = [line for line in logs if line["event"] in {"effect failed", "effect not performed; it stays due"}]
+    assert told
+    assert [line["log_level"] for line in told] == ["warning"] * len(told)
     await world.store.client.delete(f"{world.store.base}:audit")
 
 
