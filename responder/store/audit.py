@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ log = structlog.get_logger(__name__)
 ENTRIES_KEPT = 20_000
 PAGE = 500
 _TRIES = 20
+_PATIENCE = 5.0  # seconds that an entry waits for the others of this replica
 _SHOWN = 120  # of a line that cannot be read
 _ENTRY = msgspec.json.Decoder(AuditEntry)
 
@@ -30,6 +32,8 @@ class Audit:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._key = f"{store.base}:audit"
+        # One of each replica at a time: else whoever comes late loses to the others again and again.
+        self._turn = asyncio.Lock()
 
     async def append(self, entry: AuditEntry) -> AuditEntry:
         """Add an entry behind the newest; durable when it returns, and told to the log with its hash.
@@ -38,27 +42,36 @@ class Audit:
             AuditChangedError: where the list and the newest hash do not fit; the log has the entry then.
             StoreError: where it could not be written: then nothing may be done that it would have told of.
         """
-        before: list[bytes | None] = []
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise StoreBusyError("too many want to write into the audit; try again") from None
+        try:
+            return await self._append(entry)
+        finally:
+            self._turn.release()
+
+    async def _append(self, entry: AuditEntry) -> AuditEntry:
+        newest = await ask(self._store.client, "LINDEX", self._key, -1)
         for _ in range(_TRIES):
-            raw = await ask(self._store.client, "LINDEX", self._key, -1)
-            newest = _entry(raw) if raw is not None else None
-            # Others who write move the newest entry; where it stays, and is not the one of the hash, nobody of ours wrote.
-            if raw in before or (raw is not None and newest is None):
-                _tell(log.error, "not in the audit, which was changed from outside", entry)
-                raise AuditChangedError
-            link = await self._add(entry, newest)
-            if link is not None:
+            link = _behind(newest, entry)
+            if link is None:
+                break
+            answer = await self._store.run(
+                "audit", link.before, link.hash, msgspec.json.encode(link), ENTRIES_KEPT
+            )
+            if answer[0] == b"ok":
                 _tell(log.info, "audit", link)
                 return link
-            before = [raw]
-        raise StoreBusyError("the audit is being written by others; try again")
-
-    async def _add(self, entry: AuditEntry, newest: AuditEntry | None) -> AuditEntry | None:
-        """The entry behind the newest; ``None`` where that is not the newest any more."""
-        number, before = (newest.number + 1, newest.hash) if newest is not None else (1, "")
-        link = sealed(msgspec.structs.replace(entry, number=number), before)
-        answer = await self._store.run("audit", before, link.hash, msgspec.json.encode(link), ENTRIES_KEPT)
-        return link if answer[0] == b"ok" else None
+            # Whoever else writes moves the newest entry too; where it is the same, nobody of ours wrote the hash.
+            if answer[1] == newest:
+                break
+            newest = answer[1]
+        else:
+            raise StoreBusyError("the audit is being written by other replicas; try again")
+        _tell(log.error, "not in the audit, which was changed from outside", entry)
+        raise AuditChangedError
 
     async def page(self, *, after: int = 0) -> AuditPage:
         """What follows the entry with the number ``after``, oldest first, at most ``PAGE`` lines. Raises ``StoreError``."""
@@ -82,6 +95,14 @@ def _tell(say: Callable[..., Any], event: str, entry: AuditEntry) -> None:
         event, **sealed_as, what=entry.event, by=entry.by, incident=entry.incident, action=entry.action,
         target=entry.target, object=entry.object,
     )  # fmt: skip
+
+
+def _behind(newest: bytes | None, entry: AuditEntry) -> AuditEntry | None:
+    """The entry as the next behind the newest; ``None`` where that cannot be read."""
+    if newest is None:
+        return sealed(msgspec.structs.replace(entry, number=1), "")
+    last = _entry(newest)
+    return sealed(msgspec.structs.replace(entry, number=last.number + 1), last.hash) if last else None
 
 
 def _lines(raw: Sequence[bytes], at: int, after: int) -> list[Line]:
