@@ -19,7 +19,14 @@ from responder.actions.base import (
     Wish,
 )
 from responder.config import HttpTarget
-from responder.parameters import FromLabel, Parameter, bound_text, path_segment, resolve
+from responder.parameters import (
+    FromLabel,
+    Parameter,
+    ParameterError,
+    bound_text,
+    path_segment,
+    resolve,
+)
 from responder.secrets import Redactor
 from responder.targets.base import Toolbox, configured
 from responder.targets.http import (
@@ -30,7 +37,9 @@ from responder.targets.http import (
     joined,
     json_problem,
     private_session,
+    sent_below,
 )
+from responder.targets.paths import path_objection
 from responder.text import one_line
 
 _DONE = (200, 201, 202, 204)
@@ -65,12 +74,20 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     json: Any = None
     expect_status: tuple[int, ...] = _DONE
 
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for what can never be sent."""
+        _check_path(self.path)
+
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A GET that shows whether the effect is there: it answers 200 with these values at these dotted paths."""
 
     path: str | tuple[Parameter, ...]
     expect_json: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for a path that leaves the target."""
+        _check_path(self.path)
 
 
 class HttpActionSettings(ActionSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,6 +103,10 @@ class HttpActionSettings(ActionSettings, frozen=True, kw_only=True, forbid_unkno
     dry_run: Request | None = None
     undo: Request | None = None
     settled: Settled | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for what can never be sent."""
+        _check_path(self.path)
 
 
 @ACTIONS.register("http")
@@ -106,14 +127,17 @@ class HttpAction:
         )
 
     def plan(self, labels: Mapping[str, str]) -> Plan:
-        """What would be sent. Raises ``ParameterError`` for labels that do not fit."""
-        what = f"{self._request.method} {_path(self._request.path, labels)}"
+        """What would be sent, by the address that it is sent to.
+
+        Raises:
+            ParameterError: for labels that do not fit.
+            TargetError: where the target is not configured, or a path would leave it.
+        """
+        what = self._named(self._request, labels)
         _body(self._request.json, labels)
         others = (self._settings.dry_run, self._settings.undo)
         also = tuple(
-            f"{one.method} {_path(one.path, labels)}"
-            for one in others
-            if one is not None and one.method not in _READS
+            self._named(one, labels) for one in others if one is not None and one.method not in _READS
         )
         return Plan(object=what, text=f"Send {what} (target {self._settings.target})", also=also)
 
@@ -176,7 +200,7 @@ class HttpAction:
             UnclearError: where that is open.
         """
         answer = await self._asked(request, wish.labels, {} if key is None else {"Idempotency-Key": key})
-        text = f"{request.method} {_path(request.path, wish.labels)} of {self._settings.target} answers {answer.status}"
+        text = f"{self._named(request, wish.labels)} of {self._settings.target} answers {answer.status}"
         if answer.status in request.expect_status:
             return text
         if location := answer.headers.get("Location", "").partition("?")[0]:
@@ -201,6 +225,10 @@ class HttpAction:
             )
             return await answered(self._settings.target, asking)
 
+    def _named(self, request: Request, labels: Mapping[str, str]) -> str:
+        """A request as the allow-list names it: by what is sent, not by what the rule file says."""
+        return f"{request.method} {sent_below(self._target().url, _path(request.path, labels))}"
+
     def _target(self) -> HttpTarget:
         return configured(self._tools.targets.http, "http", self._settings.target)
 
@@ -218,6 +246,25 @@ def _headers(target: HttpTarget, request: Request, more: Mapping[str, str]) -> d
         if any(char in value for char in "\r\n\0"):
             raise ActionError(f"the header {name} holds a line break; nothing was sent")
     return headers
+
+
+def _check_path(path: str | tuple[Parameter, ...]) -> None:
+    """Raises ``ValueError`` where the path leaves the target, whatever labels may hold."""
+    written = path if isinstance(path, str) else tuple(_known_part(part) for part in path)
+    if objection := path_objection(_path(written, {})):
+        raise ValueError(objection)
+
+
+def _known_part(part: Parameter) -> str:
+    """What is known of a part beforehand: its text, or its default, or that it will be some segment."""
+    if isinstance(part, str):
+        return part
+    if part.default is None:
+        return "label"
+    try:
+        return path_segment(part.default, f"path: default of {part.label}")
+    except ParameterError as error:
+        raise ValueError(str(error)) from None
 
 
 def _path(path: str | tuple[Parameter, ...], labels: Mapping[str, str]) -> str:

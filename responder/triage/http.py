@@ -19,6 +19,7 @@ from responder.targets.http import (
     joined,
     json_problem,
 )
+from responder.targets.paths import path_objection
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
 
 #: Bytes of an answer that are handed on: more than is shown, since a secret is only found whole before it is cut.
@@ -41,6 +42,11 @@ class HttpSettings(ProbeSettings, frozen=True, kw_only=True, forbid_unknown_fiel
     expect_json: dict[str, Any] = msgspec.field(default_factory=dict)
     expect_text: str | None = None
     slow_after: timedelta = timedelta(seconds=2)
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for a path that leaves the target."""
+        if objection := path_objection(self.path):
+            raise ValueError(objection)
 
 
 @PROBES.register("http")

@@ -93,6 +93,36 @@ async def test_a_label_in_the_path_is_one_segment_or_nothing(value: str) -> None
     assert peer.seen == []
 
 
+@pytest.mark.parametrize("path", ["/services/%2e%2e/admin/drop", ("services", "%2e%2e", "admin"), "/../x"])
+def test_a_path_that_leaves_the_target_is_no_setting_at_all(path: Any) -> None:
+    for refused in (
+        lambda: HttpActionSettings(target="ops", path=path),
+        lambda: Request(path=path),
+        lambda: Settled(path=path),
+    ):
+        with pytest.raises(ValueError, match="would leave the target"):
+            refused()
+
+
+def test_a_label_s_default_is_checked_for_what_it_becomes() -> None:
+    with pytest.raises(ValueError, match="default of service"):
+        HttpActionSettings(target="ops", path=("services", FromLabel(label="service", default="..")))
+
+
+async def test_the_allow_list_is_asked_about_what_is_sent() -> None:
+    peer = Peer()
+    async with (
+        serving(peer.answer) as url,
+        sending(f"{url}/api", path="/service%73/a b?now=%31#part", method=Method.DELETE) as restart,
+    ):
+        plan = restart.plan({})
+        await restart.perform(wish())
+    [(method, path, _headers, _body)] = peer.seen
+    assert (method, path) == ("DELETE", "/api/services/a%20b?now=1")
+    assert plan.object == "DELETE /services/a%20b?now=1"
+    assert plan.object in plan.text
+
+
 @pytest.mark.parametrize("value", ['"}, "admin": true, "x": "', "{{7*7}}", "\u202e\n", "null", "' OR 1=1 --"])
 async def test_a_label_in_the_body_stays_a_text(value: str) -> None:
     peer = Peer()

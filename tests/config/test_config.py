@@ -98,6 +98,10 @@ auth: {tokens: [{name: a, token: t, role: boss}]}
         ("listen: 0.0.0.0:8080", "auth.allow_anonymous_webhook: true"),
         ("external_url: ftp://x", "expected http://host"),
         ("redis: {url: http://x}", "redis://"),
+        (
+            "targets: {http: {api: {url: 'https://x/?token=1'}}}",
+            "targets.http.api.url: expected an address without ? and #",
+        ),
         ("name: 'two words'", "letters, digits"),
         ("flapping: {count: 1}", "flapping.count: expected 2 to 50, got 1"),
         ("bundling: {after: -1}", "bundling.after: expected 0 (never a digest), or 1 to 1000, got -1"),
