@@ -19,6 +19,7 @@ from responder.actions.base import (
     Wish,
 )
 from responder.config import HttpTarget
+from responder.config_load import configured_secrets
 from responder.parameters import (
     FromLabel,
     Parameter,
@@ -179,9 +180,9 @@ class HttpAction:
             return Settling(progress=Progress.PENDING, text=str(error))
         if answer.status != 200:
             return Settling(progress=Progress.PENDING, text=f"{path} answers {answer.status}")
-        problem = json_problem(answer.body, looked.expect_json)
+        problem = json_problem(answer.body, looked.expect_json, self._clean)
         if problem is not None:
-            return Settling(progress=Progress.PENDING, text=f"{path}: {self._clean(problem)}")
+            return Settling(progress=Progress.PENDING, text=f"{path}: {problem}")
         return Settling(progress=Progress.DONE, text=f"{path} shows it")
 
     async def undo(self, wish: Wish, undo: Mapping[str, str]) -> Performed:
@@ -233,9 +234,8 @@ class HttpAction:
         return configured(self._tools.targets.http, "http", self._settings.target)
 
     def _clean(self, text: str) -> str:
-        """What the target says, without the secrets that it was sent."""
-        values = [value.reveal() for value in self._target().headers.values()]
-        return Redactor([part for value in values for part in (value, *value.split())])(text)
+        """What the target says, without the secrets that it was sent as they are now: it is cut afterwards."""
+        return Redactor(configured_secrets(self._target()))(text)
 
 
 def _headers(target: HttpTarget, request: Request, more: Mapping[str, str]) -> dict[str, str]:

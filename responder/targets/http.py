@@ -7,7 +7,7 @@ What becomes of a request is told apart by type, since it matters to whoever cha
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -168,8 +168,8 @@ def unreachable(name: str, error: aiohttp.ClientError | OSError) -> str:
     return f"{name} broke off: {type(error).__name__}"
 
 
-def json_problem(body: bytes, expected: Mapping[str, Any]) -> str | None:
-    """What is wrong with a JSON text; ``None`` where all is as expected.
+def json_problem(body: bytes, expected: Mapping[str, Any], clean: Callable[[str], str]) -> str | None:
+    """What is wrong with a JSON text; ``None`` where all is as expected. ``clean`` takes secrets out before it is cut.
 
     ``expected`` maps dotted paths to the values that they must have; a number in a path counts in a list from 0.
     """
@@ -184,7 +184,7 @@ def json_problem(body: bytes, expected: Mapping[str, Any]) -> str | None:
         for part in path.split("."):
             value = _inside(value, part)
         if value != wanted or isinstance(value, bool) is not isinstance(wanted, bool):
-            return f"{path} is {str(value)[:60]!r}, expected {wanted!r}"
+            return f"{path} is {clean(str(value))[:60]!r}, expected {wanted!r}"
     return None
 
 

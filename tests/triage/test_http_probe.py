@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -25,7 +26,7 @@ OK, CRITICAL = FindingStatus.OK, FindingStatus.CRITICAL
 async def look(url: str, **more: Any) -> Finding:
     target = HttpTarget(url=url, headers={"Authorization": Secret("Bearer token-value-1")})
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        bench = Bench(session, Targets(http={"api": target}), ("Bearer token-value-1", "token-value-1"))
+        bench = Bench(session, Targets(http={"api": target}))
         return await bench.see("http", HttpSettings(target="api", **more))
 
 
@@ -133,6 +134,35 @@ def test_what_stays_below_is_no_trouble(path: str) -> None:
 def test_nothing_is_put_behind_an_address_that_has_a_query() -> None:
     with pytest.raises(TargetError, match="query or a fragment"):
         joined("https://api.example/?x=1", "/health")
+
+
+async def test_a_token_that_the_target_sends_back_is_blanked_wherever_it_is_shown() -> None:
+    said = '{"error": "apikey rejected: token-value-1", "seen": "%s token-value-1"}' % ("x" * 50)
+    headers = {"X-Seen": f"{'x' * 50} token-value-1"}
+    for answer, settings in (
+        (saying(500, said), {}),
+        (saying(200, said), {"expect_json": {"seen": "nothing"}}),
+        (saying(200, said, **headers), {"expect_headers": {"X-Seen": "nothing"}}),
+    ):
+        finding = await health(answer, **settings)
+        assert finding.status is CRITICAL
+        shown = f"{finding.headline} {finding.detail}"
+        assert "token-va" not in shown, shown
+        assert "<redacted>" in finding.detail
+
+
+async def test_a_token_whose_file_has_changed_since_the_start_is_blanked_too(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("Bearer token-value-1\n")
+    async with (
+        serving(saying(500, "apikey rejected: token-value-2")) as url,
+        aiohttp.ClientSession() as session,
+    ):
+        target = HttpTarget(url=url, headers={"Authorization": Secret(file=file)})
+        bench = Bench(session, Targets(http={"api": target}))
+        file.write_text("Bearer token-value-2\n")
+        finding = await bench.see("http", HttpSettings(target="api"))
+    assert finding.detail == "apikey rejected: <redacted>"
 
 
 async def test_a_limit_of_the_session_is_a_time_out() -> None:

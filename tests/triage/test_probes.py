@@ -36,7 +36,7 @@ async def server(answer: Answer) -> AsyncIterator[str]:
 async def health(session: aiohttp.ClientSession, answer: Answer, **more: Any) -> Finding:
     async with server(answer) as base:
         targets = Targets(http={"api": HttpTarget(url=base, headers={"apikey": Secret("key-value-1")})})
-        return await Bench(session, targets, ("key-value-1",)).see("http", HttpSettings(target="api", **more))
+        return await Bench(session, targets).see("http", HttpSettings(target="api", **more))
 
 
 def saying(status: int = 200, text: str = "", **headers: str) -> Answer:
