@@ -30,6 +30,7 @@ from responder.triage.kubernetes_common import (
     scope_of,
 )
 from responder.triage.kubernetes_log_lines import ERRORS, Digest, digest, line_check, lines_of
+from responder.triage.thresholds import check_order
 
 POD_LIMIT = 10
 LOG_LIMIT = 20
@@ -66,6 +67,10 @@ class LogSettings(KubernetesSettings, frozen=True, kw_only=True, forbid_unknown_
             raise ValueError(f"tail: expected 1 to {_TAIL_MOST} lines, got {self.tail}")
         if self.since < timedelta(seconds=1):
             raise ValueError("since: expected at least 1s")
+        for key, errors in (("warning", self.warning), ("critical", self.critical)):
+            if errors < 0:
+                raise ValueError(f"{key}: expected a number of errors, or 0 for never, got {errors}")
+        check_order(self.warning, self.critical or None)
         for key, expression in (("filter", self.filter), ("errors", self.errors)):
             try:
                 line_check(expression)
