@@ -23,8 +23,8 @@ from responder.config_load import configured_secrets
 from responder.parameters import (
     FromLabel,
     Parameter,
-    ParameterError,
     bound_text,
+    check_known,
     path_segment,
     resolve,
 )
@@ -250,21 +250,13 @@ def _headers(target: HttpTarget, request: Request, more: Mapping[str, str]) -> d
 
 def _check_path(path: str | tuple[Parameter, ...]) -> None:
     """Raises ``ValueError`` where the path leaves the target, whatever labels may hold."""
-    written = path if isinstance(path, str) else tuple(_known_part(part) for part in path)
-    if objection := path_objection(_path(written, {})):
+    if not isinstance(path, str):
+        for part in path:
+            if isinstance(part, FromLabel):
+                check_known(part, f"path: {part.label}", path_segment)
+        path = tuple("label" if isinstance(part, FromLabel) else part for part in path)
+    if objection := path_objection(_path(path, {})):
         raise ValueError(objection)
-
-
-def _known_part(part: Parameter) -> str:
-    """What is known of a part beforehand: its text, or its default, or that it will be some segment."""
-    if isinstance(part, str):
-        return part
-    if part.default is None:
-        return "label"
-    try:
-        return path_segment(part.default, f"path: default of {part.label}")
-    except ParameterError as error:
-        raise ValueError(str(error)) from None
 
 
 def _path(path: str | tuple[Parameter, ...], labels: Mapping[str, str]) -> str:

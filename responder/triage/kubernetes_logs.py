@@ -62,6 +62,7 @@ class LogSettings(KubernetesSettings, frozen=True, kw_only=True, forbid_unknown_
 
     def __post_init__(self) -> None:
         """Refuse what the API would refuse, or what would read everything."""
+        super().__post_init__()
         checked_selector(self.selector)
         if not 1 <= self.tail <= _TAIL_MOST:
             raise ValueError(f"tail: expected 1 to {_TAIL_MOST} lines, got {self.tail}")

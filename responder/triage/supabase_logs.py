@@ -15,7 +15,7 @@ import msgspec
 
 from responder.durations import format_duration
 from responder.incident.finding import FindingStatus
-from responder.parameters import Parameter, resolve, slug
+from responder.parameters import Parameter, check_known, resolve, slug
 from responder.registry import closest
 from responder.targets.base import TargetError
 from responder.targets.http import RefusedError
@@ -54,7 +54,8 @@ class SupabaseLogsSettings(ProbeSettings, frozen=True, kw_only=True, forbid_unkn
     timeout: timedelta = timedelta(seconds=10)
 
     def __post_init__(self) -> None:
-        """Refuse what is no share, and a ``critical`` before ``warning``."""
+        """Refuse what is no slug, what is no share, and a ``critical`` before ``warning``."""
+        check_known(self.function, "function", slug)
         check_share("warning", self.warning)
         check_share("critical", self.critical)
         check_order(self.warning, self.critical)

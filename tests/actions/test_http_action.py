@@ -105,7 +105,7 @@ def test_a_path_that_leaves_the_target_is_no_setting_at_all(path: Any) -> None:
 
 
 def test_a_label_s_default_is_checked_for_what_it_becomes() -> None:
-    with pytest.raises(ValueError, match="default of service"):
+    with pytest.raises(ValueError, match=r"path: service.default: '..' is not one segment of a path"):
         HttpActionSettings(target="ops", path=("services", FromLabel(label="service", default="..")))
 
 
