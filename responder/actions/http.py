@@ -41,6 +41,7 @@ from responder.targets.http import (
     sent_below,
 )
 from responder.targets.paths import path_objection
+from responder.targets.requests import check_headers, check_parameters, check_statuses
 from responder.text import one_line
 
 _DONE = (200, 201, 202, 204)
@@ -76,8 +77,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     expect_status: tuple[int, ...] = _DONE
 
     def __post_init__(self) -> None:
-        """Raises ``ValueError`` for what can never be sent."""
+        """Raises ``ValueError`` for what can never be sent, or is not what was meant."""
         _check_path(self.path)
+        check_headers("headers", self.headers)
+        check_parameters(self.json, "json")
+        check_statuses(self.expect_status)
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,8 +110,18 @@ class HttpActionSettings(ActionSettings, frozen=True, kw_only=True, forbid_unkno
     settled: Settled | None = None
 
     def __post_init__(self) -> None:
-        """Raises ``ValueError`` for what can never be sent."""
-        _check_path(self.path)
+        """Raises ``ValueError`` for what can never be sent, or is not what was meant."""
+        self.request()
+
+    def request(self) -> Request:
+        """The one that changes something."""
+        return Request(
+            method=self.method,
+            path=self.path,
+            headers=self.headers,
+            json=self.json,
+            expect_status=self.expect_status,
+        )
 
 
 @ACTIONS.register("http")
@@ -119,13 +133,7 @@ class HttpAction:
     def __init__(self, settings: HttpActionSettings, tools: Toolbox) -> None:
         self._settings = settings
         self._tools = tools
-        self._request = Request(
-            method=settings.method,
-            path=settings.path,
-            headers=settings.headers,
-            json=settings.json,
-            expect_status=settings.expect_status,
-        )
+        self._request = settings.request()
 
     def plan(self, labels: Mapping[str, str]) -> Plan:
         """What would be sent, by the address that it is sent to.

@@ -22,6 +22,7 @@ from responder.targets.http import (
     json_problem,
 )
 from responder.targets.paths import path_objection
+from responder.targets.requests import check_headers, check_statuses
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
 
 #: Bytes of an answer that are handed on: more than is shown, since a secret is only found whole before it is cut.
@@ -46,7 +47,9 @@ class HttpSettings(ProbeSettings, frozen=True, kw_only=True, forbid_unknown_fiel
     slow_after: timedelta = timedelta(seconds=2)
 
     def __post_init__(self) -> None:
-        """Raises ``ValueError`` for a path that leaves the target."""
+        """Raises ``ValueError`` for a path that leaves the target, and for what no answer can have."""
+        check_statuses(self.expect_status)
+        check_headers("expect_headers", self.expect_headers)
         if objection := path_objection(self.path):
             raise ValueError(objection)
 

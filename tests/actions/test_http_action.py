@@ -136,7 +136,12 @@ async def test_a_label_in_the_body_stays_a_text(value: str) -> None:
 
 async def test_what_only_looks_like_a_parameter_is_sent_as_it_is() -> None:
     peer = Peer()
-    body = {"a": {"label": 5}, "b": {"label": "x", "color": "red"}}
+    body = {
+        "a": {"label": 5},
+        "b": {"label": "x", "color": "red"},
+        "c": {"table": "x", "default": "y"},
+        "d": {"labels": ["x"], "default": "y"},
+    }
     async with serving(peer.answer) as url, sending(url, json=body) as restart:
         await restart.perform(wish())
     assert json.loads(peer.seen[0][3]) == body
@@ -176,7 +181,9 @@ async def test_nothing_sent_is_certain_and_a_broken_answer_is_not() -> None:
     async with serving(dropping) as url, sending(url) as restart:
         with pytest.raises(UnclearError, match="ops broke off"):
             await restart.perform(wish())
-    async with sending("http://127.0.0.1:9", headers={"X-Bad": "a\r\nb"}) as restart:
+    odd = HttpTarget(url="http://127.0.0.1:9", headers={"X-Bad": Secret("a\r\nb")})
+    settings = HttpActionSettings(target="ops", path="/restart")
+    async with action("http", settings, Targets(http={"ops": odd})) as restart:
         with pytest.raises(ActionError, match="X-Bad holds a line break"):
             await restart.perform(wish())
     async with serving(endless) as url, sending(url) as restart:
