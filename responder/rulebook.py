@@ -13,6 +13,7 @@ from responder.catalogue import catalogue
 from responder.clock import Clock, SystemClock
 from responder.config import Config, Targets
 from responder.config_load import configured_secrets, places_in
+from responder.foreseen import Foreseen
 from responder.incident.policy import FlappingPolicy
 from responder.rules.compile import Compiled, Timing
 from responder.rules.explain import Explanation, Holding, Who, explain
@@ -137,6 +138,7 @@ def surroundings_of(config: Config, path: Path | None, now: datetime) -> Surroun
         allowed={
             (kind, name): one.allow for kind, section in sections.items() for name, one in section.items()
         },
+        foresee=Foreseen(config.targets),
         channels=tuple(config.channels),
         services=_services_of(config, path) if path is not None else (),
         now=now,

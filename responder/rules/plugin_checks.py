@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -37,6 +37,8 @@ _PROBE: dict[str, tuple[Range[Any], str]] = {
 
 Named = Mapping[str, Mapping[str, Any]]
 Allowed = Mapping[tuple[str, str], Sequence[str]] | None
+#: What of an entry, by its name, can only be refused: the setting, and why.
+Foresee = Callable[[str, PluginEntry], Iterable[tuple[str, str]]]
 
 
 class PluginProblem(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +52,7 @@ class PluginProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plugin_problems(
-    named: Named, rules: Sequence[RuleEntry], allowed: Allowed, known: Known
+    named: Named, rules: Sequence[RuleEntry], allowed: Allowed, known: Known, foresee: Foresee | None = None
 ) -> Iterator[PluginProblem]:
     """Every problem."""
     for name, entry in named.get("probes", {}).items():
@@ -62,6 +64,8 @@ def plugin_problems(
         if text := attempt_problem(name, entry, named.get("probes", {})):
             yield PluginProblem(key="actions", name=name, text=text, path=("timeout",))
         yield from _meant(name, entry, allowed)
+    if foresee is not None:
+        yield from _foreseen(named, foresee)
     for rule in rules:
         for number, one in enumerate(rule.shape.raises):
             if one.probe not in known("probes"):
@@ -71,6 +75,14 @@ def plugin_problems(
                     text=_unknown(f"rule {rule.shape.name}: raise", "probe", one.probe, known),
                     path=("raise", number, "probe"),
                 )
+
+
+def _foreseen(named: Named, foresee: Foresee) -> Iterator[PluginProblem]:
+    for section in ("probes", "actions"):
+        for name, entry in named.get(section, {}).items():
+            for key, why in foresee(name, entry):
+                text = f"{section}.{name}.{key}: {why}"
+                yield PluginProblem(key=section, name=name, text=text, level="warning", path=(key,))
 
 
 def _outside(
