@@ -213,7 +213,7 @@ class HttpAction:
         if answer.status in request.expect_status:
             return text
         if location := answer.headers.get("Location", "").partition("?")[0]:
-            text += f" and points to {one_line(location, 100)}"
+            text += f" and points to {one_line(self._clean(location), 100)}"
         if said := one_line(self._clean(answer.body.decode(errors="replace")), 150):
             text += f": {said}"
         if answer.status in _MOVED or 400 <= answer.status < 500:

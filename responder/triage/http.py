@@ -85,7 +85,7 @@ class HttpProbe:
         if answer.status not in s.expect_status:
             wanted = " or ".join(str(one) for one in s.expect_status)
             status = FindingStatus.DENIED if answer.status in DENIALS else FindingStatus.CRITICAL
-            return _observed(status, f"{says}{_pointing(answer)}, expected {wanted}", answer, clean)
+            return _observed(status, f"{says}{_pointing(answer, clean)}, expected {wanted}", answer, clean)
         problem = self._problem(answer, clean)
         if problem is not None:
             return _observed(FindingStatus.CRITICAL, f"{says}, but {problem}", answer, clean)
@@ -109,10 +109,10 @@ def _observed(status: FindingStatus, headline: str, answer: Answer, clean: Redac
     return Observation(status=status, headline=headline, detail=detail)
 
 
-def _pointing(answer: Answer) -> str:
+def _pointing(answer: Answer, clean: Redactor) -> str:
     """Where a redirect points to, without its query, which may hold a token."""
     location = answer.headers.get("Location", "").partition("?")[0]
-    return f" and points to {location[:100]}" if location else ""
+    return f" and points to {clean(location)[:100]}" if location else ""
 
 
 def _header_problem(headers: Mapping[str, str], expected: Mapping[str, str], clean: Redactor) -> str | None:

@@ -212,12 +212,13 @@ async def test_a_redirect_is_never_followed() -> None:
 async def test_secrets_that_come_back_are_blanked() -> None:
     async def echo(request: web.Request) -> web.Response:
         token = request.headers["Authorization"]
-        return web.Response(status=400, text=f"{token} or {token.split()[1]} is wrong")
+        where = {"Location": f"/{'x' * 90}/{token.split()[1]}"}
+        return web.Response(status=400, text=f"{token} or {token.split()[1]} is wrong", headers=where)
 
     async with serving(echo) as url, sending(url) as restart:
         with pytest.raises(TargetError) as error:
             await restart.perform(wish())
-    assert "token-value-1" not in str(error.value)
+    assert "token-va" not in str(error.value)
 
 
 async def test_a_rehearsal_is_the_dry_run_and_without_one_says_that_nothing_was_asked() -> None:

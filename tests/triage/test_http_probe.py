@@ -141,6 +141,7 @@ async def test_a_token_that_the_target_sends_back_is_blanked_wherever_it_is_show
     headers = {"X-Seen": f"{'x' * 50} token-value-1"}
     for answer, settings in (
         (saying(500, said), {}),
+        (saying(302, said, Location=f"/{'x' * 90}/token-value-1"), {}),
         (saying(200, said), {"expect_json": {"seen": "nothing"}}),
         (saying(200, said, **headers), {"expect_headers": {"X-Seen": "nothing"}}),
     ):
