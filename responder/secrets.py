@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -85,6 +85,7 @@ def passwords(url: str) -> Iterator[str]:
 
 
 REDACTED = "<redacted>"
+_MOST_KNOWN = 2_000  # present and former ones
 _SHORTEST = 6  # characters; anything shorter would blank ordinary words
 
 #: What looks like a secret in logs, queries and answers. Each pattern is linear: it runs over sender's text.
@@ -125,3 +126,24 @@ class Redactor:
         for pattern, instead in _PATTERNS:
             text = pattern.sub(instead, text)
         return text
+
+
+class CurrentRedactor:
+    """A redactor that follows secrets whose files change; what was one stays one, as it may be valid still."""
+
+    def __init__(self, find: Callable[[], Sequence[str]]) -> None:
+        """``find`` reads the secrets as they are now."""
+        self._find = find
+        self._known: tuple[str, ...] = ()
+        self._redactor = Redactor()
+        self.look()
+
+    def look(self) -> None:
+        """Read the secrets; it may read files."""
+        known = tuple(dict.fromkeys((*self._find(), *self._known)))[:_MOST_KNOWN]
+        if known != self._known:
+            self._known, self._redactor = known, Redactor(known)
+
+    def __call__(self, text: str) -> str:
+        """The text without secrets."""
+        return self._redactor(text)
