@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -29,3 +30,15 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait on the event loop."""
         await asyncio.sleep(seconds)
+
+
+class Stopwatch:
+    """Goes on from a time that somebody else's clock gave, without asking it again."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+        self._begun = time.monotonic()
+
+    def now(self) -> datetime:
+        """That time, and what has passed since."""
+        return self._at + timedelta(seconds=time.monotonic() - self._begun)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
 from responder.actions.base import Plan, Progress, Wish
 from responder.actions.book import Known
 from responder.actions.performer import ActionTools
+from responder.clock import Stopwatch
 from responder.engine.outbox import Done
+from responder.incident.action import RunKind
 from responder.incident.action_facts import ActionSettled
 from responder.incident.effects import CheckAction
 from responder.incident.finding import FINDING_ORDER, Finding, FindingStatus
@@ -30,12 +32,12 @@ class _Look(msgspec.Struct, frozen=True, kw_only=True):
     incident: Incident
     known: Known
     plan: Plan
-    now: datetime
+    watch: Stopwatch
 
     @property
     def late(self) -> bool:
         """Whether the time in which the effect may show is over."""
-        return self.now >= self.effect.until
+        return self.watch.now() >= self.effect.until
 
 
 class ActionChecker:
@@ -47,7 +49,7 @@ class ActionChecker:
     async def perform(self, attempt: Attempt) -> Done:
         """One look."""
         effect, incident = attempt.expect(CheckAction), attempt.snapshot
-        now = attempt.at
+        watch = Stopwatch(attempt.at)
         if incident is None:
             return Done()
         known = self._tools.book.get(effect.name)
@@ -56,10 +58,16 @@ class ActionChecker:
         except (TargetError, ParameterError):
             plan = None
         if known is None or plan is None:
-            text = "the rules have changed: it cannot be looked at any more"
-            return Done(facts=(ActionSettled(at=now, run=effect.run, effective=False, text=text),))
-        look = _Look(effect=effect, incident=incident, known=known, plan=plan, now=now)
+            return await self._out_of_sight(effect, watch)
+        look = _Look(effect=effect, incident=incident, known=known, plan=plan, watch=watch)
         return await self._look(look)
+
+    async def _out_of_sight(self, effect: CheckAction, watch: Stopwatch) -> Done:
+        text = "the rules have changed: it cannot be looked at any more"
+        await self._tools.ledger.release(effect.run, "uncounted")
+        await self._tools.witness.write(effect, "out of sight", watch.now(), text)
+        fact = ActionSettled(at=watch.now(), run=effect.run, effective=False, seen=False, text=text)
+        return Done(facts=(fact,))
 
     async def _look(self, look: _Look) -> Done:
         progress, text = await self._progress(look)
@@ -75,7 +83,7 @@ class ActionChecker:
         helped = better(finding.status, look.effect.before_status)
         if not helped and not look.late:
             return Done(retry_in=LOOK_AGAIN)
-        return await self._settled(look, text, helped=helped, after=finding.headline)
+        return await self._settled(look, text, helped=helped, after=finding)
 
     async def _verified(self, look: _Look) -> Finding | None:
         """The verifying probe's finding just now; ``None`` where there is no such probe."""
@@ -86,13 +94,16 @@ class ActionChecker:
         """Nobody saw it happen: what can be seen now is told, and the outcome stays unknown."""
         finding = await self._verified(look)
         after = finding.headline if finding is not None else ""
-        await self._tools.ledger.release(look.known.key(look.plan), look.effect.run, "unknown")
-        await self._tools.witness.write(look.effect, "looked at", look.now, f"{text} {after}".strip(), look)
-        fact = ActionSettled(at=look.now, run=look.effect.run, effective=False, text=text, after=after)
+        now = look.watch.now()
+        await self._tools.ledger.release(look.effect.run, "uncounted")
+        await self._tools.witness.write(look.effect, "looked at", now, f"{text} {after}".strip(), look)
+        fact = ActionSettled(at=now, run=look.effect.run, effective=False, text=text, after=after)
         return Done(facts=(fact,))
 
     async def _progress(self, look: _Look) -> tuple[Progress, str]:
-        wish = Wish(run=look.effect.run, incident=look.incident.id, labels=look.incident.labels, now=look.now)
+        wish = Wish(
+            run=look.effect.run, incident=look.incident.id, labels=look.incident.labels, now=look.watch.now()
+        )
         clean = self._tools.witness.clean
         try:
             async with asyncio.timeout(look.known.settings.timeout.total_seconds()):
@@ -103,17 +114,26 @@ class ActionChecker:
             return Progress.PENDING, "it cannot be looked at: no answer in time"
         return settling.progress, clean(settling.text)
 
-    async def _settled(self, look: _Look, text: str, *, helped: bool, after: str = "") -> Done:
+    async def _settled(self, look: _Look, text: str, *, helped: bool, after: Finding | None = None) -> Done:
         """Give the object back and tell what came of it."""
-        tools, effect, settings = self._tools, look.effect, look.known.settings
-        ending: Ending = "effective" if helped else "ineffective"
-        without = await tools.ledger.release(look.known.key(look.plan), effect.run, ending)
-        await tools.witness.write(effect, ending, look.now, f"{text} {after}".strip(), look)
+        tools, effect, now = self._tools, look.effect, look.watch.now()
+        ending = "effective" if helped else "ineffective"
+        headline = after.headline if after is not None else ""
+        without = await tools.ledger.release(effect.run, _counted(effect, helped=helped))
+        await tools.witness.write(effect, ending, now, f"{text} {headline}".strip(), look)
         fact = ActionSettled(
-            at=look.now, run=effect.run, effective=helped, text=text, after=after, without_effect=without,
-            given_up=not helped and without >= settings.give_up_after,
+            at=now, run=effect.run, effective=helped, text=text, after=headline, without_effect=without,
+            worse=after is not None and worse(after.status, effect.before_status),
+            given_up=effect.kind is RunKind.PERFORM and not helped and without >= look.known.settings.give_up_after,
         )  # fmt: skip
         return Done(facts=(fact,))
+
+
+def _counted(effect: CheckAction, *, helped: bool) -> Ending:
+    """Taking back says nothing of what the action is good for."""
+    if effect.kind is RunKind.UNDO:
+        return "uncounted"
+    return "effective" if helped else "ineffective"
 
 
 def better(after: FindingStatus, before: FindingStatus | None) -> bool:
@@ -121,6 +141,13 @@ def better(after: FindingStatus, before: FindingStatus | None) -> bool:
     if after is FindingStatus.OK:
         return True
     return before is not None and FINDING_ORDER.index(after) > FINDING_ORDER.index(before) and after in _KNOWN
+
+
+def worse(after: FindingStatus, before: FindingStatus | None) -> bool:
+    """Whether a probe's finding is worse than before, where it has seen something both times."""
+    if before not in _KNOWN or after not in _KNOWN:
+        return False
+    return FINDING_ORDER.index(after) < FINDING_ORDER.index(before)
 
 
 #: States in which the probe has seen something; a probe that could not look proves nothing.

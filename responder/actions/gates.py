@@ -125,7 +125,7 @@ class Gates:
             return refusal
         busy = await _busy(passage)
         if busy is not None:
-            await self._ledger.release(passage.key, run, "undone")
+            await self._ledger.release(run, "undone")
         return busy
 
 

@@ -114,7 +114,11 @@ class TerminateIdle:
                     )
                 except (RefusedError, TimeoutError):
                     tally.stopped = tally.stopped or "the server does not say whether they are gone"
-        return Performed(text=_told(tally, left, format_duration(s.older_than)))
+        long = format_duration(s.older_than)
+        if not tally.ended and not tally.stopped:
+            gone = f"; {tally.gone} had gone or begun to work already" if tally.gone else ""
+            raise ActionError(f"no session that may be ended is idle for over {long}{gone}")
+        return Performed(text=_told(tally, left, long))
 
     async def settled(self, wish: Wish, mark: Mapping[str, str]) -> Settling:
         """At once: what is idle for long by now is a matter of the next run."""
@@ -151,8 +155,6 @@ def _sessions(number: int, more: str = "") -> str:
 
 
 def _told(tally: Tally, left: int, long: str) -> str:
-    if not tally.ended and not tally.gone and not tally.stopped:
-        return f"Ended 0 sessions: none that may be ended is idle for over {long}."
     text = f"Ended {_sessions(len(tally.ended))}"
     if tally.ended:
         text += f" idle for over {long}: {groups(tally.ended)}"

@@ -15,7 +15,7 @@ from responder.text import one_line
 
 _TEXT_LIMIT = 400
 #: What is no outcome of its own, but a note before or after one.
-_NOTES = frozenset({"performing", "looked at"})
+_NOTES = frozenset({"performing", "looked at", "out of sight"})
 
 
 class On(Protocol):

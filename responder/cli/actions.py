@@ -24,12 +24,12 @@ _LONGEST_WAIT = timedelta(hours=1)
 #: A run that is being verified was performed.
 _GOOD = frozenset({"rehearsed", "effective", "verifying"})
 _SAYS = {
-    "requested": "asked for, and not begun yet",
+    "requested": "asked for; whether it has begun is not known yet",
     "verifying": "performed; whether it helps is still being looked at",
     "rehearsed": "rehearsed, nothing was changed",
     "effective": "performed, and it helped",
     "ineffective": "performed, and it did not help",
-    "unknown": "it is not known whether it was performed",
+    "unknown": "it is not known what came of it",
 }
 
 

@@ -143,10 +143,21 @@ class Outbox:
             # Performed but not crossed off: it is performed again when the lease ends, with the same id.
             log.warning("cannot cross off", effect=effect.id, error=str(error))
             return
+        except Exception:  # what came of it cannot be written down: a mistake of ours about this effect alone
+            log.exception("the outcome cannot be written down", effect=effect.id, queue=effect.queue)
+            await self._put_back(attempt)
+            return
         if more:
             self._hooks.more(effect.queue, attempt.lane, effect.urgent)
         if done.facts:
             self._hooks.fact(effect.incident, effect.urgent)
+
+    async def _put_back(self, attempt: Attempt) -> None:
+        """Try it again later and later, not each time a lease ends."""
+        try:
+            await self._store.finish(attempt, (), retry_in=back_off(attempt.number, self._chance))
+        except StoreError as error:
+            log.warning("cannot put back", effect=attempt.effect.id, error=str(error))
 
 
 def _queue_of(kind: type[Effect]) -> str | None:

@@ -69,7 +69,7 @@ class RunStatus(StrEnum):
 class ActionRun(msgspec.Struct, frozen=True, kw_only=True):
     """One wish for an action, and what has become of it.
 
-    ``before`` and ``after`` are headlines of the verifying probe; ``undo`` is what is needed to take it back.
+    ``given_up``: it was told with this run that the action does not help. ``before`` and ``after`` are headlines of the verifying probe; ``undo`` is what is needed to take it back.
     """
 
     id: str
@@ -89,6 +89,7 @@ class ActionRun(msgspec.Struct, frozen=True, kw_only=True):
     verify_until: datetime | None = None
     undo: dict[str, str] | None = None
     undone: bool = False
+    given_up: bool = False
 
 
 class Raise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

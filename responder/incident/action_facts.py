@@ -73,7 +73,10 @@ class ActionUnknown(FactBase, frozen=True, kw_only=True, tag="action_unknown"):
 
 
 class ActionSettled(FactBase, frozen=True, kw_only=True, tag="action_settled"):
-    """What came of it. ``without_effect`` counts how often in a row the action has not helped this object."""
+    """What came of it. ``without_effect`` counts how often in a row the action has not helped this object.
+
+    ``seen`` is ``False`` where it could not be looked at; ``worse`` where the verifying probe is worse than before.
+    """
 
     run: str
     effective: bool
@@ -81,3 +84,5 @@ class ActionSettled(FactBase, frozen=True, kw_only=True, tag="action_settled"):
     after: str = ""
     without_effect: int = 0
     given_up: bool = False
+    seen: bool = True
+    worse: bool = False

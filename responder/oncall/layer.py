@@ -6,9 +6,10 @@ the rules of :mod:`responder.oncall.wall` make instants of its two ends.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol
 
 import msgspec
@@ -20,6 +21,7 @@ from responder.oncall.wall import instant, local
 #: Where turns are counted from if no start is given, and a Monday for the weeks of windows.
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - wall time
 _MONDAY = datetime(1970, 1, 5)  # noqa: DTZ001 - wall time
+_TURNS_COUNTED = 5_000
 
 
 class Rotation(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +122,24 @@ class RotationLayer(msgspec.Struct, frozen=True, kw_only=True):
     def names(self) -> tuple[str, ...]:
         """Everybody of the rotation."""
         return tuple(dict.fromkeys(self.rotation.people))
+
+    def never(self) -> tuple[str, ...]:
+        """Those of the rotation whose every turn falls outside of the windows; nobody where that is too much to count."""
+        rotation = self.rotation
+        seconds = round(rotation.every.total_seconds()) * len(rotation.people)
+        until = math.lcm(
+            seconds, round(WEEK.total_seconds())
+        )  # then turns and windows are as at the beginning
+        if (
+            not self.windows
+            or rotation.turns is not None
+            or until > _TURNS_COUNTED * rotation.every.total_seconds()
+        ):
+            return ()
+        start = rotation.first.replace(tzinfo=UTC)
+        spans = self.spans(start, start + timedelta(seconds=until), UTC)
+        seen = {name for span in spans for name in span.people}
+        return tuple(name for name in self.names() if name not in seen)
 
 
 def covered(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import msgspec
 import structlog
 
+from responder.clock import Stopwatch
 from responder.engine.outbox import Done, back_off, failed
 from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import SendMessage
@@ -84,19 +84,24 @@ class Delivery:
             return Done()
         if self._is_aside(effect, attempt):
             return self._left_aside(effect, attempt)
+        watch = Stopwatch(attempt.at)
         try:
-            return await self._sent(channel, contact, effect, attempt, attempt.snapshot)
+            return await self._sent(channel, contact, attempt, attempt.snapshot, watch)
         except NotYetError as error:
             log.debug("not yet", incident=effect.incident, channel=effect.channel, why=str(error))
             return Done(retry_in=error.wait, begun=False)
         except ChannelError as error:
-            return self._not_delivered(effect, attempt, error)
+            failure = error
+        except Exception as error:  # a mistake of the channel's: the page goes over another one
+            log.exception("the channel failed in a way of its own", channel=effect.channel)
+            failure = ChannelError(f"a mistake of our own ({type(error).__name__})")
+        return self._not_delivered(effect, msgspec.structs.replace(attempt, now=watch.now()), failure)
 
     async def _sent(
-        self, channel: Channel, contact: Contact, effect: SendMessage, attempt: Attempt, incident: Incident
+        self, channel: Channel, contact: Contact, attempt: Attempt, incident: Incident, watch: Stopwatch
     ) -> Done:
+        effect = attempt.expect(SendMessage)
         message = self._worded(incident, effect, attempt)
-        begun = time.monotonic()
         try:
             async with asyncio.timeout(SEND_LIMIT):
                 receipt = await channel.send(message, contact, _receipt(incident, effect))
@@ -111,12 +116,12 @@ class Delivery:
             channel=effect.channel,
         )
         delivered = MessageDelivered(
-            at=attempt.at + timedelta(seconds=time.monotonic() - begun),
+            at=watch.now(),
             effect=effect.id,
             page=effect.page,
             kind=effect.kind,
             attempt=attempt.number,
-            receipt=receipt,
+            receipt=_plain(receipt),
         )
         return Done(facts=(delivered,))
 
@@ -223,6 +228,11 @@ def _delayed(effect: SendMessage, attempt: Attempt, reason: str, *, failover: bo
         reason=reason,
         failover=failover,
     )
+
+
+def _plain(receipt: Receipt) -> Receipt:
+    """A library's own kind of text (a header of a mail) could not be written down, and the page would go out again."""
+    return Receipt({str(key): str(value) for key, value in receipt.reference.items()})
 
 
 def _receipt(incident: Incident, effect: SendMessage) -> Receipt:

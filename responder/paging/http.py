@@ -6,6 +6,7 @@ import asyncio
 import base64
 from collections.abc import Mapping
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -51,7 +52,7 @@ async def exchange(
             async with session.request(
                 method, url, data=body, headers=dict(headers), allow_redirects=False
             ) as response:
-                wait = _seconds(response.headers.get("Retry-After"))
+                wait = asked_wait(response.headers)
                 return Answer(status=response.status, body=await _beginning(response), retry_after=wait)
     except TimeoutError:
         raise ChannelError("no answer in time") from None
@@ -87,7 +88,7 @@ def check(answer: Answer, said: str = "") -> None:
     """Raise :class:`ChannelError` for anything but 2xx; ``said`` is what the provider gave as the reason."""
     if 200 <= answer.status < 300:
         return
-    passing = answer.status >= 500 or answer.status in _PASSING
+    passing = is_passing(answer.status)
     raise ChannelError(
         f"answered {answer.status}{f': {said}' if said else ''}",
         permanent=not passing,
@@ -95,10 +96,21 @@ def check(answer: Answer, said: str = "") -> None:
     )
 
 
-def _seconds(retry_after: str | None) -> timedelta | None:
-    if retry_after and retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 6:
-        return timedelta(seconds=int(retry_after))
-    return None
+def is_passing(status: int) -> bool:
+    """Whether another try may fare better."""
+    return status >= 500 or status in _PASSING
+
+
+def asked_wait(headers: Mapping[str, str]) -> timedelta | None:
+    """``Retry-After``: seconds, or a date by the server's own clock, which ``Date`` tells (RFC 9110, section 10.2.3)."""
+    asked = headers.get("Retry-After", "")
+    if asked.isascii() and asked.isdigit() and len(asked) < 6:
+        return timedelta(seconds=int(asked))
+    try:
+        wait = parsedate_to_datetime(asked) - parsedate_to_datetime(headers.get("Date", ""))
+    except (ValueError, TypeError):
+        return None
+    return wait if wait > timedelta(0) else None
 
 
 def basic(user: str, password: str) -> str:

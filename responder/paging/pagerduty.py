@@ -30,6 +30,7 @@ _LIMITED = timedelta(seconds=30)
 #: After "accepted" the incident is there within a second or two; the page is looked for so often.
 LOOKS = 4
 LOOK_PAUSE = 0.7  # seconds
+CONFIRM_LIMIT = 4.0  # seconds for all looks; the event was taken, so the page must not be cut short by them
 _FORMER_KEPT = 5
 _ALERTS_READ = 25
 _PAGES = frozenset({MessageKind.PAGE, MessageKind.REMINDER})
@@ -110,7 +111,11 @@ class PagerDutyChannel:
     async def _page(self, message: Message, routing_key: str, made: Receipt, former: list[str]) -> Receipt:
         """Open an alert, then close those that it takes the place of: one that stays open is closed at the end."""
         await self._enqueue(trigger(message, made.reference["key"]), routing_key)
-        await self._confirm(made.reference["key"])
+        try:
+            async with asyncio.timeout(CONFIRM_LIMIT):
+                await self._confirm(made.reference["key"])
+        except TimeoutError:
+            log.warning("cannot look for the incident", channel=self.name, reason="no answer in time")
         left = []
         for one in former:
             try:

@@ -250,7 +250,9 @@ class SlackChannel:
         except SlackRefusedError as error:
             self._heed(error, errand.address)
             raise
-        found = {"channel": str(answer["channel"]), "ts": str(answer["ts"])}
+        found = {name: str(answer.get(name) or "") for name in ("channel", "ts")}
+        if not all(found.values()):
+            raise ChannelError("slack: the answer names no message")
         self._pacer.spent(POST, found["channel"], self._tools.clock.now())
         return found
 

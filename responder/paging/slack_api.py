@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from responder.paging.base import ChannelError
+from responder.paging.http import asked_wait, is_passing
 from responder.secrets import Secret
 
 CALL_LIMIT = 8.0  # seconds for a call
@@ -39,6 +40,29 @@ def _words(code: str, wait: timedelta | None) -> str:
     return f"slack: {code}" if wait is None else f"slack: {code}, asks to wait {int(wait.total_seconds())} s"
 
 
+class _Straight:
+    """The session for the library, without redirects: Slack sends none, so whoever does is not Slack."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can be used no more."""
+        return self._session.closed
+
+    def request(self, method: str, url: str, **arguments: Any) -> Any:
+        """A request whose answer has to be the one of the server that was asked."""
+        return self._session.request(
+            method, url, allow_redirects=False, raise_for_status=_no_redirect, **arguments
+        )
+
+
+async def _no_redirect(response: aiohttp.ClientResponse) -> None:
+    if 300 <= response.status < 400:
+        raise ChannelError(f"slack: answered {response.status}, a redirect", permanent=True)
+
+
 class SlackApi:
     """One app in one workspace."""
 
@@ -56,7 +80,7 @@ class SlackApi:
         self._client = AsyncWebClient(
             base_url=url,
             timeout=int(CALL_LIMIT),
-            session=session,
+            session=cast("aiohttp.ClientSession", _Straight(session)),
             retry_handlers=[],
             trust_env_in_session=False,
         )
@@ -91,6 +115,8 @@ class SlackApi:
                 channel = str(arguments.get("json", {}).get("channel", ""))
                 self._limited(method, channel, refused.retry_after or _USUAL_WAIT)
             raise refused from None
+        except AttributeError:  # the library takes plain text for an object
+            raise ChannelError("slack: the answer is not Slack's") from None
         except (aiohttp.ClientError, SlackClientError, TimeoutError, OSError, ValueError) as error:
             raise ChannelError(f"slack: not reachable: {type(error).__name__}") from None
         return answer.data if isinstance(answer.data, dict) else {}
@@ -99,11 +125,10 @@ class SlackApi:
 def _error_of(error: SlackApiError) -> SlackRefusedError:
     response = error.response
     data = response.data if hasattr(response, "data") and isinstance(response.data, dict) else {}
-    status = int(getattr(response, "status_code", 200) or 200)
+    # Where the body is no JSON, the library hands over the answer of aiohttp.
+    status = int(getattr(response, "status_code", 0) or getattr(response, "status", 200))
     code = str(data.get("error") or f"status {status}")[:80]
-    wait = str(getattr(response, "headers", {}).get("Retry-After", ""))
-    retry_after = (
-        timedelta(seconds=int(wait)) if wait.isascii() and wait.isdigit() and len(wait) < 6 else None
-    )
-    passing = status == 429 or status >= 500 or code in _PASSING
-    return SlackRefusedError(code, permanent=not passing, retry_after=retry_after)
+    no_word_of_slack = status < 300 and "error" not in data
+    passing = is_passing(status) or code in _PASSING or no_word_of_slack
+    wait = asked_wait(getattr(response, "headers", {}))
+    return SlackRefusedError(code, permanent=not passing, retry_after=wait if passing else None)

@@ -13,7 +13,7 @@ from responder.documents import Document, Problem
 from responder.registry import closest, did_you_mean
 from responder.rules.files import RowShape
 from responder.rules.schedule_files import ScheduleShape
-from responder.rules.schedules import faults, names_in, plain, roster_of
+from responder.rules.schedules import faults, names_in, plain, roster_of, rotations_of
 
 #: Where an entry of a key stands: its document and node, by key and name.
 Nodes = Mapping[tuple[str, str], tuple[Document, yaml.Node]]
@@ -23,7 +23,7 @@ def checked(document: Document, node: yaml.Node, what: str, shape: ScheduleShape
     """The schedule with its file's path resolved, or ``msgspec.UNSET`` after its problems were noted."""
     found = list(faults(shape))
     for fault in found:
-        where = what + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault.path)
+        where = what + _dotted(fault.path)
         document.report(document.below(node, *fault.path), f"{where}: {fault.text}")
     if shape.ical and shape.ical.file is not None:
         path = Path(document.file).parent / shape.ical.file
@@ -33,6 +33,10 @@ def checked(document: Document, node: yaml.Node, what: str, shape: ScheduleShape
             return msgspec.UNSET
         shape = msgspec.structs.replace(shape, ical=msgspec.structs.replace(shape.ical, file=str(path)))
     return msgspec.UNSET if found else shape
+
+
+def _dotted(path: Iterable[str | int]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 
 def name_problems(
@@ -58,6 +62,7 @@ def name_problems(
             )
     for name, shape in schedules.items():
         yield from _unknown(f"schedules.{name}", shape, known, nodes["schedules", name])
+        yield from _without_turn(f"schedules.{name}", shape, nodes["schedules", name])
     for row, levels in named["escalation"].items():
         yield from _misspelt(row, levels, known, nodes["escalation", row])
     yield from _circles(named, nodes)
@@ -79,6 +84,15 @@ def _unknown(
         else:
             text = f"{what}: {name!r} is not in contacts{closest(name, known)}: only channels that reach everybody can page it"
             yield place.problem(text, "warning")
+
+
+def _without_turn(what: str, shape: ScheduleShape, where: tuple[Document, yaml.Node]) -> Iterator[Problem]:
+    document, node = where
+    for path, layer in rotations_of(shape):
+        for name in layer.never():
+            key = what + _dotted(path)
+            text = f"{key}: {name!r} is never on call: all turns fall outside of its hours, days or during"
+            yield document.place(document.below(node, *path)).problem(text, "warning")
 
 
 def _misspelt(

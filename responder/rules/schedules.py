@@ -165,12 +165,8 @@ def calendars_of(named: Mapping[str, Mapping[str, Any]]) -> dict[str, CalendarSo
 
 def _schedule(name: str, shape: ScheduleShape) -> Schedule:
     zone = shape.timezone.info
-    layers: list[RotationLayer | CalendarLayer] = [
-        _layer(layer.name or f"layer {number}", layer) for number, layer in enumerate(shape.layers, 1)
-    ]
-    if shape.rotation:
-        layers = [_layer("rotation", shape)]
-    elif shape.ical:
+    layers: list[RotationLayer | CalendarLayer] = [layer for _, layer in rotations_of(shape)]
+    if shape.ical and not layers:
         expected = tuple(dict.fromkeys(plain(one) for one in shape.ical.people.values()))
         layers = [CalendarLayer(name="calendar", expected=expected)]
     return Schedule(
@@ -197,6 +193,15 @@ def _schedule(name: str, shape: ScheduleShape) -> Schedule:
             for one in shape.overrides
         ),
     )
+
+
+def rotations_of(shape: ScheduleShape) -> Iterator[tuple[tuple[str | int, ...], RotationLayer]]:
+    """The rotations of a schedule, each with the path of its people."""
+    if shape.rotation:
+        yield ("rotation",), _layer("rotation", shape)
+        return
+    for number, layer in enumerate(shape.layers):
+        yield ("layers", number, "rotation"), _layer(layer.name or f"layer {number + 1}", layer)
 
 
 def _layer(name: str, turns: LayerShape | ScheduleShape) -> RotationLayer:

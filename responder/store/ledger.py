@@ -1,7 +1,7 @@
 """What the store knows of actions: who holds an object, what was begun, and whether actions are switched off.
 
 Keys: ``:act:o:OBJECT:h`` (times of runs, expires), ``…:l`` (the run that holds the object, expires), ``…:f`` (times in a
-row without effect, expires); ``:act:r:RUN``, what is known of a run, expires; ``:act:kill``, the kill switch.
+row without effect, expires); ``:act:r:RUN``, what is known of a run and its object, expires; ``:act:kill``, the kill switch.
 """
 
 from __future__ import annotations
@@ -39,13 +39,10 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     hold: timedelta
 
 
-class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a run that was begun before: its outcome as JSON, or nothing where nobody knows it."""
-
-    outcome: bytes | None = None
-
-
-Ending = Literal["effective", "ineffective", "unknown", "undone"]
+#: ``uncounted``: whether it helped says nothing of the action. What is ``undone`` or ``never begun`` costs no place.
+Ending = Literal["effective", "ineffective", "uncounted", "undone", "never begun"]
+#: ``elsewhere``: it was begun before, or does not hold its object any more.
+Start = Literal["begun", "switched off", "elsewhere"]
 
 
 def object_key(kind: str, target: str, what: str) -> str:
@@ -65,7 +62,7 @@ class Ledger:
         answer = await self._store.run(
             "admit",
             self._store.shift(), key, run, terms.count, ms(terms.per), ms(terms.cooldown), terms.give_up_after,
-            ms(terms.hold), ms(max(terms.per, terms.cooldown)),
+            ms(terms.hold), ms(max(terms.per, terms.cooldown)), ms(_RUN_KEPT),
         )  # fmt: skip
         match answer[0].decode():
             case "limit":
@@ -87,21 +84,22 @@ class Ledger:
             case _:
                 return None
 
-    async def release(self, key: str, run: str, ending: Ending) -> int:
-        """Give the object back; how often in a row the actions on it had no effect."""
-        return int(await self._store.run("release", key, run, ending, ms(_WITHOUT_EFFECT_KEPT)))
+    async def release(self, run: str, ending: Ending) -> int:
+        """Give the object of a run back, where it has one; how often in a row the actions on it had no effect."""
+        return int(await self._store.run("release", run, ending, ms(_WITHOUT_EFFECT_KEPT)))
 
-    async def begin(self, key: str, run: str) -> bool:
-        """Mark that a run begins to change its object; ``False`` where it was begun before, or does not hold it."""
-        return bool(await self._store.run("begin", key, run, ms(_RUN_KEPT)))
+    async def begin(self, run: str) -> Start:
+        """Mark that a run begins to change the object that it was admitted to."""
+        start: Start = (await self._store.run("begin", run)).decode()
+        return start
 
-    async def begun(self, run: str) -> Begun | None:
-        """What is known of a run; ``None`` where it was never begun."""
+    async def begun(self, run: str) -> tuple[bool, bytes | None]:
+        """Whether a run was begun before; and its outcome as JSON, where that was written down."""
         begun, outcome = await ask(self._store.client, "HMGET", f"{self._base}:r:{run}", "begun", "outcome")
-        return Begun(outcome=outcome) if begun else None
+        return bool(begun), outcome
 
     async def ended(self, run: str, outcome: bytes) -> None:
-        """Keep a run's outcome, so that it is told even if the teller dies."""
+        """Write a run's outcome down."""
         await ask(self._store.client, "HSET", f"{self._base}:r:{run}", "outcome", outcome)
 
     async def kill_switch(self) -> KillSwitch | None:

@@ -17,6 +17,7 @@ from aiohttp import web
 from responder.engine.desk import Answer, Outcome
 from responder.incident.facts import AcknowledgedBy, EscalatedBy, MessageFailed
 from responder.incident.message import MessageKind
+from responder.incident.state import Incident, StateName
 from responder.paging.sms_text import plain
 from responder.paging.twilio_api import TwilioChannel
 from responder.paging.twilio_requests import Reply, fields_of, lost, read_reply, verify
@@ -144,11 +145,18 @@ def _said(found: Answer, page: CodedPage, reply: Reply) -> str:
         return f"Too late: it is {incident.state_name}. {what}"
     if reply.escalate:
         return f"The next person is paged. {what}"
+    return f"{_taken(incident, page)} {what}"
+
+
+def _taken(incident: Incident, page: CodedPage) -> str:
+    """What came of an acknowledgement."""
     if incident.acknowledged_by and incident.acknowledged_by != page.contact:
-        return f"{one_line(incident.acknowledged_by, 60)} has it already. {what}"
+        return f"{one_line(incident.acknowledged_by, 60)} has it already."
+    if incident.state_name is not StateName.ACKNOWLEDGED:  # taken before, and passed on since
+        return f"It was noted; it is {incident.state_name} by now."
     if incident.episode.waited is not None and (others := len(incident.episode.waited.listed)):
-        return f"You have this one; acknowledge the {others} that waited with it as well. {what}"
-    return f"You have it. Nobody further is paged. {what}"
+        return f"You have this one; acknowledge the {others} that waited with it as well."
+    return "You have it. Nobody further is paged."
 
 
 async def _confirmed(request: web.Request, token: str) -> str:

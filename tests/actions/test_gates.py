@@ -66,6 +66,24 @@ async def test_gate_1_holds_for_what_was_asked_for_before_it_was_thrown(make_wor
     assert (run.status, run.gate) in [(RunStatus.REFUSED, Gate.KILL_SWITCH), (RunStatus.EFFECTIVE, None)]
 
 
+async def test_gate_1_holds_for_what_is_still_in_its_gates(make_world: Make) -> None:
+    world = await make_world(verify="gauge")
+    incident = await world.fire()
+    world.hang_before = True
+    await world.people.ask(incident, wanted(), ANA)
+    await world.until_looking()  # the last thing before the change
+    await world.people.switch_off("ben", "stop everything")
+    world.go.set()
+    await settle(world.engine)
+    run = await world.last(incident)
+    assert (run.status, run.gate) == (RunStatus.REFUSED, Gate.KILL_SWITCH)
+    assert "stop everything" in run.text
+    assert world.lever.pulls == []
+    await world.people.switch_on("root", "")
+    await world.ask(incident)
+    assert len(world.lever.pulls) == 1  # the refused one holds nothing and costs no place
+
+
 def wanted(name: str = "pull") -> Any:
     from responder.actions.desk import Wanted
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from action_fixtures import Make
 from action_world import ANA
+from waiting import eventually, until
 from world import settle
 
+from responder.actions.base import Limit
 from responder.incident.action import Gate, RunKind, RunStatus
 from responder.incident.audit import verify
 from responder.incident.decision import Reason
@@ -25,9 +27,7 @@ async def test_e8_an_action_whose_replica_died_is_unknown_looked_at_and_never_re
     world.lever.hangs = True
     await world.people.ask(incident, _wanted(), ANA)
     # The replica is at it, and dies: its attempt is cancelled in the middle, as a kill would end it.
-    async with asyncio.timeout(30):
-        while not world.lever.pulls:
-            await asyncio.sleep(0.01)
+    await until(lambda: world.lever.pulls)
     await world.die()
     world.lever.hangs = False
     turned.turn(seconds=60)  # the lease of the dead one runs out
@@ -49,15 +49,67 @@ async def test_a_replica_that_died_before_it_began_leaves_nothing_and_another_do
     world.see(FindingStatus.OK, "all is well")
     world.hang_before = True
     await world.people.ask(incident, _wanted(), ANA)
-    async with asyncio.timeout(30):
-        while not world.waiting:
-            await asyncio.sleep(0.01)
+    await world.until_looking()
     await world.die()
     world.hang_before = False
     turned.turn(seconds=60)
     await world.rise()
     assert (await world.last(incident)).status is RunStatus.EFFECTIVE
     assert len(world.lever.pulls) == 1
+
+
+async def test_what_was_begun_is_unknown_also_where_its_rule_is_gone(make_world: Make, turned: Any) -> None:
+    world = await make_world()
+    incident = await world.fire()
+    world.lever.hangs = True
+    await world.people.ask(incident, _wanted(), ANA)
+    await until(lambda: world.lever.pulls)
+    await world.die()
+    world.forget_rule("pull")
+    turned.turn(seconds=60)
+    await world.rise()
+    run = await world.last(incident)
+    assert run.status is RunStatus.UNKNOWN
+    assert "cut off before it could tell" in run.text
+    assert "cannot be looked at any more" in run.after
+
+
+async def test_what_died_in_its_gates_costs_no_place(make_world: Make, turned: Any) -> None:
+    world = await make_world(verify="gauge", limit=Limit(count=1))
+    incident = await world.fire()
+    world.hang_before = True
+    await world.people.ask(incident, _wanted(), ANA)
+    await world.until_looking()
+    await world.die()
+    world.hang_before = False
+    world.see(FindingStatus.OK, "all is well")
+    turned.turn(minutes=6)
+    await world.rise()
+    assert (await world.last(incident)).status is RunStatus.FAILED
+    await world.ask(incident)
+    assert (await world.last(incident)).status is RunStatus.EFFECTIVE
+
+
+async def test_the_gates_take_nothing_from_the_time_in_which_the_effect_may_show(make_world: Make) -> None:
+    world = await make_world(verify="gauge", verify_within=timedelta(minutes=2))
+    incident = await world.fire()
+    world.hang_before = True
+    await world.people.ask(incident, _wanted(), ANA)
+    await world.until_looking()
+    asked_at, passed = (await world.last(incident)).requested_at, timedelta(milliseconds=50)
+
+    async def has_passed() -> bool:
+        return await world.store.now() > asked_at + passed
+
+    await eventually(has_passed)
+    world.go.set()
+    await settle(world.engine)
+    run = await world.last(incident)
+    assert run.performed_at is not None
+    assert run.performed_at > asked_at + passed - timedelta(milliseconds=2)
+    assert run.verify_until == run.performed_at + timedelta(minutes=2)
+    (performing, performed) = await world.people.audit(after=0, limit=100)
+    assert asked_at + passed - timedelta(milliseconds=2) < performing.at <= performed.at
 
 
 async def test_an_answer_that_does_not_come_is_unknown_and_no_second_try(make_world: Make) -> None:
@@ -130,6 +182,72 @@ async def test_the_same_action_without_effect_stops_and_says_that_it_does_not_he
     assert (run.status, run.gate) == (RunStatus.REFUSED, Gate.NO_EFFECT)
     assert len(world.lever.pulls) == 2
     assert any("does not help" in sent.effect.text for sent in world.world.sent)
+
+
+async def test_it_is_told_once_an_episode_that_an_action_does_not_help(make_world: Make, turned: Any) -> None:
+    world = await make_world(verify="gauge", verify_within=timedelta(minutes=2), cooldown=timedelta(0))
+    incident = await world.fire()
+    for _ in range(2):
+        await world.ask(incident)
+        turned.turn(minutes=3)
+        await settle(world.engine)
+    for _ in range(3):
+        await world.ask(incident)
+    told = [sent for sent in world.world.sent if "does not help" in sent.effect.text]
+    assert len({sent.effect.text for sent in told}) == 1
+    assert len(told) == len({(sent.effect.contact, sent.effect.channel) for sent in told})
+    reasons = [entry.reason for entry in await world.timeline(incident)]
+    assert reasons.count(Reason.ACTION_GIVEN_UP) == 1
+    assert reasons.count(Reason.ACTION_REFUSED) == 3
+
+
+async def test_taking_back_says_nothing_of_what_the_action_is_good_for(make_world: Make, turned: Any) -> None:
+    world = await make_world(verify="gauge", verify_within=timedelta(minutes=2), cooldown=timedelta(0))
+    incident = await world.fire()
+    for kind in (RunKind.PERFORM, RunKind.UNDO):
+        await world.ask(incident, kind=kind)
+        turned.turn(minutes=3)
+        await settle(world.engine)
+        assert (await world.last(incident)).status is RunStatus.INEFFECTIVE
+    assert not [sent for sent in world.world.sent if "does not help" in sent.effect.text]
+    await world.ask(incident)
+    assert len(world.lever.pulls) == 2  # given up after two tries, not after one
+
+
+async def test_a_probe_that_is_worse_afterwards_is_told_aloud(make_world: Make, turned: Any) -> None:
+    world = await make_world(verify="gauge", verify_within=timedelta(minutes=2))
+    incident = await world.fire()
+    world.see(FindingStatus.WARNING, "80 of 100 used")
+    await world.ask(incident)
+    world.see(FindingStatus.CRITICAL, "100 of 100 used")
+    turned.turn(minutes=3)
+    await settle(world.engine)
+    (told,) = {
+        (sent.effect.kind, sent.effect.text) for sent in world.world.sent if "worse" in sent.effect.text
+    }
+    assert told == (
+        "reminder",
+        "pull: worse than before: the lever is down: 80 of 100 used → 100 of 100 used",
+    )
+
+
+async def test_rules_that_change_while_it_is_verified_leave_the_effect_unknown_and_the_object_free(
+    make_world: Make, turned: Any
+) -> None:
+    world = await make_world(verify="gauge", verify_within=timedelta(minutes=2), cooldown=timedelta(0))
+    incident = await world.fire()
+    await world.ask(incident)
+    assert (await world.last(incident)).status is RunStatus.VERIFYING
+    world.forget_rule("pull")
+    turned.turn(seconds=5)
+    await settle(world.engine)
+    run = await world.last(incident)
+    assert (run.status, run.text) == (RunStatus.UNKNOWN, "pulled it down")
+    assert "the rules have changed" in run.after
+    assert not [sent for sent in world.world.sent if "no effect" in sent.effect.text]
+    assert (await world.people.audit(after=0, limit=100))[-1].event == "out of sight"
+    await world.ask(incident, "other")
+    assert len(world.lever.pulls) == 2
 
 
 async def test_what_was_done_can_be_taken_back_once(make_world: Make) -> None:

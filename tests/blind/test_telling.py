@@ -22,6 +22,7 @@ from responder.incident.decision import FirstPaged, Reason
 from responder.incident.effects import SendMessage
 from responder.incident.facts import AcknowledgedBy, NoteAdded, PagedBlind, ResolvedBy
 from responder.incident.hold import Hold, HoldKind
+from responder.incident.message import Receipt
 from responder.incident.severity import Severity
 from responder.incident.state import Incident
 from responder.paging.compose import Words, compose
@@ -331,6 +332,32 @@ async def test_the_store_takes_what_opened_in_memory_in_one_step_and_pages_nobod
     assert incident is not None
     assert (incident.state_name, incident.acknowledged_by) == ("acknowledged", "ana")
     assert run.said() == []
+
+
+class Unwritable(str):
+    """A text of some library's own kind, that cannot be written down."""
+
+    __slots__ = ()
+
+
+async def test_a_report_that_cannot_be_written_down_is_kept_and_the_others_are_written(
+    run: Running, turned: Any
+) -> None:
+    now = await run.store.now()
+    one = Replica("replica-a")
+    one.memory.begin(now)
+    one.memory.hear([heard(1), heard(2)], now)
+    one.step(now)
+    bad, good = one.memory.to_tell()
+    assert bad.incident is not None
+    (page,) = bad.incident.pages
+    page = msgspec.structs.replace(page, receipt=Receipt({"id": Unwritable("x")}))
+    bad.incident = msgspec.structs.replace(bad.incident, pages=(page,))
+    for item in (bad, good):
+        await tell(Roll(run.store, "replica-a"), one.memory, item, now, alerts=True)
+    await settle(run.engine)
+    assert await run.ids() == [good.id]
+    assert [item.id for item in one.memory.to_tell()] == [bad.id]
 
 
 @pytest.mark.parametrize("full", [False, True])

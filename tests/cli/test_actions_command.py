@@ -76,7 +76,7 @@ async def run(daemon: DaemonProcess, *arguments: str) -> tuple[int, str]:
         (("forbidden",), 1, "forbidden: refused (allow-list)"),
         (("needless",), 1, "needless: refused (precondition)"),
         (("broken",), 1, "broken: failed"),
-        (("slow", "--wait", "2s"), 1, "slow: asked for, and not begun yet"),
+        (("slow", "--wait", "2s"), 1, "slow: asked for; whether it has begun is not known yet"),
         (("unknown",), 1, "404: "),
         (("restart", "--undo"), 1, "refused (offered): there is nothing to undo"),
         (("restart", "--wait", "soon"), 2, "--wait: "),

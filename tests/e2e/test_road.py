@@ -153,7 +153,10 @@ async def test_from_a_prometheus_rule_to_an_acknowledged_page_and_the_resolve(
             app.connections = 12
             await state_of(daemon, "resolved")
             assert [page["level"] for page in hook.pages()] == ["primary"]
-            assert len(box.mails) >= 1
+            names = [mail["Message-ID"] for mail in await until(lambda: box.mails[1:] and box.mails)]
+            assert len(set(names)) == len(names)  # each was written down, and sent once
+            assert {mail["In-Reply-To"] for mail in box.mails[1:]} == {names[0]}
+            assert {page["status"] for page in await pages_of(daemon)} == {"delivered"}
             _, metrics = await daemon.get("/metrics")
             for line in (
                 'responder_incidents_opened_total{service="database",severity="P1"} 1.0',
@@ -164,6 +167,13 @@ async def test_from_a_prometheus_rule_to_an_acknowledged_page_and_the_resolve(
                 "responder_store_up 1.0",
             ):
                 assert line in metrics
+
+
+async def pages_of(daemon: DaemonProcess) -> list[dict[str, Any]]:
+    """Of its one incident."""
+    (incident,) = await daemon.incidents()
+    found: list[dict[str, Any]] = (await daemon.get(f"/api/v1/incidents/{incident['id']}"))[1]["pages"]
+    return found
 
 
 async def state_of(daemon: DaemonProcess, state: str, limit: float = 60) -> dict[str, Any]:

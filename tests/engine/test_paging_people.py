@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from running import Running, run, running
 from stage import after
@@ -19,9 +20,10 @@ from world import OneRow, World, firing, resolving, settle
 from responder.engine.outbox import Done
 from responder.incident.effects import SendMessage
 from responder.incident.facts import AcknowledgedBy, MessageFailed, NoteAdded, ResolvedBy, SnoozedBy
-from responder.incident.message import MessageKind
+from responder.incident.message import MessageKind, Receipt
 from responder.incident.policy import AcknowledgementPolicy
 from responder.incident.severity import LEVELS
+from responder.incident.state import Page
 from responder.store.loaded import Attempt
 from responder.store.store import Store, to_ms
 
@@ -149,6 +151,50 @@ async def test_l9_a_provider_that_fails_once_is_tried_again_with_the_same_id(run
     assert said(run) == ["page dbteam chat"]
     assert [number for number, _ in run.world.attempts] == [1, 2]
     assert len({effect.id for _, effect in run.world.attempts}) == 1
+
+
+class Unwritable(str):
+    """A text of some library's own kind, that cannot be written down."""
+
+    __slots__ = ()
+
+
+async def test_an_outcome_that_cannot_be_written_down_is_tried_again_later_and_later_and_holds_nobody_else_up(
+    store: Store, turned: Any
+) -> None:
+    world = Careless(random.Random(1))
+    async with running(store, turned, OneRow(("chat",)), world) as run:
+        await run.fire(1, 2)
+        assert len(world.sent) == 2
+        await run.after(seconds=6)  # well before its lease would end
+        assert len(world.sent) == 3
+        assert len({one.effect.id for one in world.sent}) == 2
+        world.careless = False
+        await run.after(minutes=2)
+        assert {page.status for i in await run.ids() for page in await pages(run, i)} == {"delivered"}
+
+
+class Careless(World):
+    """Its channel hands back a receipt of its own kind for the first page that it sends."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__(chance)
+        self.careless = True
+        self._first = ""
+
+    async def send(self, attempt: Attempt) -> Done:
+        done = await super().send(attempt)
+        self._first = self._first or attempt.effect.id
+        if not self.careless or attempt.effect.id != self._first:
+            return done
+        receipt = Receipt({"id": Unwritable("x")})
+        return Done(facts=tuple(msgspec.structs.replace(fact, receipt=receipt) for fact in done.facts))
+
+
+async def pages(run: Running, incident: str) -> Sequence[Page]:
+    found = await run.reader.snapshot(incident)
+    assert found is not None
+    return found.pages
 
 
 async def test_d2_one_persons_dead_channel_repeats_nothing_to_the_others(run: Running) -> None:

@@ -68,7 +68,7 @@ class Flaky:
     address_kind: ClassVar[str] = ""
 
     def __init__(self) -> None:
-        self.fails: ChannelError | None = None
+        self.fails: Exception | None = None
         self.hangs = False
         self.sent: list[tuple[Message, Receipt]] = []
 
@@ -188,6 +188,20 @@ async def test_a_channel_that_hangs_is_given_up_and_counts(monkeypatch: pytest.M
         done = await world.attempt(number=number, after=number)
         assert done.retry_in is not None
     assert world.up == [True, False]
+
+
+async def test_a_mistake_of_the_channels_own_is_a_failure_like_any_other_and_names_no_more_than_its_kind() -> (
+    None
+):
+    world = World()
+    world.channel.fails = KeyError("hunter2-secret")
+    told = [await world.attempt(number=number, after=number) for number in range(1, DOWN_AFTER + 1)]
+    assert [done.retry_in is None for done in told] == [False] * DOWN_AFTER
+    (fact,) = told[0].facts
+    assert isinstance(fact, MessageDelayed)
+    assert fact.reason == "a mistake of our own (KeyError)"
+    assert world.up == [True, False]
+    assert world.outcomes == ["retried"] * DOWN_AFTER
 
 
 async def test_a_secret_in_an_error_reaches_neither_the_time_line_nor_the_page() -> None:

@@ -172,6 +172,16 @@ async def test_an_api_key_that_is_not_taken_does_not_fail_a_page_that_was(tools:
     assert len(pagerduty.called) == 1
 
 
+async def test_an_api_that_hangs_does_not_fail_a_page_that_was_taken(
+    tools: ChannelTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("responder.paging.pagerduty.CONFIRM_LIMIT", 0.1)
+    async with fake() as pagerduty:
+        pagerduty.looking_hangs = True
+        await channel(pagerduty, tools, api_key=Secret(API_KEY)).send(message(), DB, Receipt())
+        assert len(pagerduty.called) == 1
+
+
 async def test_an_error_names_what_is_wrong_but_never_the_key(tools: ChannelTools) -> None:
     async with fake() as pagerduty:
         said = {"status": "invalid event", "message": "Event object is invalid", "errors": [f"bad key {KEY}"]}

@@ -15,6 +15,7 @@ from aiohttp import web
 from conftest import body
 from fake_slack import TOKEN, FakeSlack, fake_slack
 from pages import AT, LINK, charted, message, tools
+from providers import serving
 
 from responder.clock import SystemClock
 from responder.incident.finding import Finding, FindingStatus
@@ -627,3 +628,21 @@ async def test_a_hanging_slack_ends_with_the_engines_patience(tools: ChannelTool
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await one.send(page(), DB, Receipt())
+
+
+@pytest.mark.parametrize(
+    "answer", [{"text": "hello"}, {"json": {"ok": True}}, {"json": {"ok": True, "channel": "D1"}}]
+)
+async def test_an_answer_that_names_no_message_is_no_delivery_and_is_tried_again(
+    tools: Any, answer: dict[str, Any]
+) -> None:
+    async def odd(_request: web.Request) -> web.Response:
+        return web.json_response(answer["json"]) if "json" in answer else web.Response(**answer)
+
+    app = web.Application()
+    app.router.add_post("/chat.postMessage", odd)
+    async with serving(app) as url:
+        settings = SlackSettings(token=Secret(TOKEN), channel="C0OPS", api_url=url)
+        with pytest.raises(ChannelError) as caught:
+            await SlackChannel("chat", settings, tools).send(message(), Contact(name="ana"), Receipt())
+    assert not caught.value.permanent

@@ -12,6 +12,7 @@ import aiohttp
 import lever as levers
 import msgspec
 from lever import LeverSettings
+from waiting import until
 from world import OneRow, World, firing, settle
 
 from responder.actions.base import ActionSettings
@@ -90,10 +91,20 @@ class ActionWorld:
             book=self.book, gates=gates, ledger=self.ledger, witness=witness, look=self._look
         )
         self.hang_before = self.waiting = False
+        self.go = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.engine = self.replica()
         self.desk = StoreDesk(store, self.reader, self.engine.decide_now)
         self.people = ActionDesk(self.desk, self.book, gates, self.ledger, witness, clock)
+
+    async def until_looking(self) -> None:
+        """A look has begun, and does not end before ``go`` is set."""
+        await until(lambda: self.waiting)
+
+    def forget_rule(self, name: str) -> None:
+        """The rule files are loaded anew, without this action."""
+        self.rules.actions = {key: one for key, one in self.rules.actions.items() if key != name}
+        self.rules.digest += f" without {name}"
 
     async def rise(self) -> None:
         """A replica starts, and does what is due."""
@@ -117,7 +128,7 @@ class ActionWorld:
     async def _look(self, probe: str, incident: Incident) -> Finding:
         if self.hang_before:
             self.waiting = True
-            await asyncio.Event().wait()
+            await self.go.wait()
         return msgspec.structs.replace(self.finding, probe=probe)
 
     def replica(self) -> Engine:

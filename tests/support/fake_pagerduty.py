@@ -6,6 +6,7 @@ events-API-v2 and webhooks (August 2026): required fields, enums, lengths, when 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -72,6 +73,7 @@ class FakePagerDuty:
         self.called: list[str] = []
         self.answers: list[web.Response] = []
         self.swallows = False  # accepts events of which no incident comes
+        self.looking_hangs = False
         self.looks = 0
         self.alerts: dict[str, list[str]] = {}
         self.url = ""
@@ -119,6 +121,8 @@ class FakePagerDuty:
         if not self._signed_in(request):
             return web.json_response({"error": {"message": "Invalid token"}}, status=401)
         self.looks += 1
+        if self.looking_hangs:
+            await asyncio.Event().wait()
         found = [{"id": "P1"} for _, key in self.open if key == request.query["incident_key"]]
         return web.json_response({"incidents": found, "more": False})
 

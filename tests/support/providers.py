@@ -47,7 +47,9 @@ MISBEHAVIOURS: dict[str, bytes | None] = {
     "429 with a wait": raw_answer(429, Retry_After="17"),
     "500": raw_answer(500, b"{}"),
     "503 with a wait": raw_answer(503, Retry_After="9"),
-    "503 with a date": raw_answer(503, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT"),
+    "503 with a date": raw_answer(
+        503, Date="Wed, 21 Oct 2026 07:28:00 GMT", Retry_After="Wed, 21 Oct 2026 07:28:07 GMT"
+    ),
     "huge": raw_answer(500, b"x" * 2_000_000),
 }
 

@@ -128,6 +128,16 @@ async def test_a_text_with_the_code_of_the_page_acknowledges_and_says_so(tmp_pat
         assert (await on.sms(2))[1].split("\n")[-1] == "dbteam has it"
 
 
+async def test_a_repeated_acknowledgement_says_what_holds_by_now(tmp_path: Path) -> None:
+    async with stage(tmp_path, "text") as on:
+        incident = await on.fires()
+        code = code_of((await on.sms())[0])
+        await on.reply(f"ACK {code}")
+        await on.reply(f"ESC {code}", sid="SM" + "2" * 32)
+        assert (await on.incident(incident))["state"] == "triggered"
+        assert (await on.reply(f"ACK {code}")).startswith("It was noted; it is triggered by now. P1 database")
+
+
 async def test_a_text_can_ask_for_the_next_person(tmp_path: Path) -> None:
     async with stage(tmp_path, "text") as on:
         incident = await on.fires()

@@ -9,6 +9,7 @@ import structlog
 from responder.engine.blind.item import Item
 from responder.engine.blind.memory import Memory
 from responder.engine.blind.report import report_of, writes_of
+from responder.store.errors import StoreError
 from responder.store.roll import Roll
 
 log = structlog.get_logger(__name__)
@@ -19,6 +20,15 @@ async def tell(roll: Roll, memory: Memory, item: Item, now: datetime, *, alerts:
 
     Raises ``StoreError`` where that failed; it is tried again then.
     """
+    try:
+        await _write(roll, memory, item, now, alerts=alerts)
+    except StoreError:
+        raise
+    except Exception:  # a mistake of ours about one incident: it is kept, and the others are written down
+        log.exception("what was done from memory cannot be written down", incident=item.id)
+
+
+async def _write(roll: Roll, memory: Memory, item: Item, now: datetime, *, alerts: bool) -> None:
     report, actual = report_of(item, memory.me, now), ""
     if report is not None and item.members and alerts:
         actual = await roll.bring(item.id, item.key, writes_of(item.members.values()), report)

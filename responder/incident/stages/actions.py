@@ -136,7 +136,7 @@ def _outcome(draft: Draft, one: _Outcome) -> None:
         case fact.ActionRefused() if not run.status.final:
             _change(draft, run, status=RunStatus.REFUSED, gate=one.gate, text=one.reason)
             draft.note(Reason.ACTION_REFUSED, f"{run.name}: refused ({one.gate}): {one.reason}", at=one.at)
-            if one.gate is Gate.NO_EFFECT:
+            if one.gate is Gate.NO_EFFECT and not _is_given_up(draft, run):
                 _give_up(draft, run)
         case fact.ActionRehearsed() if not run.status.final:
             _change(draft, run, status=RunStatus.REHEARSED, text=one.text)
@@ -171,13 +171,19 @@ def _settled(draft: Draft, run: ActionRun, one: fact.ActionSettled) -> None:
         return
     if run.status is not RunStatus.VERIFYING:
         return
-    what = "helped" if one.effective else "no effect"
+    if not one.seen:
+        _change(draft, run, status=RunStatus.UNKNOWN, after=one.text)
+        text = f"{run.name}: done; whether it helped is not known: {one.text}"
+        draft.note(Reason.ACTION_UNKNOWN, text, at=one.at)
+        draft.announce(text)
+        return
+    what = "helped" if one.effective else "worse than before" if one.worse else "no effect"
     change = f": {run.before} → {one.after}" if run.before and one.after else ""
     text = f"{run.name}: {what}: {one.text}{change}"
     status = RunStatus.EFFECTIVE if one.effective else RunStatus.INEFFECTIVE
     _change(draft, run, status=status, after=one.after or one.text)
     draft.note(Reason.ACTION_EFFECTIVE if one.effective else Reason.ACTION_INEFFECTIVE, text, at=one.at)
-    draft.announce(text)
+    draft.announce(text, loud=one.worse)
     if one.given_up:
         _give_up(draft, run)
 
@@ -191,7 +197,15 @@ def _looked_at(draft: Draft, run: ActionRun, one: fact.ActionSettled) -> None:
     draft.announce(text)
 
 
+def _is_given_up(draft: Draft, run: ActionRun) -> bool:
+    """Whether people know already: once an episode is enough."""
+    return any(
+        one.given_up and (one.name, one.episode) == (run.name, run.episode) for one in draft.incident.actions
+    )
+
+
 def _give_up(draft: Draft, run: ActionRun) -> None:
+    _change(draft, next(one for one in draft.incident.actions if one.id == run.id), given_up=True)
     text = f"{run.name} does not help: it is not tried again on this object. Look for another cause"
     draft.note(Reason.ACTION_GIVEN_UP, text)
     draft.announce(text, loud=True)

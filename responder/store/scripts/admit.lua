@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 -- Admit a run of an action to its object: limits first, then the one place on the object; in one step.
 --
--- A run that was admitted already is admitted again without being counted twice.
+-- A run that was admitted already is admitted again without being counted twice. What is known of a run names its object.
 -- KEYS[1] base
 -- ARGV: shift, object, run, limit count (0: no limit), limit span ms, cooldown ms, give up after, how long the place is held ms,
---       how long the history is kept ms
+--       how long the history is kept ms, how long the run is remembered ms
 -- answers {'ok'} | {'limit', n, oldest ms, now ms} | {'cooldown', ms left} | {'no effect', n} | {'under way', run}
 local base, run = KEYS[1], ARGV[3]
 local call, fmt = redis.call, string.format
@@ -34,4 +34,7 @@ if holder ~= run then
   end
 end
 call('SET', lock, run, 'PX', ARGV[8])
+local record = base .. ':act:r:' .. run
+call('HSET', record, 'object', ARGV[2])
+call('PEXPIRE', record, ARGV[10])
 return { 'ok' }
