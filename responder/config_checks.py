@@ -51,7 +51,7 @@ def _heartbeat_problems(one: HeartbeatConfig) -> Iterator[str]:
         yield "match: would take every alert without such labels; name a label that the heartbeat has"
 
 
-def problems_of(config: Config, *, whole: bool = True) -> Iterator[tuple[str, str]]:  # noqa: C901 - one line per key
+def problems_of(config: Config, *, whole: bool = True) -> Iterator[tuple[str, str]]:
     """Every problem with its key, such as ``targets.http.api.url`` or ``auth.tokens[2].role``.
 
     Where sections could not be read the configuration is not ``whole``, and what depends on two of them is not judged.
@@ -68,6 +68,15 @@ def problems_of(config: Config, *, whole: bool = True) -> Iterator[tuple[str, st
             if not is_http(url):
                 shown = url.rpartition("@")[2]  # what is before it may be a password
                 yield "alertmanager.urls", f"expected http://host or https://host, got {shown!r}"
+    yield from _target_problems(config)
+    yield from _auth_problems(config)
+    yield from liveness_problems(config)
+    yield from range_problems(config, whole=whole)
+    if config.log_level not in {"debug", "info", "warning", "error"}:
+        yield "log_level", f"expected debug, info, warning or error, got {config.log_level!r}"
+
+
+def _target_problems(config: Config) -> Iterator[tuple[str, str]]:
     for kind in ("http", "prometheus", "superset", "supabase"):
         for name, target in getattr(config.targets, kind).items():
             if not is_http(target.url):
@@ -75,14 +84,14 @@ def problems_of(config: Config, *, whole: bool = True) -> Iterator[tuple[str, st
                     f"targets.{kind}.{name}.url",
                     f"expected http://host or https://host, got {target.url!r}",
                 )
+            elif not {"?", "#"}.isdisjoint(target.url):
+                yield (
+                    f"targets.{kind}.{name}.url",
+                    "expected an address without ? and #: paths are put behind it; what is secret goes into headers",
+                )
     for name, postgres in config.targets.postgres.items():
         if urlsplit(postgres.url.reveal()).scheme not in {"postgres", "postgresql"}:
             yield f"targets.postgres.{name}.url", "expected postgresql://…"
-    yield from _auth_problems(config)
-    yield from liveness_problems(config)
-    yield from range_problems(config, whole=whole)
-    if config.log_level not in {"debug", "info", "warning", "error"}:
-        yield "log_level", f"expected debug, info, warning or error, got {config.log_level!r}"
 
 
 def _auth_problems(config: Config) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -16,7 +15,7 @@ from responder.config_checks import NAME, problems_of
 from responder.config_ranges import range_warnings
 from responder.documents import Document, Place, Problem, ProblemsError
 from responder.registry import did_you_mean
-from responder.secrets import Secret
+from responder.secrets import Secret, passwords, spellings
 from responder.targets.supabase import misconfigured
 from responder.typed import read
 
@@ -259,25 +258,18 @@ def places_in(path: Path, keys: Sequence[str]) -> list[Place]:
 
 
 def configured_secrets(value: Any) -> tuple[str, ...]:
-    """Every secret's value below a configuration, for redaction; a file that cannot be read gives none."""
+    """Every text below a configuration that gives a secret away, for redaction; a file that cannot be read gives none."""
     if isinstance(value, Secret):
         try:
-            return (value.reveal(), *_passwords(value.reveal()))
-        except OSError:
+            return spellings(value.reveal())
+        except (OSError, UnicodeDecodeError):
             return ()
+    if isinstance(value, str):
+        return tuple(passwords(value))
     if isinstance(value, msgspec.Struct):
-        return configured_secrets(list(msgspec.structs.asdict(value).values()))
+        value = msgspec.structs.asdict(value)
     if isinstance(value, Mapping):
-        return configured_secrets(list(value.values()))
+        value = tuple(value.values())
     if isinstance(value, (list, tuple)):
         return tuple(secret for one in value for secret in configured_secrets(one))
     return ()
-
-
-def _passwords(url: str) -> tuple[str, ...]:
-    """The password inside a URL is a secret by itself."""
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return ()
-    return (password,) if password else ()

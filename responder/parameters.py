@@ -65,14 +65,30 @@ def resolve(
     return check(value_of(parameter, labels, what), what)
 
 
+def check_known(parameter: Parameter | None, what: str, check: Callable[[str, str], str]) -> None:
+    """Refuse what can never fit, before any incident: the text itself, or a label's default.
+
+    Raises:
+        ValueError: with what is wrong.
+    """
+    known = parameter.default if isinstance(parameter, FromLabel) else parameter
+    if known is None:
+        return
+    what = f"{what}.default" if isinstance(parameter, FromLabel) else what
+    try:
+        check(known, what)
+    except ParameterError as error:
+        raise ValueError(str(error)) from None
+
+
 def kubernetes_name(text: str, what: str) -> str:
     """A DNS-1123 subdomain: the name of a pod, a deployment and most other objects."""
-    return _fitting(_SUBDOMAIN, 253, text, what, "a Kubernetes name")
+    return _fitting(_SUBDOMAIN, 253, text, what, "a Kubernetes name: lower-case letters, digits, - and .")
 
 
 def kubernetes_namespace(text: str, what: str) -> str:
     """A DNS-1123 label: the name of a namespace or a service."""
-    return _fitting(_LABEL, 63, text, what, "a Kubernetes namespace")
+    return _fitting(_LABEL, 63, text, what, "a Kubernetes namespace: lower-case letters, digits and -")
 
 
 def kubernetes_label_value(text: str, what: str) -> str:

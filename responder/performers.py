@@ -44,6 +44,7 @@ from responder.paging.notice_sender import NoticeSender
 from responder.paging.null import NullChannel
 from responder.paging.shared_reminders import SharedReminders
 from responder.parts import Parts
+from responder.rules.limits import LONGEST_ATTEMPT
 from responder.store.digests import Bounds, Digests, Reminders
 from responder.store.errors import StoreError
 from responder.store.reading import Reader
@@ -55,8 +56,6 @@ log = structlog.get_logger(__name__)
 PAGE_LIMIT = timedelta(seconds=10)
 TRIAGE_LIMIT = timedelta(seconds=24)
 SETTLE_LIMIT = timedelta(seconds=15)
-#: The gates (two questions of 10 s, two looks of a probe) and the change (at most 30 s). Whoever dies is missed after it.
-ACTION_LIMIT = timedelta(seconds=65)
 ACK_LINK_LIFETIME = timedelta(hours=48)
 _TRIAGE_SEATS = 64
 _ACTION_SEATS = 16
@@ -158,8 +157,8 @@ class Performers:
             LeaveDigest: Performer(perform=spreader.leave, limit=PAGE_LIMIT),
             RunTriage: Performer(perform=triage.perform, limit=TRIAGE_LIMIT),
             SettleDoubts: Performer(perform=settler.perform, limit=SETTLE_LIMIT),
-            RunAction: Performer(perform=actions.performer.perform, limit=ACTION_LIMIT),
-            CheckAction: Performer(perform=actions.checker.perform, limit=ACTION_LIMIT),
+            RunAction: Performer(perform=actions.performer.perform, limit=LONGEST_ATTEMPT),
+            CheckAction: Performer(perform=actions.checker.perform, limit=LONGEST_ATTEMPT),
         }
 
     def queues(self) -> dict[str, int]:

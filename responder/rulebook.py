@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -13,6 +14,7 @@ from responder.catalogue import catalogue
 from responder.clock import Clock, SystemClock
 from responder.config import Config, Targets
 from responder.config_load import configured_secrets, places_in
+from responder.foreseen import Foreseen
 from responder.incident.policy import FlappingPolicy
 from responder.rules.compile import Compiled, Timing
 from responder.rules.explain import Explanation, Holding, Who, explain
@@ -20,7 +22,7 @@ from responder.rules.load import LoadedRules, RulesError, Surroundings, load
 from responder.rules.on_disk import rule_files
 from responder.rules.reloading import ReloadOutcome
 from responder.rules.service_checks import ServiceOf
-from responder.secrets import Redactor
+from responder.secrets import CurrentRedactor
 from responder.staleness import ConfigFile
 
 log = structlog.get_logger(__name__)
@@ -45,7 +47,7 @@ class Rulebook:
         self._config = config
         self._clock = clock or SystemClock()
         self.rules = Compiled(loaded.raw, timing_of(config))
-        self.redact = Redactor(configured_secrets(config))
+        self.redact = CurrentRedactor(partial(configured_secrets, config))
         self.last_reload_ok = True
         self.loaded_at = self._clock.now()
         self.warnings = loaded.problems
@@ -79,11 +81,12 @@ class Rulebook:
             return ReloadOutcome(taken=True, problems=loaded.problems, warnings=warnings)
 
     async def watch(self, clock: Clock) -> None:
-        """Reload when a rule file has changed, and say so when the configuration has; for ever."""
+        """Reload when a rule file has changed, say so when the configuration has, and follow secrets' files; for ever."""
         seen, own = await asyncio.to_thread(self._stamps)
         while True:
             await clock.sleep(WATCH_EVERY)
             now, own_now = await asyncio.to_thread(self._stamps)
+            await asyncio.to_thread(self.redact.look)
             if now != seen:
                 await self.reload()
             elif own_now != own:
@@ -137,6 +140,7 @@ def surroundings_of(config: Config, path: Path | None, now: datetime) -> Surroun
         allowed={
             (kind, name): one.allow for kind, section in sections.items() for name, one in section.items()
         },
+        foresee=Foreseen(config.targets),
         channels=tuple(config.channels),
         services=_services_of(config, path) if path is not None else (),
         now=now,

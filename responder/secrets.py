@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 
 class Secret:
@@ -38,7 +41,51 @@ class Secret:
         return hash((self._value, self._file))
 
 
+#: A header's value that names what kind of credential follows: ``Bearer …``, ``Basic …``, ``Token …``, ``ApiKey …``.
+_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]{0,30}):?\s+(\S.*?)\s*", re.DOTALL)
+
+
+def spellings(value: str) -> tuple[str, ...]:
+    """Every text that gives a secret away: the value, and what of it is a secret by itself.
+
+    That is the credential behind the name of its scheme, the password in ``Basic`` and the one in a URL, as they are
+    written there and decoded.
+    """
+    return tuple(dict.fromkeys(_spellings(value)))
+
+
+def _spellings(value: str) -> Iterator[str]:
+    yield value
+    if named := _SCHEME.fullmatch(value):
+        yield named[2]
+        if named[1].lower() == "basic":
+            yield from _of_basic(named[2])
+    yield from passwords(value)
+
+
+def _of_basic(credential: str) -> Iterator[str]:
+    """RFC 7617: ``user:password`` in base64."""
+    try:
+        pair = base64.b64decode(credential, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return
+    yield pair
+    yield pair.partition(":")[2]
+
+
+def passwords(url: str) -> Iterator[str]:
+    """The password inside a URL, as it stands there and decoded; none where the text is no URL."""
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return
+    if password:
+        yield password
+        yield unquote(password)
+
+
 REDACTED = "<redacted>"
+_MOST_KNOWN = 2_000  # present and former ones
 _SHORTEST = 6  # characters; anything shorter would blank ordinary words
 
 #: What looks like a secret in logs, queries and answers. Each pattern is linear: it runs over sender's text.
@@ -79,3 +126,24 @@ class Redactor:
         for pattern, instead in _PATTERNS:
             text = pattern.sub(instead, text)
         return text
+
+
+class CurrentRedactor:
+    """A redactor that follows secrets whose files change; what was one stays one, as it may be valid still."""
+
+    def __init__(self, find: Callable[[], Sequence[str]]) -> None:
+        """``find`` reads the secrets as they are now."""
+        self._find = find
+        self._known: tuple[str, ...] = ()
+        self._redactor = Redactor()
+        self.look()
+
+    def look(self) -> None:
+        """Read the secrets; it may read files."""
+        known = tuple(dict.fromkeys((*self._find(), *self._known)))[:_MOST_KNOWN]
+        if known != self._known:
+            self._known, self._redactor = known, Redactor(known)
+
+    def __call__(self, text: str) -> str:
+        """The text without secrets."""
+        return self._redactor(text)

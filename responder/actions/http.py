@@ -19,7 +19,15 @@ from responder.actions.base import (
     Wish,
 )
 from responder.config import HttpTarget
-from responder.parameters import FromLabel, Parameter, bound_text, path_segment, resolve
+from responder.config_load import configured_secrets
+from responder.parameters import (
+    FromLabel,
+    Parameter,
+    bound_text,
+    check_known,
+    path_segment,
+    resolve,
+)
 from responder.secrets import Redactor
 from responder.targets.base import Toolbox, configured
 from responder.targets.http import (
@@ -30,7 +38,10 @@ from responder.targets.http import (
     joined,
     json_problem,
     private_session,
+    sent_below,
 )
+from responder.targets.paths import path_objection
+from responder.targets.requests import check_headers, check_parameters, check_statuses
 from responder.text import one_line
 
 _DONE = (200, 201, 202, 204)
@@ -65,12 +76,23 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     json: Any = None
     expect_status: tuple[int, ...] = _DONE
 
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for what can never be sent, or is not what was meant."""
+        _check_path(self.path)
+        check_headers("headers", self.headers)
+        check_parameters(self.json, "json")
+        check_statuses(self.expect_status)
+
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A GET that shows whether the effect is there: it answers 200 with these values at these dotted paths."""
 
     path: str | tuple[Parameter, ...]
     expect_json: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for a path that leaves the target."""
+        _check_path(self.path)
 
 
 class HttpActionSettings(ActionSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,6 +109,20 @@ class HttpActionSettings(ActionSettings, frozen=True, kw_only=True, forbid_unkno
     undo: Request | None = None
     settled: Settled | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for what can never be sent, or is not what was meant."""
+        self.request()
+
+    def request(self) -> Request:
+        """The one that changes something."""
+        return Request(
+            method=self.method,
+            path=self.path,
+            headers=self.headers,
+            json=self.json,
+            expect_status=self.expect_status,
+        )
+
 
 @ACTIONS.register("http")
 class HttpAction:
@@ -97,23 +133,20 @@ class HttpAction:
     def __init__(self, settings: HttpActionSettings, tools: Toolbox) -> None:
         self._settings = settings
         self._tools = tools
-        self._request = Request(
-            method=settings.method,
-            path=settings.path,
-            headers=settings.headers,
-            json=settings.json,
-            expect_status=settings.expect_status,
-        )
+        self._request = settings.request()
 
     def plan(self, labels: Mapping[str, str]) -> Plan:
-        """What would be sent. Raises ``ParameterError`` for labels that do not fit."""
-        what = f"{self._request.method} {_path(self._request.path, labels)}"
+        """What would be sent, by the address that it is sent to.
+
+        Raises:
+            ParameterError: for labels that do not fit.
+            TargetError: where the target is not configured, or a path would leave it.
+        """
+        what = self._named(self._request, labels)
         _body(self._request.json, labels)
         others = (self._settings.dry_run, self._settings.undo)
         also = tuple(
-            f"{one.method} {_path(one.path, labels)}"
-            for one in others
-            if one is not None and one.method not in _READS
+            self._named(one, labels) for one in others if one is not None and one.method not in _READS
         )
         return Plan(object=what, text=f"Send {what} (target {self._settings.target})", also=also)
 
@@ -155,9 +188,9 @@ class HttpAction:
             return Settling(progress=Progress.PENDING, text=str(error))
         if answer.status != 200:
             return Settling(progress=Progress.PENDING, text=f"{path} answers {answer.status}")
-        problem = json_problem(answer.body, looked.expect_json)
+        problem = json_problem(answer.body, looked.expect_json, self._clean)
         if problem is not None:
-            return Settling(progress=Progress.PENDING, text=f"{path}: {self._clean(problem)}")
+            return Settling(progress=Progress.PENDING, text=f"{path}: {problem}")
         return Settling(progress=Progress.DONE, text=f"{path} shows it")
 
     async def undo(self, wish: Wish, undo: Mapping[str, str]) -> Performed:
@@ -176,11 +209,11 @@ class HttpAction:
             UnclearError: where that is open.
         """
         answer = await self._asked(request, wish.labels, {} if key is None else {"Idempotency-Key": key})
-        text = f"{request.method} {_path(request.path, wish.labels)} of {self._settings.target} answers {answer.status}"
+        text = f"{self._named(request, wish.labels)} of {self._settings.target} answers {answer.status}"
         if answer.status in request.expect_status:
             return text
         if location := answer.headers.get("Location", "").partition("?")[0]:
-            text += f" and points to {one_line(location, 100)}"
+            text += f" and points to {one_line(self._clean(location), 100)}"
         if said := one_line(self._clean(answer.body.decode(errors="replace")), 150):
             text += f": {said}"
         if answer.status in _MOVED or 400 <= answer.status < 500:
@@ -201,13 +234,16 @@ class HttpAction:
             )
             return await answered(self._settings.target, asking)
 
+    def _named(self, request: Request, labels: Mapping[str, str]) -> str:
+        """A request as the allow-list names it: by what is sent, not by what the rule file says."""
+        return f"{request.method} {sent_below(self._target().url, _path(request.path, labels))}"
+
     def _target(self) -> HttpTarget:
         return configured(self._tools.targets.http, "http", self._settings.target)
 
     def _clean(self, text: str) -> str:
-        """What the target says, without the secrets that it was sent."""
-        values = [value.reveal() for value in self._target().headers.values()]
-        return Redactor([part for value in values for part in (value, *value.split())])(text)
+        """What the target says, without the secrets that it was sent as they are now: it is cut afterwards."""
+        return Redactor(configured_secrets(self._target()))(text)
 
 
 def _headers(target: HttpTarget, request: Request, more: Mapping[str, str]) -> dict[str, str]:
@@ -218,6 +254,17 @@ def _headers(target: HttpTarget, request: Request, more: Mapping[str, str]) -> d
         if any(char in value for char in "\r\n\0"):
             raise ActionError(f"the header {name} holds a line break; nothing was sent")
     return headers
+
+
+def _check_path(path: str | tuple[Parameter, ...]) -> None:
+    """Raises ``ValueError`` where the path leaves the target, whatever labels may hold."""
+    if not isinstance(path, str):
+        for part in path:
+            if isinstance(part, FromLabel):
+                check_known(part, f"path: {part.label}", path_segment)
+        path = tuple("label" if isinstance(part, FromLabel) else part for part in path)
+    if objection := path_objection(_path(path, {})):
+        raise ValueError(objection)
 
 
 def _path(path: str | tuple[Parameter, ...], labels: Mapping[str, str]) -> str:

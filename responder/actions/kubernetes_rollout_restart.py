@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from responder.actions.base import ACTIONS, ActionError, ActionSettings, Performed, Plan, Settling, Wish
 from responder.actions.kubernetes_workload import RUN, KubernetesActionSettings, Thing, Workloads, reverting
-from responder.parameters import Parameter
+from responder.parameters import Parameter, check_known, kubernetes_name
 from responder.targets.base import Toolbox
 from responder.targets.kubernetes import Patch, PatchType
 from responder.targets.kubernetes_objects import Workload
@@ -23,9 +23,12 @@ class RestartSettings(KubernetesActionSettings, frozen=True, kw_only=True, forbi
     daemonset: Parameter | None = None
 
     def __post_init__(self) -> None:
-        """Refuse none, and more than one."""
+        """Refuse none, more than one, and what is no name."""
+        super().__post_init__()
         if len(self.named) != 1:
             raise ValueError("deployment: expected exactly one of deployment, statefulset and daemonset")
+        for kind, name in self.named:
+            check_known(name, kind.value, kubernetes_name)
 
     @property
     def named(self) -> list[tuple[Kind, Parameter]]:

@@ -9,7 +9,7 @@ import msgspec
 
 from responder.actions.base import ACTIONS, ActionError, ActionSettings, Performed, Plan, Settling, Wish
 from responder.actions.kubernetes_workload import RUN, KubernetesActionSettings, Thing, Workloads, reverting
-from responder.parameters import Parameter
+from responder.parameters import Parameter, check_known, kubernetes_name
 from responder.targets.base import Toolbox
 from responder.targets.kubernetes import Patch, PatchType
 from responder.targets.kubernetes_calls import REPLICA_SETS, Ask, ClusterError
@@ -37,6 +37,8 @@ class RolloutUndoSettings(KubernetesActionSettings, frozen=True, kw_only=True, f
 
     def __post_init__(self) -> None:
         """Refuse what is no revision."""
+        super().__post_init__()
+        check_known(self.deployment, "deployment", kubernetes_name)
         if self.revision is not None and self.revision < 1:
             raise ValueError(f"revision: expected 1 or more, got {self.revision}")
 

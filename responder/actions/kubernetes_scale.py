@@ -19,7 +19,7 @@ from responder.actions.base import (
     Wish,
 )
 from responder.actions.kubernetes_workload import KubernetesActionSettings, Thing, Workloads, reverting
-from responder.parameters import Parameter
+from responder.parameters import Parameter, check_known, kubernetes_name
 from responder.targets.base import TargetError, Toolbox
 from responder.targets.http import UnclearError
 from responder.targets.kubernetes import Patch, PatchType
@@ -49,6 +49,8 @@ class ScaleSettings(KubernetesActionSettings, frozen=True, kw_only=True, forbid_
 
     def __post_init__(self) -> None:
         """Refuse bounds and steps that make no sense."""
+        super().__post_init__()
+        check_known(self.deployment, "deployment", kubernetes_name)
         if (self.replicas is None) == (self.by is None):
             raise ValueError('replicas: expected either replicas: 5, or by: +2 or by: "50%"')
         if not 0 <= self.min <= self.max:

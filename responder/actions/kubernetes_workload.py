@@ -10,7 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from responder.actions.base import ActionError, ActionSettings, Plan, Progress, Settling
-from responder.parameters import Parameter, kubernetes_name, resolve
+from responder.parameters import Parameter, check_known, kubernetes_name, kubernetes_namespace, resolve
 from responder.targets.base import TargetError
 from responder.targets.http import UnclearError
 from responder.targets.kubernetes import Clusters, Patch
@@ -51,6 +51,10 @@ class KubernetesActionSettings(ActionSettings, frozen=True, kw_only=True, forbid
     TARGET_KIND: ClassVar[str] = "kubernetes"
 
     namespace: Parameter | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no namespace."""
+        check_known(self.namespace, "namespace", kubernetes_namespace)
 
 
 class Thing(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ from responder.actions.base import (
     Settling,
     Wish,
 )
-from responder.parameters import Parameter, path_segment, resolve
+from responder.parameters import Parameter, check_known, path_segment, resolve
 from responder.targets.base import TargetError, Toolbox, configured
 from responder.targets.http import UnclearError
 from responder.targets.superset import Chart, Dataset, Superset, signed_in
@@ -55,6 +55,17 @@ class SupersetCacheSettings(ActionSettings, frozen=True, kw_only=True, forbid_un
     datasource_uids: tuple[str, ...] = ()
     warm_up: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself, and what names nothing."""
+        if sum((bool(self.datasets), self.dashboard is not None, bool(self.datasource_uids))) > 1:
+            raise ValueError("give datasets, a dashboard or datasource_uids, not several of them")
+        if self.warm_up and self.dashboard is None:
+            raise ValueError("warm_up needs a dashboard: its charts are computed anew")
+        if odd := [uid for uid in self.datasource_uids if not _UID.fullmatch(uid)]:
+            raise ValueError(f"datasource_uids: {one_line(odd[0], 40)!r} is not like 12__table")
+        if not isinstance(self.dashboard, int):
+            check_known(self.dashboard, "dashboard", path_segment)
+
 
 class _Warmed(msgspec.Struct, frozen=True, kw_only=True):
     """``viz_error`` is a text, or what the chart's own code made of its error."""
@@ -79,13 +90,6 @@ class SupersetCache:
     def plan(self, labels: Mapping[str, str]) -> Plan:
         """Whose cache would be dropped. Raises ``ParameterError`` for a label that does not fit."""
         s = self._settings
-        given = [bool(s.datasets), s.dashboard is not None, bool(s.datasource_uids)]
-        if sum(given) > 1:
-            raise ActionError("give datasets, a dashboard or datasource_uids, not several of them")
-        if s.warm_up and s.dashboard is None:
-            raise ActionError("warm_up needs a dashboard: its charts are computed anew")
-        if odd := [uid for uid in s.datasource_uids if not _UID.fullmatch(uid)]:
-            raise ActionError(f"datasource_uids: {one_line(odd[0], 40)!r} is not like 12__table")
         text = f"Invalidate the cache of {self._whose(labels)} (Superset {s.target})"
         return Plan(object="cache", text=f"{text} and compute its charts anew" if s.warm_up else text)
 

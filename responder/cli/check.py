@@ -125,5 +125,5 @@ def _beside(partial: PartialConfig | None, path: Path, alone: Surroundings) -> _
     if "channels" in partial.unread:
         around = msgspec.structs.replace(around, channels=None)
     if "targets" in partial.unread:
-        around = msgspec.structs.replace(around, targets={}, allowed=None)
+        around = msgspec.structs.replace(around, targets={}, allowed=None, foresee=None)
     return _Around(partial.config.rules, around)

@@ -22,7 +22,7 @@ from responder.rules.files import DefaultShape, RuleShape
 from responder.rules.maintenance import read_windows
 from responder.rules.on_disk import rule_files
 from responder.rules.parts import matchers_of, severities_of
-from responder.rules.plugin_checks import plugin_problems
+from responder.rules.plugin_checks import Foresee, plugin_problems
 from responder.rules.quiet_hours import quiet_problems
 from responder.rules.raw import PluginEntry, RawRules, RuleEntry
 from responder.rules.reachability import unreachable_rules
@@ -49,6 +49,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     targets: Mapping[str, frozenset[str]] = {}
     allowed: Mapping[tuple[str, str], Sequence[str]] | None = None
     """The allow-list of each target, by section and name; ``None`` where there is no configuration to check against."""
+    foresee: Foresee | None = None
+    """What of a probe or an action the configured targets will refuse; ``None`` as before."""
     channels: Sequence[str] | None = None
     """Names of the configured channels; ``None`` where there is no configuration to check against."""
     services: Sequence[ServiceOf] = ()
@@ -260,7 +262,8 @@ class _Merging:
         if self.unread.isdisjoint({"contacts", "schedules"}):
             yield from schedule_checks.name_problems(self._named, self._nodes, self._places)
         yield from unreachable_rules(raw.rules)
-        for one in plugin_problems(raw.named, raw.rules, self._around.allowed, self._known):
+        around = self._around
+        for one in plugin_problems(raw.named, raw.rules, around.allowed, self._known, around.foresee):
             yield self._place(one.key, one.name, *one.path).problem(one.text, one.level)
         services, rows = self._named["services"], self._known("escalation")
         known = self._known("services", "escalation")

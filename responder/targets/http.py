@@ -7,7 +7,7 @@ What becomes of a request is told apart by type, since it matters to whoever cha
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -17,6 +17,7 @@ from yarl import URL
 
 from responder.incident.finding import FindingStatus
 from responder.targets.errors import TargetError, os_reason
+from responder.targets.paths import path_objection
 
 BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
 CONNECT_LIMIT = 5.0  # seconds
@@ -106,13 +107,31 @@ def joined(base: str, path: str) -> URL:
     root = URL(base)
     if root.scheme not in {"http", "https"} or not root.host:
         raise TargetError("the target's url is no http or https address")
-    if ".." in path or "//" in path or "\\" in path or path.startswith(("http:", "https:")):
-        raise TargetError(f"path {path!r} would leave the target")
-    joint = URL(f"{base.rstrip('/')}/{path.lstrip('/')}") if path else root
-    # A dot may have been written as %2e, which the URL's own tidying shows.
-    if joint.origin() != root.origin() or not joint.path.startswith(root.path.rstrip("/")):
+    if not path:
+        return root
+    if root.raw_query_string or root.raw_fragment:
+        raise TargetError("the target's url holds a query or a fragment, so that nothing can be put below it")
+    if objection := path_objection(path):
+        raise TargetError(objection)
+    joint = URL(f"{base.rstrip('/')}/{path.lstrip('/')}")
+    # What the URL's own tidying may have made of it is looked at too.
+    if joint.origin() != root.origin() or not _is_below(joint.raw_path, root.raw_path.rstrip("/")):
         raise TargetError(f"path {path!r} would leave the target")
     return joint
+
+
+def sent_below(base: str, path: str) -> str:
+    """What of a request's address stands below the target's own, exactly as it is sent: path and query.
+
+    Raises:
+        TargetError: as :func:`joined`.
+    """
+    joint, root = joined(base, path), URL(base)
+    return joint.raw_path_qs.removeprefix(root.raw_path.rstrip("/")) or "/"
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path == root or path.startswith(f"{root}/")
 
 
 async def bounded(content: aiohttp.StreamReader, limit: int = BODY_LIMIT) -> bytes:
@@ -166,8 +185,8 @@ def _broke_off(name: str, error: aiohttp.ClientError | OSError) -> str:
     return f"{name} broke off: the connection was lost"
 
 
-def json_problem(body: bytes, expected: Mapping[str, Any]) -> str | None:
-    """What is wrong with a JSON text; ``None`` where all is as expected.
+def json_problem(body: bytes, expected: Mapping[str, Any], clean: Callable[[str], str]) -> str | None:
+    """What is wrong with a JSON text; ``None`` where all is as expected. ``clean`` takes secrets out before it is cut.
 
     ``expected`` maps dotted paths to the values that they must have; a number in a path counts in a list from 0.
     """
@@ -182,7 +201,7 @@ def json_problem(body: bytes, expected: Mapping[str, Any]) -> str | None:
         for part in path.split("."):
             value = _inside(value, part)
         if value != wanted or isinstance(value, bool) is not isinstance(wanted, bool):
-            return f"{path} is {str(value)[:60]!r}, expected {wanted!r}"
+            return f"{path} is {clean(str(value))[:60]!r}, expected {wanted!r}"
     return None
 
 

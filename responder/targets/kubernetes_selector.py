@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from responder.parameters import Parameter, ParameterError, kubernetes_label_value, resolve
+from responder.parameters import (
+    Parameter,
+    ParameterError,
+    check_known,
+    kubernetes_label_value,
+    resolve,
+)
 from responder.text import one_line
 
 #: A selector as the rule files write it: ``app=superset,tier in (web,worker)``, or a mapping of label to value.
@@ -35,9 +41,10 @@ def checked_selector(selector: LabelSelector) -> None:
         return
     if not selector:
         raise ValueError("selector: expected at least one label; an empty one would select everything")
-    for key in selector:
+    for key, value in selector.items():
         if _KEY_PATTERN.fullmatch(key) is None:
             raise ValueError(f"selector: {one_line(key, 60)!r} is no label key of Kubernetes")
+        check_known(value, f"selector {key}", kubernetes_label_value)
 
 
 def selector_text(selector: LabelSelector, labels: Mapping[str, str]) -> str:

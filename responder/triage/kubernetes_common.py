@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from responder.parameters import Parameter
+from responder.parameters import Parameter, check_known, kubernetes_namespace
 from responder.targets.kubernetes import Clusters, Listing
 from responder.targets.kubernetes_calls import PODS, Ask, Place
 from responder.targets.kubernetes_objects import Pod
@@ -30,6 +30,10 @@ class KubernetesSettings(ProbeSettings, frozen=True, kw_only=True, forbid_unknow
     namespace: Parameter | None = None
     timeout: timedelta = timedelta(seconds=10)
 
+    def __post_init__(self) -> None:
+        """Refuse what is no namespace."""
+        check_known(self.namespace, "namespace", kubernetes_namespace)
+
 
 class SelectedPods(KubernetesSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``selector``: all pods of the namespace where it is not given."""
@@ -38,6 +42,7 @@ class SelectedPods(KubernetesSettings, frozen=True, kw_only=True, forbid_unknown
 
     def __post_init__(self) -> None:
         """Refuse a selector that is none."""
+        super().__post_init__()
         if self.selector is not None:
             checked_selector(self.selector)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from responder.durations import format_duration, rough_duration
 from responder.incident.finding import FindingStatus
-from responder.parameters import Parameter, kubernetes_name, resolve
+from responder.parameters import Parameter, check_known, kubernetes_name, resolve
 from responder.targets.kubernetes_calls import EVENTS, Ask
 from responder.targets.kubernetes_objects import Event
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
@@ -27,6 +27,11 @@ class EventSettings(KubernetesSettings, frozen=True, kw_only=True, forbid_unknow
     object: Parameter | None = None
     since: timedelta = timedelta(hours=1)
     limit: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse what is no name."""
+        super().__post_init__()
+        check_known(self.object, "object", kubernetes_name)
 
 
 class _Group(msgspec.Struct):

@@ -30,6 +30,7 @@ from responder.triage.kubernetes_common import (
     scope_of,
 )
 from responder.triage.kubernetes_log_lines import ERRORS, Digest, digest, line_check, lines_of
+from responder.triage.thresholds import check_order
 
 POD_LIMIT = 10
 LOG_LIMIT = 20
@@ -61,11 +62,16 @@ class LogSettings(KubernetesSettings, frozen=True, kw_only=True, forbid_unknown_
 
     def __post_init__(self) -> None:
         """Refuse what the API would refuse, or what would read everything."""
+        super().__post_init__()
         checked_selector(self.selector)
         if not 1 <= self.tail <= _TAIL_MOST:
             raise ValueError(f"tail: expected 1 to {_TAIL_MOST} lines, got {self.tail}")
         if self.since < timedelta(seconds=1):
             raise ValueError("since: expected at least 1s")
+        for key, errors in (("warning", self.warning), ("critical", self.critical)):
+            if errors < 0:
+                raise ValueError(f"{key}: expected a number of errors, or 0 for never, got {errors}")
+        check_order(self.warning, self.critical or None)
         for key, expression in (("filter", self.filter), ("errors", self.errors)):
             try:
                 line_check(expression)

@@ -15,6 +15,7 @@ from responder.targets.kubernetes import Listing
 from responder.targets.kubernetes_objects import ContainerStatus, Pod, condition
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
 from responder.triage.kubernetes_common import Scope, SelectedPods, lines, pods_of, said, scope_of
+from responder.triage.thresholds import check_share
 
 _SHOWN = 15
 _MESSAGE = 160
@@ -28,6 +29,11 @@ class PodSettings(SelectedPods, frozen=True, kw_only=True, forbid_unknown_fields
 
     since: timedelta = timedelta(hours=1)
     critical: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share."""
+        super().__post_init__()
+        check_share("critical", self.critical)
 
 
 class _Trouble(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from responder.durations import format_duration, rough_duration
 from responder.incident.finding import FindingStatus
-from responder.parameters import Parameter, kubernetes_name, resolve
+from responder.parameters import Parameter, check_known, kubernetes_name, resolve
 from responder.targets.kubernetes_calls import DEPLOYMENTS, REPLICA_SETS, Ask, Place
 from responder.targets.kubernetes_history import Revision, differences, last_change, revisions
 from responder.targets.kubernetes_objects import Workload
@@ -31,6 +31,11 @@ class RolloutSettings(KubernetesSettings, frozen=True, kw_only=True, forbid_unkn
     deployment: Parameter | None = None
     since: timedelta = timedelta(hours=24)
     suspect_within: timedelta = timedelta(hours=1)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no name."""
+        super().__post_init__()
+        check_known(self.deployment, "deployment", kubernetes_name)
 
 
 class _Change(msgspec.Struct, frozen=True, kw_only=True):

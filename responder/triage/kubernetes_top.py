@@ -26,6 +26,7 @@ from responder.triage.kubernetes_common import (
     pods_of,
     scope_of,
 )
+from responder.triage.thresholds import check_order, check_share
 
 _OLD = timedelta(minutes=3)  # metrics are 15 to 60 seconds old where all is well
 _ABSENT = {
@@ -40,6 +41,13 @@ class TopSettings(SelectedPods, frozen=True, kw_only=True, forbid_unknown_fields
     warning: float = 0.8
     critical: float = 0.95
     limit: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share, and a ``critical`` before ``warning``."""
+        super().__post_init__()
+        check_share("warning", self.warning)
+        check_share("critical", self.critical)
+        check_order(self.warning, self.critical)
 
 
 class _Use(msgspec.Struct, frozen=True):

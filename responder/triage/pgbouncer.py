@@ -19,6 +19,7 @@ from responder.targets.postgres import RefusedError
 from responder.text import one_line
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
 from responder.triage.postgres_queries.base import age, count, lines, plural
+from responder.triage.thresholds import check_order
 
 
 class Show(StrEnum):
@@ -28,6 +29,10 @@ class Show(StrEnum):
     STATS = "stats"
     DATABASES = "databases"
     CLIENTS = "clients"
+
+
+_OWN_WAITS = {Show.STATS: (timedelta(milliseconds=100), timedelta(seconds=1))}
+_WAITS = (timedelta(0), timedelta(seconds=10))
 
 
 class PgBouncerSettings(ProbeSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +55,16 @@ class PgBouncerSettings(ProbeSettings, frozen=True, kw_only=True, forbid_unknown
             raise ValueError(f"limit: expected 1 to 100 rows, got {self.limit}")
         if self.show is Show.DATABASES and (self.warning or self.critical):
             raise ValueError("show databases takes no limits")
+        check_order(self.warning, self.waits[1])  # its own critical where none is given
+
+    @property
+    def waits(self) -> tuple[timedelta, timedelta]:
+        """From how long a wait on it is a warning, and critical."""
+        warning, critical = _OWN_WAITS.get(self.show, _WAITS)
+        return (
+            warning if self.warning is None else self.warning,
+            critical if self.critical is None else self.critical,
+        )
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,10 +79,6 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
         if seconds >= self.critical:
             return FindingStatus.CRITICAL
         return FindingStatus.WARNING if seconds >= self.warning else FindingStatus.OK
-
-
-_OWN_WAITS = {Show.STATS: (0.1, 1.0)}
-_WAITS = (0.0, 10.0)
 
 
 @PROBES.register("pgbouncer")
@@ -85,12 +96,8 @@ class PgBouncerProbe:
         """Ask; a refusal is an observation too."""
         s = self._settings
         commands, meaning = _SHOWS[s.show]
-        warning, critical = _OWN_WAITS.get(s.show, _WAITS)
-        waits = Waits(
-            warning=warning if s.warning is None else s.warning.total_seconds(),
-            critical=critical if s.critical is None else s.critical.total_seconds(),
-            rows=s.limit,
-        )
+        warning, critical = s.waits
+        waits = Waits(warning=warning.total_seconds(), critical=critical.total_seconds(), rows=s.limit)
         try:
             answers = await shows(self._tools.targets.postgres, s.target, commands, s.timeout)
         except RefusedError as error:

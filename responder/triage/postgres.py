@@ -22,6 +22,7 @@ from responder.triage.postgres_queries.bounds import Amount, Bounds, seconds
 from responder.triage.postgres_queries.catalogue import QUERIES
 from responder.triage.postgres_queries.custom import Custom, ask
 from responder.triage.postgres_queries.sql_text import placeholders
+from responder.triage.thresholds import check_order
 
 _ROWS = 100
 _OF_SQL = ("parameters", "value", "headline")
@@ -71,10 +72,15 @@ def _check_sql(settings: PostgresSettings, sql: str) -> None:
     if used != set(range(1, given + 1)):
         names = ", ".join(f"${number}" for number in sorted(used)) or "no $n"
         raise ValueError(f"sql uses {names}, and parameters has {given}: $1 is the first of them")
+    warning, critical = _bounds(settings.warning), _bounds(settings.critical)
+    if warning is not None and critical is not None:
+        check_order(warning.above, critical.above)
+        check_order(warning.below, critical.below, below=True)
 
 
 def _check_named(settings: PostgresSettings, query: Query) -> None:
-    unit = QUERIES[query].unit
+    named = QUERIES[query]
+    unit = named.unit
     foreign = [key for key in _OF_SQL if getattr(settings, key)]
     if foreign:
         raise ValueError(f"{foreign[0]} goes with sql, not with query")
@@ -87,6 +93,17 @@ def _check_named(settings: PostgresSettings, query: Query) -> None:
         fits = isinstance(bound, timedelta) if unit is Unit.DURATION else isinstance(bound, (int, float))
         if not fits or (unit is Unit.SHARE and not 0 <= bound <= 1):
             raise ValueError(f"{key}: query {query} expects {unit}")
+        if seconds(bound) < 0:
+            raise ValueError(f"{key}: query {query} expects {unit}, got {bound:g}")
+    # A critical before the query's own warning is meant: it says that all of it is critical.
+    warning = _limit(settings.warning, None)
+    critical = _limit(settings.critical, named.critical)
+    check_order(_shown(warning, unit), _shown(critical, unit), below=named.below)
+
+
+def _shown(limit: float | None, unit: Unit | None) -> Amount | None:
+    """A limit of a named query, as rule files write it."""
+    return timedelta(seconds=limit) if unit is Unit.DURATION and limit is not None else limit
 
 
 _locks: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()

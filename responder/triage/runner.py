@@ -11,6 +11,7 @@ import structlog
 
 from responder.incident.finding import DETAIL_LIMIT, HEADLINE_LIMIT, Finding, FindingStatus
 from responder.parameters import ParameterError, labels_used
+from responder.rules.limits import LONGEST_LOOK
 from responder.rules.model import ProbeDefinition
 from responder.targets.base import TargetError
 from responder.text import block, one_line, web_address
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 #: Probes at once, in all and towards one target: one that hangs holds no other target's seats.
 SIDE_BY_SIDE = 48
 PER_TARGET = 4
-BUDGET = 20.0  # seconds for all probes of an incident
+BUDGET = LONGEST_LOOK.total_seconds()  # for all probes of an incident
 SHARED_FOR = 5.0  # seconds in which a finding serves other incidents too
 CHART_LIMIT = 200 * 1024  # bytes of a picture
 _ALT_LIMIT = 300

@@ -15,13 +15,14 @@ import msgspec
 
 from responder.durations import format_duration
 from responder.incident.finding import FindingStatus
-from responder.parameters import Parameter, resolve, slug
+from responder.parameters import Parameter, check_known, resolve, slug
 from responder.registry import closest
 from responder.targets.base import TargetError
 from responder.targets.http import RefusedError
 from responder.targets.supabase import Function, Supabase
 from responder.triage.base import PROBES, Circumstances, Observation, ProbeSettings, ProbeTools
 from responder.triage.log_lines import Group, grouped
+from responder.triage.thresholds import check_order, check_share
 
 _SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(hours=24)
 _LINES = 500  # lines that are fetched
@@ -51,6 +52,13 @@ class SupabaseLogsSettings(ProbeSettings, frozen=True, kw_only=True, forbid_unkn
     critical: float = 0.2
     limit: int = 10
     timeout: timedelta = timedelta(seconds=10)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no slug, what is no share, and a ``critical`` before ``warning``."""
+        check_known(self.function, "function", slug)
+        check_share("warning", self.warning)
+        check_share("critical", self.critical)
+        check_order(self.warning, self.critical)
 
 
 class _Calls(msgspec.Struct, frozen=True, kw_only=True):

@@ -128,12 +128,23 @@ async def test_a_secure_cookie_over_plain_http_is_explained(superset: FakeSupers
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"datasets": (1, 99)}, "shows this user no dataset 99"),
-        ({"dashboard": "nowhere"}, "404 (not there, or not for this user): Dashboard not found."),
-        ({"dashboard": 8}, "dashboard 8: main has no dataset for it"),
         ({"datasets": (1,), "dashboard": 7}, "not several of them"),
         ({"datasource_uids": ("1__table", "x'--")}, "is not like 12__table"),
         ({"warm_up": True, "datasets": (1,)}, "warm_up needs a dashboard"),
+        ({"dashboard": "a/b"}, "dashboard: 'a/b' is not one segment of a path"),
+    ],
+)
+def test_what_contradicts_itself_is_no_setting_at_all(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        SupersetCacheSettings(target="main", **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"datasets": (1, 99)}, "shows this user no dataset 99"),
+        ({"dashboard": "nowhere"}, "404 (not there, or not for this user): Dashboard not found."),
+        ({"dashboard": 8}, "dashboard 8: main has no dataset for it"),
     ],
 )
 async def test_what_superset_would_ignore_in_silence_is_refused(

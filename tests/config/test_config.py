@@ -12,6 +12,7 @@ from responder.catalogue import catalogue
 from responder.config import Config
 from responder.config_load import ConfigError, configured_secrets, load_config
 from responder.config_ranges import RANGES
+from responder.secrets import Redactor
 
 
 def loaded(tmp_path: Path, text: str, **environment: str) -> Config:
@@ -70,6 +71,35 @@ targets:
     assert "dbpass" not in repr(config)
 
 
+@pytest.mark.parametrize(
+    ("value", "also"),
+    [
+        ("Bearer sekret-anon-key-1234567", ["sekret-anon-key-1234567"]),
+        ("bearer  sekret-anon-key-1234567 ", ["sekret-anon-key-1234567"]),
+        ("Token sekret-anon-key-1234567", ["sekret-anon-key-1234567"]),
+        ("ApiKey: sekret-anon-key-1234567", ["sekret-anon-key-1234567"]),
+        ("Basic YW5hOmE6cGFzc3dvcmQ=", ["YW5hOmE6cGFzc3dvcmQ=", "ana:a:password", "a:password"]),
+        ("Basic this-is-no-base64", ["this-is-no-base64"]),
+        ("https://ana:p%40ssword@h/", ["p%40ssword", "p@ssword"]),
+    ],
+)
+def test_what_of_a_secret_is_a_secret_by_itself_is_known_too(
+    tmp_path: Path, value: str, also: list[str]
+) -> None:
+    config = loaded(
+        tmp_path, f"targets: {{http: {{api: {{url: 'https://api', headers: {{A: '{value}'}}}}}}}}"
+    )
+    assert configured_secrets(config) == (value, *also)
+    assert not [
+        one for one in (value, *also) if one in Redactor(configured_secrets(config))(f"it was {one}.")
+    ]
+
+
+def test_a_password_in_an_address_that_is_no_secret_itself_is_known(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "targets: {http: {api: {url: 'https://ana:p%40ssword@api'}}}")
+    assert configured_secrets(config) == ("p%40ssword", "p@ssword")
+
+
 def test_every_problem_is_told_at_once_with_line_and_column(tmp_path: Path) -> None:
     found = problems(
         tmp_path,
@@ -98,6 +128,10 @@ auth: {tokens: [{name: a, token: t, role: boss}]}
         ("listen: 0.0.0.0:8080", "auth.allow_anonymous_webhook: true"),
         ("external_url: ftp://x", "expected http://host"),
         ("redis: {url: http://x}", "redis://"),
+        (
+            "targets: {http: {api: {url: 'https://x/?token=1'}}}",
+            "targets.http.api.url: expected an address without ? and #",
+        ),
         ("name: 'two words'", "letters, digits"),
         ("flapping: {count: 1}", "flapping.count: expected 2 to 50, got 1"),
         ("bundling: {after: -1}", "bundling.after: expected 0 (never a digest), or 1 to 1000, got -1"),

@@ -362,6 +362,8 @@ def test_namespaces_that_are_none_are_problems_of_the_configuration(tmp_path: Pa
         loaded(tmp_path, text)
     first, second = (one.text for one in caught.value.problems)
     assert "targets.kubernetes.prod" in first
-    assert first.endswith("namespace: '*' is not a Kubernetes namespace")
+    assert first.endswith("namespace: '*' is not a Kubernetes namespace: lower-case letters, digits and -")
     assert "targets.kubernetes.test" in second
-    assert second.endswith("namespaces: 'a/b' is not a Kubernetes namespace")
+    assert second.endswith(
+        "namespaces: 'a/b' is not a Kubernetes namespace: lower-case letters, digits and -"
+    )

@@ -9,6 +9,7 @@ import aiohttp
 from responder.alerts import Alert
 from responder.clock import SystemClock
 from responder.config import Targets
+from responder.config_load import configured_secrets
 from responder.incident.finding import Finding
 from responder.incident.state import Incident
 from responder.rules.model import ProbeDefinition
@@ -47,6 +48,7 @@ class Bench:
         secrets: tuple[str, ...] = (),
         neighbours: Neighbours | None = None,
     ) -> None:
+        """``secrets`` are those of the configuration beside the targets' own."""
         self.charts: dict[str, bytes] = {}
         self.observed: list[tuple[str, str]] = []
         self.clusters = Clusters(targets.kubernetes)
@@ -57,7 +59,7 @@ class Bench:
             clock=SystemClock(),
             neighbours=neighbours or Alone(),
         )
-        self._redact = Redactor(secrets)
+        self._redact = Redactor((*configured_secrets(targets), *secrets))
 
     def runner(self, **probes: tuple[str, ProbeSettings]) -> TriageRunner:
         definitions = {n: ProbeDefinition(name=n, type=t, settings=s) for n, (t, s) in probes.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,7 @@ from probe_bench import Bench
 from responder.config import HttpTarget, Targets
 from responder.incident.finding import Finding, FindingStatus
 from responder.secrets import Secret
+from responder.targets.base import TargetError
 from responder.targets.http import joined
 from responder.triage.http import HttpSettings
 
@@ -24,7 +26,7 @@ OK, CRITICAL = FindingStatus.OK, FindingStatus.CRITICAL
 async def look(url: str, **more: Any) -> Finding:
     target = HttpTarget(url=url, headers={"Authorization": Secret("Bearer token-value-1")})
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        bench = Bench(session, Targets(http={"api": target}), ("Bearer token-value-1", "token-value-1"))
+        bench = Bench(session, Targets(http={"api": target}))
         return await bench.see("http", HttpSettings(target="api", **more))
 
 
@@ -103,17 +105,68 @@ async def test_names_and_addresses_that_are_none(unknown_names: None) -> None:
         assert finding.headline == "the target's url is no http or https address"
 
 
-@pytest.mark.parametrize(
-    "path", ["/%2e%2e/admin", "/x/%2E%2e/%2e%2e/y", "/a/../b", "\\\\evil", "@evil.example/"]
-)
-def test_no_path_leaves_the_target(path: str) -> None:
-    try:
-        url = joined("https://api.example:8443/base", path)
-    except Exception as error:  # noqa: BLE001 - told by its text
-        assert "would leave the target" in str(error)  # noqa: PT017
-    else:
-        assert (url.host, url.port) == ("api.example", 8443)
-        assert url.path.startswith("/base/")
+#: A path, as rule files or a label could have it, that some server takes for one outside.
+LEAVING = [
+    "/../x", "/a/../b", "/.", "/a/./b", "/%2e%2e/admin", "/%2E%2e/api-admin/x", "/x/%2E%2e/%2e%2e/y", "/.%2e/x",
+    "/%252e%252e/x", "/%25252e%25252e/x", "/..%2fadmin", "/a%2f..%2f..%2fadmin", "/a%252f..%252fadmin", "/..;x=1/admin",
+    "/..%3bx/admin", "/a//b", "/a%2f%2fb", "\\\\evil", "/a%5c..%5cadmin", "/.%09./admin", "/.\t./admin", "/..%00/admin",
+    "/%c0%ae%c0%ae/admin", "/..%20/admin", "//evil.example/", "http://evil.example/", "/http://evil.example/",
+    "/%2525252525252e/x",
+]  # fmt: skip
+STAYING = ["", "/", "/health", "health", "/group%2frepo", "/a..b", "/...", "/.well-known/x", "/x;v=1", "/%7euser",
+           "/q?range=1..2&to=//x", "/%C3%A9", "/a b", "@evil.example/"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", LEAVING)
+@pytest.mark.parametrize("base", ["https://api.example:8443/api", "https://api.example:8443"])
+def test_no_path_leaves_the_target_however_it_is_written(base: str, path: str) -> None:
+    with pytest.raises(TargetError, match="would leave the target"):
+        joined(base, path)
+    with pytest.raises(ValueError, match="would leave the target"):
+        HttpSettings(target="api", path=path)
+
+
+@pytest.mark.parametrize("path", STAYING)
+def test_what_stays_below_is_no_trouble(path: str) -> None:
+    url = joined("https://api.example:8443/api", path)
+    assert (url.host, url.port) == ("api.example", 8443)
+    assert url.path == "/api" or url.path.startswith("/api/")
+    assert HttpSettings(target="api", path=path).path == path
+
+
+def test_nothing_is_put_behind_an_address_that_has_a_query() -> None:
+    with pytest.raises(TargetError, match="query or a fragment"):
+        joined("https://api.example/?x=1", "/health")
+
+
+async def test_a_token_that_the_target_sends_back_is_blanked_wherever_it_is_shown() -> None:
+    said = '{"error": "apikey rejected: token-value-1", "seen": "%s token-value-1"}' % ("x" * 50)
+    headers = {"X-Seen": f"{'x' * 50} token-value-1"}
+    for answer, settings in (
+        (saying(500, said), {}),
+        (saying(302, said, Location=f"/{'x' * 90}/token-value-1"), {}),
+        (saying(200, said), {"expect_json": {"seen": "nothing"}}),
+        (saying(200, said, **headers), {"expect_headers": {"X-Seen": "nothing"}}),
+    ):
+        finding = await health(answer, **settings)
+        assert finding.status is CRITICAL
+        shown = f"{finding.headline} {finding.detail}"
+        assert "token-va" not in shown, shown
+        assert "<redacted>" in finding.detail
+
+
+async def test_a_token_whose_file_has_changed_since_the_start_is_blanked_too(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("Bearer token-value-1\n")
+    async with (
+        serving(saying(500, "apikey rejected: token-value-2")) as url,
+        aiohttp.ClientSession() as session,
+    ):
+        target = HttpTarget(url=url, headers={"Authorization": Secret(file=file)})
+        bench = Bench(session, Targets(http={"api": target}))
+        file.write_text("Bearer token-value-2\n")
+        finding = await bench.see("http", HttpSettings(target="api"))
+    assert finding.detail == "apikey rejected: <redacted>"
 
 
 async def test_a_limit_of_the_session_is_a_time_out() -> None:
