@@ -156,7 +156,9 @@ class EmailChannel:
             if error.code == 552 or "5.3.4" in error.message:
                 raise _TooLargeError(f"mail server: too large ({error.code})", permanent=True) from None
             raise _refusal(error.code, "refused") from None
-        except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
+        except aiosmtplib.SMTPException as error:  # such as that it knows no STARTTLS
+            raise ChannelError(f"mail server: {one_line(error.message, 160)}") from None
+        except (OSError, TimeoutError, ValueError) as error:
             raise ChannelError(f"mail server: {type(error).__name__}") from None
         for response in refused.values():
             raise _refusal(response.code, "recipient refused")

@@ -229,7 +229,7 @@ async def test_a_refused_recipient_is_told_apart_from_a_greylisted_one(
 
 async def test_starttls_is_required_where_it_is_configured(tools: ChannelTools, tmp_path: Path) -> None:
     async with mail_server() as box:  # offers none: a stripping attacker
-        with pytest.raises(ChannelError):
+        with pytest.raises(ChannelError, match="STARTTLS"):
             await channel(box, tools, starttls=True).send(message(), ANA, Receipt())
     assert box.mails == []
 
