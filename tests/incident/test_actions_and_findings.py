@@ -115,7 +115,7 @@ def test_an_unknown_outcome_stays_unknown_whatever_the_look_sees() -> None:
     decision = play.at(2, settled(run))
     assert play.incident.actions[0].status is RunStatus.UNKNOWN
     assert play.incident.actions[0].after == "rolled out: 12 used"
-    assert "still unknown whether it was done" in decision.entries[-1].text
+    assert "nobody saw how it ended" in decision.entries[-1].text
     assert "helped" not in decision.entries[-1].text
 
 

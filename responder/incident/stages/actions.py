@@ -192,7 +192,7 @@ def _looked_at(draft: Draft, run: ActionRun, one: fact.ActionSettled) -> None:
     """What nobody saw happen stays unknown, whatever it looks like now."""
     seen = ": ".join(part for part in (one.text, one.after) if part)
     _change(draft, run, after=seen)
-    text = f"{run.name}: still unknown whether it was done; it looks like this now: {seen}"
+    text = f"{run.name}: nobody saw how it ended; what can be seen now: {seen}"
     draft.note(Reason.ACTION_UNKNOWN, text, at=one.at)
     draft.announce(text)
 
