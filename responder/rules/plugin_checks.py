@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from responder.durations import format_duration
 from responder.incident.action import Approval
 from responder.ranges import Range
 from responder.registry import did_you_mean
@@ -16,15 +17,19 @@ from responder.rules.limits import LONGEST_CHANGE, LONGEST_LOOK
 from responder.rules.raw import PluginEntry, RuleEntry
 from responder.rules.reference_checks import Known
 
-_NONE, _TENTH, _SECOND = timedelta(0), timedelta(milliseconds=100), timedelta(seconds=1)
-_MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
+_NONE, _MOMENT, _SECOND, _DAY = (
+    timedelta(0),
+    timedelta(milliseconds=10),
+    timedelta(seconds=1),
+    timedelta(days=1),
+)
 #: By key: what a setting that every action has may be, and what else is to be said where it is not.
 _ACTION: dict[str, tuple[Range[Any], str]] = {
-    "timeout": (Range(_TENTH, LONGEST_CHANGE), "; what takes longer is waited for by verify_within"),
-    "verify_within": (Range(_SECOND, _DAY), ""),
+    "timeout": (Range(_MOMENT, LONGEST_CHANGE), "; what takes longer is waited for by verify_within"),
+    "verify_within": (Range(_MOMENT, _DAY), ""),
     "limit.count": (Range(1, 1_000), ""),
     "limit.per": (
-        Range(_MINUTE, 30 * _DAY),
+        Range(_SECOND, 30 * _DAY),
         "; a shorter span is no limit: cooldown is the pause between two changes",
     ),
     "cooldown": (Range(_NONE, 7 * _DAY), ""),
@@ -32,7 +37,7 @@ _ACTION: dict[str, tuple[Range[Any], str]] = {
 }
 #: The same, of every probe.
 _PROBE: dict[str, tuple[Range[Any], str]] = {
-    "timeout": (Range(_TENTH, LONGEST_LOOK), "; all probes of an incident have no longer together"),
+    "timeout": (Range(_MOMENT, _DAY), ""),
 }
 
 Named = Mapping[str, Mapping[str, Any]]
@@ -58,6 +63,7 @@ def plugin_problems(
     for name, entry in named.get("probes", {}).items():
         yield from _suggestion(name, entry, known)
         yield from _outside("probes", name, entry, _PROBE)
+        yield from _cut_off(name, entry)
     for name, entry in named.get("actions", {}).items():
         yield from _probes_of(name, entry, known)
         yield from _outside("actions", name, entry, _ACTION)
@@ -96,6 +102,17 @@ def _outside(
         if objection := allowed.objection(value):
             text = f"{section}.{name}.{key}: {objection}{more}"
             yield PluginProblem(key=section, name=name, text=text, path=tuple(key.split(".")))
+
+
+def _cut_off(name: str, entry: PluginEntry) -> Iterator[PluginProblem]:
+    """A probe that may take longer than all of them have together."""
+    limit = getattr(entry.settings, "timeout", _NONE)
+    if limit > LONGEST_LOOK:
+        text = (
+            f"probes.{name}.timeout: all probes of an incident together are given up after "
+            f"{format_duration(LONGEST_LOOK)}: {format_duration(limit)} is never reached"
+        )
+        yield PluginProblem(key="probes", name=name, text=text, level="warning", path=("timeout",))
 
 
 def _suggestion(name: str, entry: PluginEntry, known: Known) -> Iterator[PluginProblem]:
