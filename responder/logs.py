@@ -8,6 +8,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 from responder.text import one_line
 
@@ -35,10 +36,24 @@ def set_up(level: str, *, terminal: bool | None = None, redact: Callable[[str], 
         cache_logger_on_first_use=False,
     )
     # Libraries speak at DEBUG of headers and bodies: only what is wrong is let through.
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s", force=True
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
     )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
+    logging.getLogger("aiohttp.server").addFilter(_unquoted)
+
+
+def _unquoted(record: logging.LogRecord) -> bool:
+    """Of a request that is no HTTP the library would quote what was sent: that may be long, and hold a credential."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.msg, record.args, record.exc_info = "a request that is no HTTP", (), None
+    return True
 
 
 def _cleaner(redact: Callable[[str], str], *, keep_lines: bool) -> Callable[..., MutableMapping[str, Any]]:

@@ -10,6 +10,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 
+class SecretError(OSError):
+    """The file of a secret holds none. Its text names the file."""
+
+
 class Secret:
     """A value that ``repr``, logs and dumps show as ``<secret>``; from a file it is read at each use (rotation)."""
 
@@ -23,11 +27,18 @@ class Secret:
         """The value itself.
 
         Raises:
-            OSError: where the file cannot be read.
+            OSError: where the file cannot be read, or holds no secret: one that is being written may be empty for a
+                moment, and an empty secret would let everybody in.
         """
         if self._file is None:
             return self._value
-        return self._file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        try:
+            found = self._file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError:
+            raise SecretError(f"{self._file} is not UTF-8") from None
+        if not found:
+            raise SecretError(f"{self._file} is empty")
+        return found
 
     def __repr__(self) -> str:
         return "<secret>"

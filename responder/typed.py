@@ -18,7 +18,7 @@ import yaml
 from responder.documents import Document, is_null, kind_of
 from responder.durations import parse_duration
 from responder.registry import closest, did_you_mean
-from responder.secrets import Secret
+from responder.secrets import Secret, SecretError
 
 NODE_LIMIT = 500_000  # nodes visited in one value: aliases could make a small file endless
 
@@ -112,10 +112,12 @@ class _Reading:
         folder = Path(self._document.file).parent
         secret = Secret(file=folder / path)
         try:
-            value = secret.reveal()
+            secret.reveal()
+        except SecretError as error:
+            return self._fail(node, f"{what}: {path}{str(error).removeprefix(str(folder / path))}")
         except OSError as error:
             return self._fail(node, f"{what}: cannot read {path}: {error.strerror}")
-        return secret if value else self._fail(node, f"{what}: {path} is empty")
+        return secret
 
     def _list(self, node: yaml.Node, kind: Any, origin: Any, what: str) -> Any:
         if not isinstance(node, yaml.SequenceNode):

@@ -20,6 +20,7 @@ from responder.incident.state import Incident
 from responder.paging.base import Channel, ChannelError, Conversational, NotYetError
 from responder.paging.compose import Words, bare, compose
 from responder.paging.health import Health
+from responder.secrets import SecretError
 from responder.store.loaded import Attempt
 from responder.text import one_line
 
@@ -92,6 +93,8 @@ class Delivery:
             return Done(retry_in=error.wait, begun=False)
         except ChannelError as error:
             failure = error
+        except SecretError as error:
+            failure = ChannelError(f"its secret cannot be read: {error}")
         except Exception as error:  # a mistake of the channel's: the page goes over another one
             log.exception("the channel failed in a way of its own", channel=effect.channel)
             failure = ChannelError(f"a mistake of our own ({type(error).__name__})")

@@ -14,7 +14,7 @@ from aiohttp import web
 from responder.config import AuthConfig
 from responder.web.parts import PARTS
 from responder.web.problems import ProblemError
-from responder.web.session import session_of
+from responder.web.session import revealed, sent_from_elsewhere, session_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CALLER: web.RequestKey[str] = web.RequestKey("caller", str)
@@ -79,6 +79,14 @@ def caller_of(request: web.Request) -> tuple[str, Role]:
     return name, Role[own.upper()]
 
 
+def role_of(request: web.Request) -> Role:
+    """What whoever looks at a page may do: without credentials that suffice for more, look."""
+    try:
+        return caller_of(request)[1]
+    except ProblemError:
+        return Role.VIEWER
+
+
 def token_of(request: web.Request, auth: AuthConfig) -> tuple[str, str] | None:
     """Name and role of the bearer token that was sent."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -90,23 +98,15 @@ def known_token(given: str, auth: AuthConfig) -> tuple[str, str] | None:
     digest = hashlib.sha256(given.encode("utf-8", "replace")).digest()
     found = None
     for token in auth.tokens:
-        expected = hashlib.sha256(token.token.reveal().encode()).digest()
+        expected = hashlib.sha256(revealed(token.token).encode()).digest()
         if hmac.compare_digest(digest, expected):
             found = (token.name, token.role)
     return found
 
 
 def _from_our_own_pages(request: web.Request) -> None:
-    """A change that carries no token of its own: whoever is logged in, or sits here, may be on another site's page.
-
-    Source: the Fetch standard's ``Sec-Fetch-Site`` and ``Origin``; programs send neither.
-    """
-    if request.method in {"GET", "HEAD"}:
-        return
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    foreign = site is not None and site not in {"same-origin", "none"}
-    elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("Host")
-    if foreign or elsewhere:
+    """A change that carries no token of its own: whoever is logged in, or sits here, may be on another site's page."""
+    if request.method not in {"GET", "HEAD"} and sent_from_elsewhere(request):
         raise ProblemError(403, "this request was sent from another site")
 
 

@@ -18,7 +18,7 @@ from responder.store.digests import FoldedIncident
 from responder.text import note_text
 from responder.web import session
 from responder.web.api import who
-from responder.web.auth import CALLER, Role, authorise, caller_of, known_token, requires
+from responder.web.auth import CALLER, Role, authorise, known_token, requires, role_of
 from responder.web.bodies import snoozed_until
 from responder.web.pages import page
 from responder.web.parts import PARTS, WebParts
@@ -77,7 +77,7 @@ async def index(request: web.Request) -> web.Response:
     )
     order = {state: rank for rank, state in enumerate(StateName)}
     listed = sorted(found.incidents, key=lambda one: (one.severity.rank, order[one.state_name]))
-    parts, role = request.app[PARTS], caller_of(request)[1]
+    parts, role = request.app[PARTS], role_of(request)
     blind = parts.blind()
     return page(
         "index.html",

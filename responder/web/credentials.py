@@ -13,17 +13,21 @@ class WebhookCredentials:
     """The configured credentials; where there are none, everybody is let in (see ``auth.webhook``)."""
 
     def __init__(self, auth: WebhookAuth) -> None:
-        self._expected = _expected(auth)
+        self._auth = auth
 
     @property
     def required(self) -> bool:
         """Whether any are configured."""
-        return bool(self._expected)
+        return self._auth.bearer_token is not None or self._auth.basic is not None
 
     def match(self, header: str) -> bool:
-        """Whether an ``Authorization`` header brings one of them."""
+        """Whether an ``Authorization`` header brings one of them, as their files are now.
+
+        Raises:
+            OSError: where one cannot be read: that is no reason to turn the sender away for good.
+        """
         scheme, _, given = header.partition(" ")
-        credentials = given.strip().encode()
+        credentials = given.strip().encode("utf-8", "surrogateescape")
         if scheme.lower() == "basic":
             try:
                 credentials = base64.b64decode(credentials, validate=True)
@@ -31,7 +35,7 @@ class WebhookCredentials:
                 credentials = b""
         matches = [
             hmac.compare_digest(credentials, expected) and scheme.lower() == kind
-            for kind, expected in self._expected
+            for kind, expected in _expected(self._auth)
         ]
         return any(matches)
 

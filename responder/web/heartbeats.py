@@ -40,8 +40,11 @@ def _authorise(request: web.Request) -> None:
     The header is all that counts: a session's cookie would let any page that a person looks at give signs of life.
     """
     parts = request.app[PARTS]
-    if not parts.webhook.required or parts.webhook.match(request.headers.get("Authorization", "")):
-        return
+    try:
+        if not parts.webhook.required or parts.webhook.match(request.headers.get("Authorization", "")):
+            return
+    except OSError:
+        raise ProblemError(503, "the credentials cannot be read here; try again") from None
     found = token_of(request, parts.auth)
     if found is None:
         raise ProblemError(

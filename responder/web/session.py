@@ -12,15 +12,35 @@ from datetime import timedelta
 from urllib.parse import quote, urlsplit
 
 import msgspec
+import structlog
 from aiohttp import web
 
+from responder.secrets import Secret
 from responder.web.parts import PARTS, WebParts
 from responder.web.problems import ProblemError
+
+log = structlog.get_logger(__name__)
 
 LIFETIME = timedelta(hours=12)
 COOKIE = "responder_session"
 FORM_FIELD = "form_token"
 _PURPOSE = b"console session"
+_RETRY_AFTER = {"Retry-After": "5"}
+
+
+def revealed(token: Secret) -> str:
+    """A configured token as it is now.
+
+    Raises:
+        ProblemError: 503 where its file cannot be read, or is empty: nobody is let in by what is not there.
+    """
+    try:
+        return token.reveal()
+    except OSError as error:
+        log.warning("a token cannot be read", error=str(error))
+        raise ProblemError(
+            503, "a configured token cannot be read; see the log", headers=_RETRY_AFTER
+        ) from None
 
 
 class _Session(msgspec.Struct, frozen=True, array_like=True):
@@ -32,7 +52,7 @@ class _Session(msgspec.Struct, frozen=True, array_like=True):
 
 def _key(parts: WebParts) -> bytes:
     """Derived from the tokens: removing or changing one ends every session."""
-    material = b"\0".join(sorted(token.token.reveal().encode() for token in parts.auth.tokens))
+    material = b"\0".join(sorted(revealed(token.token).encode() for token in parts.auth.tokens))
     return hmac.new(material, _PURPOSE, hashlib.sha256).digest()
 
 
@@ -82,14 +102,27 @@ def check_form(request: web.Request, given: str) -> None:
     Raises:
         ProblemError: 403 for another site's request or a wrong form token.
     """
-    site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get("Origin")
-    if site is not None and site not in {"same-origin", "none"}:
-        raise ProblemError(403, "this form was sent from another site")
-    if origin is not None and origin != "null" and urlsplit(origin).netloc != request.headers.get("Host"):
+    if sent_from_elsewhere(request):
         raise ProblemError(403, "this form was sent from another site")
     if not hmac.compare_digest(given.encode("utf-8", "replace"), form_token(request).encode()):
         raise ProblemError(403, "this form is too old: load the page again")
+
+
+def sent_from_elsewhere(request: web.Request) -> bool:
+    """Whether a browser says that another site's page made it send this; programs say nothing.
+
+    Source: the Fetch standard's ``Origin`` and ``Sec-Fetch-Site``. Under a strict referrer policy the origin of our own
+    pages is ``null``, as a foreign sandbox's is: then only the second header tells them apart.
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site == "same-origin":
+        return False
+    if site not in {None, "none"}:
+        return True
+    try:
+        return origin is not None and urlsplit(origin).netloc != request.headers.get("Host")
+    except ValueError:
+        return True
 
 
 #: Where a login may lead to: our own pages of an incident.

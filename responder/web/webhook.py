@@ -42,9 +42,9 @@ class Webhook:
 
     async def handle(self, request: web.Request) -> web.Response:
         """One webhook."""
-        credentials = self._credentials
-        if credentials.required and not credentials.match(request.headers.get("Authorization", "")):
-            return self._problem(401, "credentials: missing or wrong", {"WWW-Authenticate": "Bearer, Basic"})
+        kept_out = self._kept_out(request)
+        if kept_out is not None:
+            return kept_out
         try:
             async with asyncio.timeout(ANSWER_LIMIT):
                 return await self._answered(request)
@@ -60,6 +60,17 @@ class Webhook:
         except Exception:  # our own mistake: Alertmanager brings the body again
             log.exception("webhook failed")
             return self._problem(500, "an error of our own; see the log")
+
+    def _kept_out(self, request: web.Request) -> web.Response | None:
+        """The answer to a sender without the credentials; ``None`` where it is let in."""
+        credentials = self._credentials
+        try:
+            if not credentials.required or credentials.match(request.headers.get("Authorization", "")):
+                return None
+        except OSError as error:  # 503: Alertmanager drops what gets a 4xx
+            log.warning("webhook refused: its credentials cannot be read", error=str(error))
+            return self._problem(503, "the credentials cannot be read here; send it again", _RETRY_AFTER)
+        return self._problem(401, "credentials: missing or wrong", {"WWW-Authenticate": "Bearer, Basic"})
 
     async def _answered(self, request: web.Request) -> web.Response:
         refusal = self._refused_unread(request)

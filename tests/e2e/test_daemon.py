@@ -292,6 +292,69 @@ async def test_tokens_have_roles(daemons: Any) -> None:
     assert (await daemon.post("/-/reload", headers=of("admin")))[0] == 200
 
 
+async def test_credentials_follow_their_files_and_one_that_is_empty_lets_nobody_in(
+    daemons: Any, tmp_path: Path
+) -> None:
+    token, sender = tmp_path / "token", tmp_path / "sender"
+    token.write_text("first-token\n")
+    sender.write_text("first-sender\n")
+    daemon = await daemons(
+        auth={
+            "tokens": [{"name": "ana", "token_file": str(token), "role": "admin"}],
+            "webhook": {"bearer_token_file": str(sender)},
+        }
+    )
+
+    async def status(given: str) -> int:
+        found, _ = await daemon.get("/api/v1/incidents", headers={"Authorization": f"Bearer {given}"})
+        return int(found)
+
+    async def sent(given: str) -> int:
+        found, _ = await daemon.alerts(webhook_body(alert()), headers={"Authorization": f"Bearer {given}"})
+        return int(found)
+
+    assert (await status("first-token"), await sent("first-sender")) == (200, 200)
+    token.write_text("second-token")
+    sender.write_text("second-sender")
+    assert (await status("first-token"), await status("second-token")) == (401, 200)
+    assert (await sent("first-sender"), await sent("second-sender")) == (401, 200)
+    for empty in ("", "\n"):  # for a moment, while somebody writes it
+        token.write_text(empty)
+        sender.write_text(empty)
+        assert [await status(given) for given in ("", "second-token")] == [503, 503]
+        assert [await sent(given) for given in ("", "second-sender")] == [503, 503]  # brought again
+    sender.unlink()
+    token.write_bytes(b"\xff\xfe")
+    assert (await status("second-token"), await sent("second-sender")) == (503, 503)
+    assert "Traceback" not in daemon.log()
+
+
+async def test_headers_that_no_program_would_send_are_answered_and_not_quoted_in_the_log(
+    daemons: Any,
+) -> None:
+    daemon = await daemons(auth={"webhook": {"bearer_token": "a-sender"}})
+    raw = webhook_body(alert())
+    head = f"POST /webhooks/alertmanager HTTP/1.1\r\nHost: a\r\nContent-Length: {len(raw)}\r\nConnection: close\r\n"
+    odd = {
+        b"Authorization: Bearer \xff\xfe\r\n\r\n" + raw: b" 401 ",
+        b"Authorization: Bearer SECRET-OF-A-SENDER\x01\r\n\r\n" + raw: b" 400 ",
+        b"Transfer-Encoding: chunked\r\n\r\nSECRET-OF-A-SENDER\r\n": b" 400 ",
+    }
+    for rest, expected in odd.items():
+        reader, writer = await asyncio.open_connection("127.0.0.1", daemon.port)
+        writer.write(head.encode() + rest)
+        assert expected in await asyncio.wait_for(reader.readline(), 30), rest
+        writer.close()
+    assert (await daemon.post("/login", b"token=x", headers={"Origin": "http://["}))[0] == 403
+    assert "SECRET-OF-A-SENDER" not in daemon.log()
+    assert "Traceback" not in daemon.log()
+
+
+async def test_without_tokens_the_list_can_be_looked_at_from_elsewhere(daemons: Any) -> None:
+    daemon = await daemons()
+    assert (await daemon.get("/", headers={"X-Forwarded-For": "203.0.113.1"}))[0] == 200
+
+
 async def test_people_can_do_all_of_it_over_the_api(daemons: Any) -> None:
     daemon = await daemons()
     await daemon.alerts(webhook_body(alert()))
