@@ -130,6 +130,7 @@ async def _incident_page(request: web.Request, said: str = "", status: int = 200
         "runs": tuple(reversed(incident.actions)),
         "folded": await _folded(parts, incident),
         "away": parts.blind(),
+        "may_act": role_of(request) >= Role.RESPONDER,
     }
     return page("incident.html", status, **values)
 

@@ -95,6 +95,10 @@ async def test_who_may_only_look_is_refused_and_leaves_nothing_in_the_audit_or_t
         status, page = await viewer.press(f"/incidents/{incident}", path, kind=kind)
         assert (status, "token viewer has the role viewer; actions need responder" in page) == (403, True)
     assert await store.client.llen(f"{store.base}:audit") == 0
+    seen = await viewer.page(f"/incidents/{incident}")
+    assert "to change something you need the role responder" in seen
+    assert ">Acknowledge<" not in seen
+    assert ">Acknowledge<" in await Person(daemon, "responder").page(f"/incidents/{incident}")
     _, shown = await daemon.get(f"/api/v1/incidents/{incident}", headers=viewer.headers)
     assert not [line for line in shown["timeline"] if line["reason"] == "action_refused"]
     assert (await Person(daemon, "responder").press(path, path, kind="rehearse"))[0] == 303
