@@ -48,7 +48,7 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
 class AlertHistory(msgspec.Struct, frozen=True, kw_only=True):
     """What the store has of one alert; outcomes oldest first, at most eight.
 
-    ``status``: firing, resolved or doubtful. ``heard_at`` is when it was last heard and counted; ``repeats`` how often
+    ``status``: firing, resolved or doubtful; ``since`` is when it began to be that. ``heard_at`` is when it was last heard and counted; ``repeats`` how often
     that changed nothing (counted once a minute).
     """
 

@@ -39,13 +39,14 @@ class Histories:
 
 def history_of(fingerprint: str, record: bytes) -> AlertHistory:
     """Read a record; one that an earlier version wrote has no outcomes."""
-    status, starts, _, recorded, _, incident, rest = record.split(b"|", 6)
+    status, starts, ends, recorded, _, incident, rest = record.split(b"|", 6)
+    since = ends if status == b"R" else starts
     match = _HISTORY.match(rest)
     body = record_body(record)
     return AlertHistory(
         fingerprint=fingerprint,
         status=_STATUS.get(status.decode(), "unknown"),
-        since=from_ms(starts) if int(starts) else from_ms(recorded),
+        since=from_ms(since) if int(since) else from_ms(recorded),
         heard_at=from_ms(match[1]) if match else None,
         repeats=int(match[2]) if match else 0,
         outcomes=_outcomes(match[3].decode(), incident.decode()) if match else (),
