@@ -49,7 +49,7 @@ class AlertHistory(msgspec.Struct, frozen=True, kw_only=True):
     """What the store has of one alert; outcomes oldest first, at most eight.
 
     ``status``: firing, resolved or doubtful; ``since`` is when it began to be that. ``heard_at`` is when it was last heard and counted; ``repeats`` how often
-    that changed nothing (counted once a minute).
+    that changed nothing (counted once a minute). ``own`` says what it is where it is an alert of our own.
     """
 
     fingerprint: str
@@ -60,6 +60,7 @@ class AlertHistory(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: tuple[Happened, ...]
     incident: str
     labels: dict[str, str] = {}
+    own: str = ""
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,6 +235,8 @@ def _remarks(history: AlertHistory, incident: Incident | None) -> Iterable[str]:
             f"copies that changed nothing came in {history.repeats} minute(s), the last at {_time(history.heard_at)}: "
             "nobody is paged for a copy"
         )
+    if history.own:
+        yield history.own
     last = history.outcomes[-1] if history.outcomes else None
     if incident is None:
         if history.incident:
@@ -244,7 +247,9 @@ def _remarks(history: AlertHistory, incident: Incident | None) -> Iterable[str]:
     fired = [one.at for one in history.outcomes if one.became in (Became.NEW, Became.AGAIN)]
     if fired and fired[-1] > incident.opened_at and _joined(incident, fired[-1]):
         yield f"it joined an incident that was open since {_time(incident.opened_at)}{_standing(incident, fired[-1])}"
-    if incident.rule == "default":
+    if incident.drill and not history.own:
+        yield "it is a drill: people are paged for it in earnest, and it counts in no report"
+    if incident.rule == "default" and not history.own:
         yield "no rule matches its labels: the default rule took it"
     if incident.broken:
         yield "our own decision about the incident fails; the fallback has paged"

@@ -75,7 +75,8 @@ class AccountIncidentView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an alert, and ``rules_now``: what the rules in force would do with it.
+    """What became of an alert, and ``rules_now``: what the rules in force would do with it, null where its
+    labels are not kept, and for alerts of our own, for which no rule is asked.
 
     ``outcomes`` are the latest ones (at most eight), oldest first. ``repeats`` counts the minutes in which a copy came
     that changed nothing, ``heard_at`` is when it was last heard and counted. ``incident`` is null where there is none.
@@ -130,8 +131,9 @@ async def _view(request: web.Request) -> AccountView:
         raise ProblemError(
             404, f"nothing is known of alert {fingerprint}: it was not accepted, or longer ago than is kept"
         )
-    labels = found.history.labels
-    return view(found, parts.external_url, parts.explain(labels) if labels else None)
+    history = found.history
+    asked = parts.explain(history.labels) if history.labels and not history.own else None
+    return view(found, parts.external_url, asked)
 
 
 def view(found: Account, external_url: str, rules_now: Explanation | None) -> AccountView:

@@ -81,6 +81,20 @@ async def test_l16_every_accepted_alert_has_its_account_whatever_became_of_it(
         assert (await daemon.get(f"/api/v1/alerts/{'0' * 16}/explain"))[0] == 404
 
 
+async def test_a_notice_of_our_own_is_said_to_be_one_and_no_rule_is_asked_for_it(
+    hook: Receiver, tmp_path: Path
+) -> None:
+    async with running(tmp_path, hooked(hook), RULES) as daemon:
+        assert (await daemon.alerts(b"{"))[0] == 400
+        page = (await until(hook.pages))[0]
+        incident = page["incident"]["id"]
+        _, shown = await daemon.get(f"/api/v1/incidents/{incident}")
+        name = shown["alerts"][0]["fingerprint"]
+        _, found = await daemon.get(f"/api/v1/alerts/{name}/explain")
+        assert (found["incident"]["rule"], found["rules_now"]) == ("default", None)
+        assert ["our own notice" in one for one in found["remarks"]] == [True]
+
+
 async def test_every_alert_of_every_body_of_the_real_alertmanager_has_its_account(
     hook: Receiver, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from stage import MINUTE, START, Play
 
 from responder.incident.account import Account, AlertHistory, Became, Happened, account
@@ -13,6 +14,7 @@ from responder.incident.message import MessageKind
 from responder.incident.reach import OnCall
 from responder.incident.severity import Level, Severity
 from responder.incident.state import PageStatus
+from responder.store.histories import history_of
 
 FP = "0" * 16
 
@@ -147,6 +149,37 @@ def test_that_copies_page_nobody_and_that_the_default_rule_took_it() -> None:
     remarks = told(play, history((0, Became.NEW), repeats=7)).remarks
     assert "copies that changed nothing came in 7 minute(s)" in remarks[0]
     assert "the default rule took it" in remarks[1]
+
+
+def test_that_it_is_an_alert_of_ours_for_which_no_rule_was_asked() -> None:
+    play = Play()
+    play.incident = msgspec.structs.replace(play.incident, rule="default")
+    ours = msgspec.structs.replace(history((0, Became.NEW)), own="our own notice")
+    assert told(play, ours).remarks == ("our own notice",)
+
+
+def test_that_a_drill_of_a_senders_is_one() -> None:
+    play = Play()
+    play.incident = msgspec.structs.replace(play.incident, drill=True)
+    assert "it is a drill" in told(play).remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "sender", "says"),
+    [
+        ({"alertname": "ResponderWebhookRejected", "service": "responder"}, "", "our own notice"),
+        ({"alertname": "ResponderWebhookRejected"}, "ab12", ""),
+        ({"alertname": "HeartbeatMissed", "heartbeat": "backup"}, "", "heartbeat backup came in time"),
+        ({"alertname": "HeartbeatMissed"}, "", ""),
+        ({"alertname": "Down"}, "", ""),
+    ],
+)
+def test_what_a_sender_named_like_ours_is_none_of_ours(
+    labels: dict[str, str], sender: str, says: str
+) -> None:
+    body = msgspec.json.encode({"labels": labels, **({"sender": sender} if sender else {})})
+    own = history_of(FP, b"F|1000|0|1000|2||0000000001000+000000;n1000|" + body).own
+    assert (says in own, bool(own)) == (True, bool(says))
 
 
 def test_that_there_is_no_incident_or_none_any_more() -> None:

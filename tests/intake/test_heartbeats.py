@@ -12,6 +12,7 @@ from daemon import alert, webhook_body
 from house import House, Replica, house
 
 from responder.config import HeartbeatConfig
+from responder.incident.account import Became
 from responder.incident.facts import ResolvedBy
 from responder.incident.severity import Severity
 from responder.intake.heartbeats import Heartbeats
@@ -93,6 +94,21 @@ async def test_one_that_stays_away_pages_its_service_at_its_severity_and_resolve
     await minutes(home, 31, replica, beat=True)
     [incident] = await replica.listed()
     assert incident.state_name == "resolved"
+
+
+async def test_what_became_of_its_alert_says_that_it_is_our_own_and_that_it_resolved(home: House) -> None:
+    replica = await attending(home)
+    await minutes(home, 6, replica)
+    await replica.take(watchdog())
+    await home.settle()
+    found = await replica.desk.account(replica.heartbeats.by_name["prometheus"].key)
+    assert found is not None
+    assert found.history.status == "resolved"
+    assert [one.became for one in found.history.outcomes] == [Became.NEW, Became.RESOLVED]
+    assert found.remarks == (
+        "our own alert: no sign of life of heartbeat prometheus came in time; severity and service are those of the "
+        "heartbeat in the configuration, no rule was asked",
+    )
 
 
 async def test_one_that_never_came_is_missed_as_well(home: House) -> None:
