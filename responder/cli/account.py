@@ -28,8 +28,8 @@ def _lines(found: Any) -> Iterator[str]:
     yield from (f"note      {remark}" for remark in found["remarks"])
     if found["incident"]:
         yield from _incident_lines(found)
-    if found["rules_now"]:
-        now = found["rules_now"]
+    now = found["rules_now"]
+    if now and not now.get("heartbeats"):
         yield f"rules     in force now: {now['rule']} ({now['severity']}, service {now['service']})"
         yield from (f"  {passed['rule']}: {passed['because']}" for passed in now["passed"])
 

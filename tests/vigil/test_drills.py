@@ -84,9 +84,10 @@ async def test_what_became_of_its_alert_says_that_it_is_a_drill_of_ours(home: Ho
     ((shown, *_), _) = await replica.reader.alerts(incident.id, 10)
     found = await replica.desk.account(shown.fingerprint)
     assert found is not None
-    assert found.remarks == (
+    (remark,) = found.remarks
+    assert remark == (
         "our own drill weekly: an exercise, nothing is broken; severity and service are those of the drill in the rule "
-        "files, no rule was asked",
+        "files, no rule was asked"
     )
 
 
