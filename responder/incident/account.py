@@ -78,7 +78,10 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """A page, to whom and what became of it; ``told_in`` is the incident whose digest told of it instead."""
+    """A page, to whom and what became of it.
+
+    ``told_in`` is the incident whose digest told of it instead, ``listed_in`` the one whose page lists it.
+    """
 
     at: datetime
     level: Level
@@ -88,6 +91,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     episode: int
     error: str = ""
     told_in: str = ""
+    listed_in: str = ""
 
 
 class Spared(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +139,7 @@ def _told(page: Page) -> Told:
         episode=page.episode,
         error=page.error,
         told_in=page.told_in,
+        listed_in=page.listed_in,
     )
 
 

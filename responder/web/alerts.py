@@ -40,7 +40,10 @@ class SuppressionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToldView(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of the incident, and what became of it; ``told_in`` is the incident whose digest told of it instead."""
+    """A page of the incident, and what became of it.
+
+    ``told_in`` is the incident whose digest told of it instead; ``listed_in`` the one whose page told of it in its list.
+    """
 
     at: str
     level: Level
@@ -49,6 +52,7 @@ class ToldView(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     episode: int
     told_in: str | None
+    listed_in: str | None
     error: str | None
 
 
@@ -193,6 +197,7 @@ def _told(one: Told) -> ToldView:
         status=str(one.status),
         episode=one.episode,
         told_in=one.told_in or None,
+        listed_in=one.listed_in or None,
         error=one.error or None,
     )
 

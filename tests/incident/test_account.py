@@ -111,6 +111,22 @@ def test_that_a_digest_told_of_it_once_for_each_person_however_often_that_stood_
     ]  # fmt: skip
 
 
+def test_that_the_list_of_another_page_told_of_it() -> None:
+    play = Play(Severity.P3)
+    (page,) = play.incident.pages
+    fact = MessageDelivered(
+        at=play.now, effect=page.id, page=page.id, kind=MessageKind.PAGE, attempt=1, listed_in="c" * 16
+    )
+    said = play.at(0, fact).entries
+    assert f"page to dbteam (primary) over chat told in the list of incident {'c' * 16}" in [
+        one.text for one in said
+    ]
+    (one,) = told(play).paged
+    assert (one.status, one.listed_in, one.told_in) == (PageStatus.DELIVERED, "c" * 16, "")
+    play.at(2, AcknowledgedBy(at=play.now, by="ana"))  # what follows goes where it looked last
+    assert [one.told_in for one in play.incident.pages] == [""]
+
+
 def test_that_the_first_page_waits_for_findings() -> None:
     assert spared(told(Play(probes=("p",))))["primary dbteam"] == "the first page waits for findings"
 
