@@ -249,15 +249,27 @@ def _remarks(history: AlertHistory, incident: Incident | None) -> Iterable[str]:
         elif last is not None and last.became is Became.UNSEEN:
             yield "it belongs to no incident: nobody was paged for a resolve alone"
         return
-    fired = [one.at for one in history.outcomes if one.became in (Became.NEW, Became.AGAIN)]
-    if fired and fired[-1] > incident.opened_at and _joined(incident, fired[-1]):
-        yield f"it joined an incident that was open since {_time(incident.opened_at)}{_standing(incident, fired[-1])}"
+    yield from _firings(history, incident)
     if incident.drill and not history.own:
         yield "it is a drill: people are paged for it in earnest, and it counts in no report"
     if incident.rule == "default" and not history.own:
         yield "no rule matches its labels: the default rule took it"
     if incident.broken:
         yield "our own decision about the incident fails; the fallback has paged"
+
+
+def _firings(history: AlertHistory, incident: Incident) -> Iterable[str]:
+    """Why its latest firing paged nobody by itself, where it did not."""
+    fired = [one for one in history.outcomes if one.became in (Became.NEW, Became.AGAIN)]
+    if incident.flapping_since is not None:
+        yield (
+            f"its incident fires again and again (flapping since {_time(incident.flapping_since)}): it goes on as it "
+            "was each time, and nobody is paged anew"
+        )
+        if fired and fired[-1].became is Became.AGAIN:
+            return
+    if fired and fired[-1].at > incident.opened_at and _joined(incident, fired[-1].at):
+        yield f"it joined an incident that was open since {_time(incident.opened_at)}{_standing(incident, fired[-1].at)}"
 
 
 def _joined(incident: Incident, at: datetime) -> bool:

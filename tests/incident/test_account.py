@@ -159,6 +159,20 @@ def test_that_it_joined_what_somebody_had_already() -> None:
     assert told(play, history((0, Became.NEW))).remarks == ()
 
 
+def test_that_it_flaps_and_so_pages_nobody_anew() -> None:
+    play = Play()
+    play.delivered()
+    play.incident = msgspec.structs.replace(play.incident, flapping_since=START + 9 * MINUTE)
+    flaps = (
+        "its incident fires again and again (flapping since 2026-11-24 03:09:00 UTC): it goes on as it was each time, "
+        "and nobody is paged anew"
+    )
+    again = history(*((minute, Became.AGAIN) for minute in range(3, 16, 3)))
+    assert told(play, again).remarks == (flaps,)
+    other = told(play, history((12, Became.NEW))).remarks
+    assert (other[0], "it joined an incident that was open since" in other[1]) == (flaps, True)
+
+
 def test_that_copies_page_nobody_and_that_the_default_rule_took_it() -> None:
     play = Play()
     play.incident = msgspec.structs.replace(play.incident, rule="default")
