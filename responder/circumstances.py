@@ -17,12 +17,15 @@ from responder.holding.foretelling import foretelling
 from responder.holding.keeper import Keeper, KeeperHooks
 from responder.incident.hold import Hold
 from responder.incident.state import Incident
+from responder.intake.alive import Alive
 from responder.intake.foreseen import Foreseen
+from responder.intake.heartbeats import Heartbeats
 from responder.paging.reach import reach_of
 from responder.parts import Parts
-from responder.rules.explain import Explanation
+from responder.rules.explain import Explanation, as_sign_of_life
 from responder.rules.model import Verdict
 from responder.store.overrides import Overrides
+from responder.store.signs import Signs
 from responder.store.surroundings import Surroundings
 from responder.store.windows import Windows
 
@@ -33,9 +36,10 @@ Silencing = Callable[[Mapping[str, str], datetime], Awaitable[Foreseen]]
 class Circumstances:
     """Who is on call, what holds pages back, and the explanation that follows from both."""
 
-    def __init__(self, parts: Parts, look_at: Callable[[str, bool], object]) -> None:
+    def __init__(self, parts: Parts, look_at: Callable[[str, bool], object], heartbeats: Heartbeats) -> None:
         """``look_at`` has an incident decided straight away: its id, and whether that is urgent."""
         self._parts = parts
+        self._alive = Alive(heartbeats, Signs(parts.store))
         store, rulebook = parts.store, parts.rulebook
         hooks = DutyHooks(
             reach=lambda: reach_of(rulebook.rules, parts.channels),
@@ -57,9 +61,10 @@ class Circumstances:
 
         return Elsewhere(on_call=self.duty.who, holds=holds, around=self.keeper.around)
 
-    def explain(self, labels: Mapping[str, str]) -> Explanation:
+    async def explain(self, labels: Mapping[str, str]) -> Explanation:
         """What happens to an alert with these labels now; what Alertmanager has to do with it is not asked."""
-        return self._explained(labels, self._parts.clock.now(), lambda _: ())
+        found = self._explained(labels, self._parts.clock.now(), lambda _: ())
+        return as_sign_of_life(found, await self._alive.of(labels))
 
     async def foretell(
         self, labels: Mapping[str, str], at: datetime | None, silencing: Silencing
@@ -78,7 +83,8 @@ class Circumstances:
             unknown.append("what will be paged then and carry it")
         if self.keeper.away:
             unknown.append("what was changed since the store went away")
-        return msgspec.structs.replace(found, not_known=tuple(unknown))
+        found = msgspec.structs.replace(found, not_known=tuple(unknown))
+        return as_sign_of_life(found, await self._alive.of(labels))
 
     def _explained(
         self, labels: Mapping[str, str], at: datetime, more: Callable[[Verdict], tuple[Hold, ...]]

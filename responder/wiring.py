@@ -54,7 +54,8 @@ class Wiring:
             charts=parts.charts,
             metrics=parts.metrics,
         )
-        self.circumstances = Circumstances(parts, self._look_at)
+        heartbeats = Heartbeats(parts.config.heartbeats)
+        self.circumstances = Circumstances(parts, self._look_at, heartbeats)
         self._diagnosis = Diagnosis(hands)
         self._actions = Actions(hands, self._diagnosis)
         self._reports = MessageReports(parts.metrics)
@@ -78,7 +79,6 @@ class Wiring:
         self.desk = self.blind.desk(StoreDesk(parts.store, parts.reader, self.engine.decide_now))
         self.commits = GroupCommit(self.blind.pager.ingest, self.engine.took, parts.metrics.overflowed)
         self.people = self._people()
-        heartbeats = Heartbeats(parts.config.heartbeats)
         self._intake = Intake(
             self.commits,
             parts.reader,

@@ -28,8 +28,8 @@ def _lines(found: Any) -> Iterator[str]:
     yield from (f"note      {remark}" for remark in found["remarks"])
     if found["incident"]:
         yield from _incident_lines(found)
-    if found["rules_now"]:
-        now = found["rules_now"]
+    now = found["rules_now"]
+    if now and not now.get("heartbeats"):
         yield f"rules     in force now: {now['rule']} ({now['severity']}, service {now['service']})"
         yield from (f"  {passed['rule']}: {passed['because']}" for passed in now["passed"])
 
@@ -44,7 +44,7 @@ def _incident_lines(found: Any) -> Iterator[str]:
     yield "paged"
     for one in found["paged"]:
         error = f": {one['error']}" if one["error"] else ""
-        yield f"  {_time(one['at'])}  {one['level']} {one['to']} over {one['channel']}: {_became(one)}{error}"
+        yield f"  {_time(one['at'])}  {one['level']} {one['to']} over {one['channel']}: {page_words(one)}{error}"
     if not found["paged"]:
         yield "  nobody"
     yield from (
@@ -52,8 +52,12 @@ def _incident_lines(found: Any) -> Iterator[str]:
     )
 
 
-def _became(page: Any) -> str:
-    return f"told in the digest of incident {page['told_in']}" if page["told_in"] else str(page["status"])
+def page_words(page: Any) -> str:
+    """What became of a page, for people."""
+    if page["told_in"]:
+        return f"told in the digest of incident {page['told_in']}"
+    listed_in = page.get("listed_in")  # a daemon of an earlier version has none
+    return f"told in the list of incident {listed_in}" if listed_in else str(page["status"])
 
 
 def _time(text: str) -> str:

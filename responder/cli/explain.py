@@ -14,7 +14,9 @@ from responder.cli.offline import known, now
 from responder.cli.remote import add_looking, called, identifier, looked_at, misused
 from responder.duty import people_behind
 from responder.holding.foretelling import foretelling
-from responder.rules.explain import Explanation, as_text, explain
+from responder.intake.alive import unseen_signs
+from responder.intake.heartbeats import Heartbeats
+from responder.rules.explain import Explanation, as_sign_of_life, as_text, explain
 
 _NOT_KNOWN = "windows and overrides that people made, silences, what is paged now: ask a daemon, with --url"
 _ABOUT = """
@@ -96,7 +98,8 @@ def _offline(args: argparse.Namespace) -> int:
 
     holding = foretelling(found.rules, found.rules.maintenance, who, at)
     explanation = explain(found.rules, args.pairs, who, holding)
-    return _show(args, msgspec.structs.replace(explanation, not_known=(_NOT_KNOWN,)))
+    explanation = msgspec.structs.replace(explanation, not_known=(_NOT_KNOWN,))
+    return _show(args, as_sign_of_life(explanation, unseen_signs(Heartbeats(found.heartbeats), args.pairs)))
 
 
 def _show(args: argparse.Namespace, explanation: Explanation) -> int:

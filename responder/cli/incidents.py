@@ -8,6 +8,7 @@ import sys
 from typing import Any
 from urllib.parse import quote
 
+from responder.cli.account import page_words
 from responder.cli.client import Client, clean
 from responder.cli.remote import add_author, group, identifier, misused, subcommand, tell
 from responder.text import one_line
@@ -152,8 +153,7 @@ def show(args: argparse.Namespace, client: Client) -> int:
     lines += ["", "findings:", *(f"  [{f['status']}] {f['probe']}: {f['headline']}" for f in one["findings"])]
     lines += ["", "people:", *_people(one), "", "pages:"]
     lines += [
-        f"  {p['requested_at'][11:19]} {p['level']} {p['to']} over {p['channel']}: "
-        + (f"told in the digest of incident {p['told_in']}" if p["told_in"] else p["status"])
+        f"  {p['requested_at'][11:19]} {p['level']} {p['to']} over {p['channel']}: {page_words(p)}"
         for p in one["pages"]
     ]
     lines += [

@@ -16,7 +16,7 @@ import msgspec
 from responder.calendars.feeds import CalendarState
 from responder.cli.loading import configuration, rules_of
 from responder.clock import SystemClock
-from responder.config import Config
+from responder.config import Config, HeartbeatConfig
 from responder.duty import judged, offline
 from responder.oncall.notation import Moment
 from responder.oncall.readiness import Trouble
@@ -32,6 +32,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     rules: Compiled
     roster: Roster
     calendars: tuple[CalendarState, ...]
+    heartbeats: tuple[HeartbeatConfig, ...]
 
 
 def moment(text: str) -> datetime:
@@ -62,7 +63,7 @@ def known(path: str | None, at: datetime | None) -> Known | None:
 
 async def _known(config: Config, rules: Compiled, at: datetime) -> Known:
     roster, calendars = await offline(rules, Path(config.data_dir), at)
-    return Known(rules=rules, roster=roster, calendars=calendars)
+    return Known(rules=rules, roster=roster, calendars=calendars, heartbeats=config.heartbeats)
 
 
 def calendar_lines(state: CalendarState) -> list[str]:

@@ -48,8 +48,8 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
 class AlertHistory(msgspec.Struct, frozen=True, kw_only=True):
     """What the store has of one alert; outcomes oldest first, at most eight.
 
-    ``status``: firing, resolved or doubtful. ``heard_at`` is when it was last heard and counted; ``repeats`` how often
-    that changed nothing (counted once a minute).
+    ``status``: firing, resolved or doubtful; ``since`` is when it began to be that. ``heard_at`` is when it was last heard and counted; ``repeats`` how often
+    that changed nothing (counted once a minute). ``own`` says what it is where it is an alert of our own.
     """
 
     fingerprint: str
@@ -60,6 +60,7 @@ class AlertHistory(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: tuple[Happened, ...]
     incident: str
     labels: dict[str, str] = {}
+    own: str = ""
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +78,10 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """A page, to whom and what became of it; ``told_in`` is the incident whose digest told of it instead."""
+    """A page, to whom and what became of it.
+
+    ``told_in`` is the incident whose digest told of it instead, ``listed_in`` the one whose page lists it.
+    """
 
     at: datetime
     level: Level
@@ -87,6 +91,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     episode: int
     error: str = ""
     told_in: str = ""
+    listed_in: str = ""
 
 
 class Spared(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +139,7 @@ def _told(page: Page) -> Told:
         episode=page.episode,
         error=page.error,
         told_in=page.told_in,
+        listed_in=page.listed_in,
     )
 
 
@@ -234,6 +240,8 @@ def _remarks(history: AlertHistory, incident: Incident | None) -> Iterable[str]:
             f"copies that changed nothing came in {history.repeats} minute(s), the last at {_time(history.heard_at)}: "
             "nobody is paged for a copy"
         )
+    if history.own:
+        yield history.own
     last = history.outcomes[-1] if history.outcomes else None
     if incident is None:
         if history.incident:
@@ -241,13 +249,27 @@ def _remarks(history: AlertHistory, incident: Incident | None) -> Iterable[str]:
         elif last is not None and last.became is Became.UNSEEN:
             yield "it belongs to no incident: nobody was paged for a resolve alone"
         return
-    fired = [one.at for one in history.outcomes if one.became in (Became.NEW, Became.AGAIN)]
-    if fired and fired[-1] > incident.opened_at and _joined(incident, fired[-1]):
-        yield f"it joined an incident that was open since {_time(incident.opened_at)}{_standing(incident, fired[-1])}"
-    if incident.rule == "default":
+    yield from _firings(history, incident)
+    if incident.drill and not history.own:
+        yield "it is a drill: people are paged for it in earnest, and it counts in no report"
+    if incident.rule == "default" and not history.own:
         yield "no rule matches its labels: the default rule took it"
     if incident.broken:
         yield "our own decision about the incident fails; the fallback has paged"
+
+
+def _firings(history: AlertHistory, incident: Incident) -> Iterable[str]:
+    """Why its latest firing paged nobody by itself, where it did not."""
+    fired = [one for one in history.outcomes if one.became in (Became.NEW, Became.AGAIN)]
+    if incident.flapping_since is not None:
+        yield (
+            f"its incident fires again and again (flapping since {_time(incident.flapping_since)}): it goes on as it "
+            "was each time, and nobody is paged anew"
+        )
+        if fired and fired[-1].became is Became.AGAIN:
+            return
+    if fired and fired[-1].at > incident.opened_at and _joined(incident, fired[-1].at):
+        yield f"it joined an incident that was open since {_time(incident.opened_at)}{_standing(incident, fired[-1].at)}"
 
 
 def _joined(incident: Incident, at: datetime) -> bool:

@@ -82,6 +82,7 @@ class SeveritySet(_Human, frozen=True, kw_only=True, tag="severity"):
 class MessageDelivered(_Fact, frozen=True, kw_only=True, tag="delivered"):
     """A channel accepted a message; or the person was told by the digest of incident ``told_in``.
 
+    ``listed_in`` is the incident whose page told the person in its list of what had waited for the same morning.
     ``unasked``: the store did not say in time whether a digest tells of it.
     """
 
@@ -91,6 +92,7 @@ class MessageDelivered(_Fact, frozen=True, kw_only=True, tag="delivered"):
     attempt: int
     receipt: Receipt = Receipt()
     told_in: str = ""
+    listed_in: str = ""
     unasked: bool = False
 
 

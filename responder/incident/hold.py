@@ -51,9 +51,10 @@ _ENDED = {
     HoldKind.SILENCE: "the silence",
     HoldKind.INHIBITION: "what muted it in Alertmanager",
     HoldKind.MAINTENANCE: "the maintenance",
-    HoldKind.DEPENDENCY: "the incident of what it depends on",
     HoldKind.QUIET_HOURS: "the night of who is paged first",
 }
+#: It ends so, or by being held back in its turn: what is attached to it cannot tell which.
+_CARRIER_ENDED = "the incident of what it depends on is over or held back itself"
 _LEAD = "paging is held back"
 
 
@@ -69,8 +70,11 @@ def reason_alone(line: str) -> str:
 
 def ended_words(kinds: Iterable[HoldKind]) -> str:
     """What of these is over."""
-    what = list(dict.fromkeys(_ENDED[one] for one in kinds))
-    return f"{' and '.join(what)} {'is' if len(what) == 1 else 'are'} over"
+    ended = dict.fromkeys(kinds)
+    what = [_ENDED[one] for one in ended if one is not HoldKind.DEPENDENCY]
+    over = [f"{' and '.join(what)} {'is' if len(what) == 1 else 'are'} over"] if what else []
+    carrier = [_CARRIER_ENDED] if HoldKind.DEPENDENCY in ended else []
+    return ", and ".join([*over, *carrier])
 
 
 def until_words(at: datetime | None) -> str:

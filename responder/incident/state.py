@@ -87,9 +87,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """One page to one person over one channel, and what became of it.
 
     ``step`` is its number in the person's plan. ``failover``: its provider is known to be down. ``told_in`` is the incident
-    whose digest told the person of this one instead; until ``waits_until`` it waits for one. ``mute``: what followed it last did
-    not get through, so that it tells of nothing new. ``known_as`` is the id under
-    which its person knows the incident, where a page from memory gave it: what follows it carries that id.
+    whose digest told the person of this one instead; until ``waits_until`` it waits for one. ``listed_in`` is the one whose
+    page told of it in its list. ``mute``: what followed it last did not get through, so that it tells of nothing new.
+    ``known_as`` is the id under which its person knows the incident, where a page from memory gave it.
     """
 
     id: str
@@ -108,6 +108,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     wanted: Wanted = Wanted.UNACKNOWLEDGED
     failover: bool = False
     told_in: str = ""
+    listed_in: str = ""
     waits_until: datetime | None = None
     known_as: str = ""
     mute: bool = False

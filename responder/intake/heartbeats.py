@@ -14,12 +14,12 @@ import msgspec
 from responder.alerts import fingerprint
 from responder.config import HeartbeatConfig
 from responder.durations import format_duration
+from responder.incident.own import HEARTBEAT_MISSED
 from responder.intake.notices import Own, firing, labels_of
 from responder.matchers import Matcher, parse_matcher
 from responder.rules.model import RuleSet
 from responder.store.store import AlertWrite, ms, to_ms
 
-ALERTNAME = "HeartbeatMissed"
 #: The alert of an absence is repeated at this pace, so that an incident closed over it opens anew.
 REPEAT_EVERY = timedelta(hours=1)
 
@@ -91,7 +91,7 @@ class Heartbeats:
 
 
 def _own(config: HeartbeatConfig) -> Own:
-    labels = {"alertname": ALERTNAME, "heartbeat": config.name}
+    labels = {"alertname": HEARTBEAT_MISSED, "heartbeat": config.name}
     return Own(labels=labels, text="", service=config.service, severity=config.severity)
 
 

@@ -83,7 +83,7 @@ class Intake:
     async def _take(
         self, body: Decoded, good: Sequence[AlertWrite], beats: Mapping[str, AlertWrite]
     ) -> Summary:
-        resolved = sum(write[1] == "R" for write in good)
+        resolved = sum(alert.status is AlertStatus.RESOLVED for alert, _ in body.good)
         self._received[AlertStatus.FIRING].inc(len(good) - resolved)
         self._received[AlertStatus.RESOLVED].inc(resolved)
         writes = [*good, *beats.values()]
@@ -129,9 +129,10 @@ class Intake:
     def _write(self, alert: Alert, raw: str, rules: RuleSet, beats: dict[str, AlertWrite]) -> AlertWrite:
         """What is written of an alert; where it is a sign of life, that goes into ``beats``."""
         name = alert.fingerprint or fingerprint(alert.labels)
+        watches = self._beats_of(alert.labels) if self._beats_of is not None else ()
         if alert.status is AlertStatus.RESOLVED:
-            return (name, "R", starts_ms(alert), ends_ms(alert), 4, "", "", "")
-        if self._beats_of is not None and (watches := self._beats_of(alert.labels)):
+            return (name, "T" if watches else "R", starts_ms(alert), ends_ms(alert), 4, "", "", "")
+        if watches:
             beats.update((watch.key, watch.beat) for watch in watches)
             return (name, "T", starts_ms(alert), 0, 4, "", "", "")
         verdict = rules.match(alert.labels)

@@ -46,7 +46,7 @@ class ListedPages:
         match await self._told(effect, waited=attempt.waited):
             case Told.YES:
                 self._observe(effect.channel, "listed")
-                return counts_as_delivered(effect, attempt, attempt.at)
+                return counts_as_delivered(effect, attempt, attempt.at, listed_in=effect.listed_in)
             case Told.NOT_YET:
                 return Done(retry_in=_LOOK_AGAIN, begun=False)
             case Told.NO:

@@ -50,8 +50,13 @@ def pages_to(other: Incident, contact: str) -> list[Page]:
     return [page for page in asking_pages(other) if page.contact == contact]
 
 
-def counts_as_delivered(effect: SendMessage, attempt: Attempt, at: datetime, told_in: str = "") -> Done:
-    """The end of a page whose person was told by another one; ``told_in``: by that incident's digest."""
+def counts_as_delivered(
+    effect: SendMessage, attempt: Attempt, at: datetime, told_in: str = "", listed_in: str = ""
+) -> Done:
+    """The end of a page whose person was told by another one.
+
+    ``told_in``: by that incident's digest; ``listed_in``: by the list of that one's page.
+    """
     delivered = MessageDelivered(
         at=at,
         effect=effect.id,
@@ -59,5 +64,6 @@ def counts_as_delivered(effect: SendMessage, attempt: Attempt, at: datetime, tol
         kind=effect.kind,
         attempt=attempt.number,
         told_in=told_in,
+        listed_in=listed_in,
     )
     return Done(facts=(delivered,))

@@ -56,10 +56,21 @@ class HeldBack(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
+class SignOfLife(msgspec.Struct, frozen=True, kw_only=True):
+    """A heartbeat that an alert is a sign of; times are RFC 3339. ``looked``: they were asked for, so that none is none yet."""
+
+    heartbeat: str
+    seen_at: datetime | None = None
+    due_by: datetime | None = None
+    looked: bool = True
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The whole answer; ready to be written as JSON.
 
     ``held`` is what would hold the pages back, of what is known; ``not_known`` says of what that is not known, and why.
+    ``heartbeats``: where there are any, the alert is a sign of life of these. It opens no incident, and nobody is paged;
+    rule, severity, service and key are what the rules would make of it if it were none.
     """
 
     rule: str
@@ -80,6 +91,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     offers: tuple[str, ...] = ()
     passed: tuple[Passed, ...] = ()
     passed_in_all: int = 0
+    heartbeats: tuple[SignOfLife, ...] = ()
 
 
 #: Names of the matrix -> the people on call behind each; a name that is left out stands for itself.
@@ -122,6 +134,24 @@ def explain(
         passed=tuple(Passed(rule=r.name, because=_because(r, labels)) for r in earlier[:PASSED_LIMIT]),
         passed_in_all=len(earlier),
     )
+
+
+def as_sign_of_life(explanation: Explanation, signs: tuple[SignOfLife, ...]) -> Explanation:
+    """The explanation of an alert that is a sign of life of these, if there are any: nothing follows from the rules."""
+    if not signs:
+        return explanation
+    return msgspec.structs.replace(
+        explanation, heartbeats=signs, paged=(), held=(), not_known=(), stands_on=(), runbook=None,
+        probes=(), left_out=(), offers=(),
+    )  # fmt: skip
+
+
+def sign_words(sign: SignOfLife) -> str:
+    """What an alert is that is a sign of life, for people."""
+    seen = ", of which none has been seen yet" if sign.looked else ""
+    if sign.seen_at is not None and sign.due_by is not None:
+        seen = f", last seen {sign.seen_at:%F %T} UTC, the next one due by {sign.due_by:%F %T} UTC"
+    return f"a sign of life of heartbeat {sign.heartbeat}{seen}; it opens no incident and pages nobody"
 
 
 def _paged(rules: Compiled, verdict: Verdict, policy: Policy, who: Who) -> tuple[Paged, ...]:
@@ -177,6 +207,8 @@ def _severity_why(taken: CompiledRule, labels: Mapping[str, str], *, defaulted: 
 
 def as_text(explanation: Explanation) -> str:
     """The explanation for a terminal."""
+    if explanation.heartbeats:
+        return "\n".join(f"heartbeat {sign_words(one)}" for one in explanation.heartbeats)
     lines = [
         f"rule      {explanation.rule}",
         f"severity  {explanation.severity} ({explanation.severity_why})",

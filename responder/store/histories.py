@@ -7,6 +7,7 @@ import re
 import msgspec
 
 from responder.incident.account import AlertHistory, Became, Happened
+from responder.incident.own import own_words
 from responder.store.connection import ask
 from responder.store.loaded import record_body
 from responder.store.store import Store, from_ms
@@ -14,6 +15,7 @@ from responder.store.store import Store, from_ms
 
 class _Body(msgspec.Struct, frozen=True):
     labels: dict[str, str] = {}
+    sender: str = ""
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -21,7 +23,7 @@ _HISTORY = re.compile(rb"(\d{1,16})\+(\d{1,6});([A-Za-z0-9,@]*)\|")
 _STATUS = {"F": "firing", "R": "resolved", "D": "doubtful"}
 _BECAME = {
     "n": Became.NEW, "a": Became.AGAIN, "r": Became.RESOLVED, "l": Became.LATE, "q": Became.DOUBTFUL,
-    "u": Became.UNSEEN,
+    "u": Became.UNSEEN, "b": Became.RESOLVED,
 }  # fmt: skip
 
 
@@ -39,18 +41,21 @@ class Histories:
 
 def history_of(fingerprint: str, record: bytes) -> AlertHistory:
     """Read a record; one that an earlier version wrote has no outcomes."""
-    status, starts, _, recorded, _, incident, rest = record.split(b"|", 6)
+    status, starts, ends, recorded, _, incident, rest = record.split(b"|", 6)
+    since = ends if status == b"R" else starts
     match = _HISTORY.match(rest)
-    body = record_body(record)
+    raw = record_body(record)
+    body = _BODY.decode(raw) if raw else _Body()
     return AlertHistory(
         fingerprint=fingerprint,
         status=_STATUS.get(status.decode(), "unknown"),
-        since=from_ms(starts) if int(starts) else from_ms(recorded),
+        since=from_ms(since) if int(since) else from_ms(recorded),
         heard_at=from_ms(match[1]) if match else None,
         repeats=int(match[2]) if match else 0,
         outcomes=_outcomes(match[3].decode(), incident.decode()) if match else (),
         incident=incident.decode(),
-        labels=_BODY.decode(body).labels if body else {},
+        labels=body.labels,
+        own="" if body.sender else own_words(body.labels),
     )
 
 

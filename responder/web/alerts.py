@@ -9,7 +9,7 @@ from responder.incident.account import Account, Happened, Suppression, Told
 from responder.incident.opening import LABELS_LIMIT
 from responder.incident.severity import Level, Severity
 from responder.incident.state import Incident, StateName
-from responder.rules.explain import Explanation
+from responder.rules.explain import Explanation, sign_words
 from responder.text import one_line
 from responder.web import session
 from responder.web.auth import Role, authorise, requires
@@ -40,7 +40,10 @@ class SuppressionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToldView(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of the incident, and what became of it; ``told_in`` is the incident whose digest told of it instead."""
+    """A page of the incident, and what became of it.
+
+    ``told_in`` is the incident whose digest told of it instead; ``listed_in`` the one whose page told of it in its list.
+    """
 
     at: str
     level: Level
@@ -49,6 +52,7 @@ class ToldView(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     episode: int
     told_in: str | None
+    listed_in: str | None
     error: str | None
 
 
@@ -78,7 +82,8 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an alert, and ``rules_now``: what the rules in force would do with it.
 
     ``outcomes`` are the latest ones (at most eight), oldest first. ``repeats`` counts the minutes in which a copy came
-    that changed nothing, ``heard_at`` is when it was last heard and counted. ``incident`` is null where there is none.
+    that changed nothing, ``heard_at`` is when it was last heard and counted. ``incident`` is null where there is none,
+    ``rules_now`` where the labels are not kept, and for alerts of our own, for which no rule is asked.
     """
 
     fingerprint: str
@@ -128,15 +133,19 @@ async def _view(request: web.Request) -> AccountView:
     found = await parts.desk.account(fingerprint)
     if found is None:
         raise ProblemError(
-            404, f"nothing is known of alert {fingerprint}: it was not accepted, or longer ago than is kept"
+            404,
+            f"nothing is known of alert {fingerprint}: it was not accepted, or longer ago than is kept; or it is a sign of "
+            "life (heartbeats), of which nothing is recorded: `responder explain label=value` says whether it is",
         )
-    labels = found.history.labels
-    return view(found, parts.external_url, parts.explain(labels) if labels else None)
+    history = found.history
+    asked = await parts.explain(history.labels) if history.labels and not history.own else None
+    return view(found, parts.external_url, asked)
 
 
 def view(found: Account, external_url: str, rules_now: Explanation | None) -> AccountView:
     """The account as the API shows it."""
     history = found.history
+    signs = rules_now.heartbeats if rules_now else ()
     return AccountView(
         fingerprint=history.fingerprint,
         status=history.status,
@@ -154,7 +163,7 @@ def view(found: Account, external_url: str, rules_now: Explanation | None) -> Ac
         not_paged=tuple(
             SparedView(level=one.level, to=one.contact or None, why=one.why) for one in found.spared
         ),
-        remarks=found.remarks,
+        remarks=(*found.remarks, *(f"from now on it is {sign_words(one)}" for one in signs)),
         rules_now=rules_now,
     )
 
@@ -188,6 +197,7 @@ def _told(one: Told) -> ToldView:
         status=str(one.status),
         episode=one.episode,
         told_in=one.told_in or None,
+        listed_in=one.listed_in or None,
         error=one.error or None,
     )
 

@@ -44,7 +44,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     external_url: str
     tokens: AckTokens
     rules: Callable[[], Compiled]
-    explain: Callable[[Mapping[str, str]], Explanation]
+    explain: Callable[[Mapping[str, str]], Awaitable[Explanation]]
     foretell: Callable[[Mapping[str, str], datetime | None], Awaitable[Explanation]]
     """The same, now or at a time, with the silences and dependencies that would hold its pages back."""
     reload: Callable[[], Awaitable[ReloadOutcome]]

@@ -81,6 +81,66 @@ async def test_l16_every_accepted_alert_has_its_account_whatever_became_of_it(
         assert (await daemon.get(f"/api/v1/alerts/{'0' * 16}/explain"))[0] == 404
 
 
+async def test_a_notice_of_our_own_is_said_to_be_one_and_no_rule_is_asked_for_it(
+    hook: Receiver, tmp_path: Path
+) -> None:
+    async with running(tmp_path, hooked(hook), RULES) as daemon:
+        assert (await daemon.alerts(b"{"))[0] == 400
+        page = (await until(hook.pages))[0]
+        incident = page["incident"]["id"]
+        _, shown = await daemon.get(f"/api/v1/incidents/{incident}")
+        name = shown["alerts"][0]["fingerprint"]
+        _, found = await daemon.get(f"/api/v1/alerts/{name}/explain")
+        assert (found["incident"]["rule"], found["rules_now"]) == ("default", None)
+        assert ["our own notice" in one for one in found["remarks"]] == [True]
+
+
+async def test_a_sign_of_life_is_said_to_be_one_and_nothing_else(hook: Receiver, tmp_path: Path) -> None:
+    beats = [
+        {"name": "prometheus", "match": ['alertname="Watchdog"'], "every": "5m"},
+        {"name": "never", "match": ['alertname="Backup"'], "every": "1h"},
+    ]
+    one = alert(1, env="prod")
+    one["labels"]["alertname"] = "Watchdog"
+    name = fingerprint(one["labels"])
+    async with running(tmp_path, hooked(hook), RULES) as daemon:
+        await daemon.alerts(webhook_body(one))  # it has an incident, before a heartbeat takes it
+        await until(hook.pages)
+    async with running(tmp_path, hooked(hook, heartbeats=beats), RULES) as daemon:
+        await daemon.alerts(webhook_body(one))
+        labels = {"alertname": "Watchdog", "env": "prod"}
+        status, found = await daemon.post("/api/v1/explain", {"labels": labels})
+        assert (status, found["paged"], found["held"]) == (200, [], [])
+        (sign,) = found["heartbeats"]
+        assert sign["heartbeat"] == "prometheus"
+        assert sign["seen_at"] < sign["due_by"]
+        says = (
+            r"a sign of life of heartbeat prometheus, last seen \S+ \S+ UTC, the next one due by \S+ \S+ UTC; "
+            "it opens no incident and pages nobody"
+        )
+        code, text = await responder("explain", "alertname=Watchdog", "env=prod", "--url", daemon.url)
+        assert (code, re.fullmatch(f"heartbeat {says}\n", text) is not None) == (0, True), text
+        _, text = await responder("explain", "alertname=Backup", "--url", daemon.url)
+        assert "heartbeat never, of which none has been seen yet; it opens" in text
+        config = str(tmp_path / "responder.yaml")
+        code, text = await responder("explain", "--config", config, "alertname=Watchdog")
+        assert (code, text) == (
+            0,
+            "heartbeat a sign of life of heartbeat prometheus; it opens no incident and pages nobody\n",
+        )
+        _, text = await responder("explain", "--alert", name, "--url", daemon.url)
+        assert re.search(f"note      from now on it is {says}\n", text), text
+        assert "rules     in force now" not in text
+        _, html = await daemon.get(f"/alerts/{name}")
+        assert re.search(f"From now on it is {says}", html)
+        assert "What the rules in force say" not in html
+        status, found = await daemon.get(f"/api/v1/alerts/{'0' * 16}/explain")
+        assert (status, "a sign of life (heartbeats), of which nothing is recorded" in found["detail"]) == (
+            404,
+            True,
+        )
+
+
 async def test_every_alert_of_every_body_of_the_real_alertmanager_has_its_account(
     hook: Receiver, tmp_path: Path
 ) -> None:

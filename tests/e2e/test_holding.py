@@ -65,7 +65,7 @@ def pages(hook: Receiver) -> list[dict[str, Any]]:
     return [one for one in hook.pages() if one["incident"]["state"] != "notice"]
 
 
-async def typed(daemon: DaemonProcess, *arguments: str) -> tuple[int, str]:
+async def typed(daemon: DaemonProcess | Site, *arguments: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "responder", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, "RESPONDER_URL": daemon.url, "USER": "ana", "LOGNAME": "ana"},
@@ -299,6 +299,18 @@ async def test_what_is_not_urgent_waits_for_the_morning_and_comes_as_one_list(
 
         await eventually(all_delivered)
         assert len(pages(hook)) == 2
+        head = page["incident"]["id"]
+        for one in await waiting():
+            where = None if one["id"] == head else head
+            assert [(sent["told_in"], sent["listed_in"]) for sent in one["pages"]] == [(None, where)]
+            says = "delivered" if where is None else f"told in the list of incident {head}"
+            name = one["alerts"][0]["fingerprint"]
+            for arguments in (("explain", "--alert", name), ("incidents", "show", one["id"])):
+                _, out = await typed(found, *arguments)
+                assert f"primary dbteam over hook: {says}\n" in out
+            for address in (f"/incidents/{one['id']}", f"/alerts/{name}"):
+                link = f'told in the list of <a href="/incidents/{head}">'
+                assert (link in await found.page(address)) is bool(where)
 
         link = await found.ack_link(page["incident"]["id"], "dbteam")
         shown = await found.page(link)

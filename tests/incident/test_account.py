@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from stage import MINUTE, START, Play
 
 from responder.incident.account import Account, AlertHistory, Became, Happened, account
@@ -13,6 +14,7 @@ from responder.incident.message import MessageKind
 from responder.incident.reach import OnCall
 from responder.incident.severity import Level, Severity
 from responder.incident.state import PageStatus
+from responder.store.histories import history_of
 
 FP = "0" * 16
 
@@ -109,6 +111,22 @@ def test_that_a_digest_told_of_it_once_for_each_person_however_often_that_stood_
     ]  # fmt: skip
 
 
+def test_that_the_list_of_another_page_told_of_it() -> None:
+    play = Play(Severity.P3)
+    (page,) = play.incident.pages
+    fact = MessageDelivered(
+        at=play.now, effect=page.id, page=page.id, kind=MessageKind.PAGE, attempt=1, listed_in="c" * 16
+    )
+    said = play.at(0, fact).entries
+    assert f"page to dbteam (primary) over chat told in the list of incident {'c' * 16}" in [
+        one.text for one in said
+    ]
+    (one,) = told(play).paged
+    assert (one.status, one.listed_in, one.told_in) == (PageStatus.DELIVERED, "c" * 16, "")
+    play.at(2, AcknowledgedBy(at=play.now, by="ana"))  # what follows goes where it looked last
+    assert [one.told_in for one in play.incident.pages] == [""]
+
+
 def test_that_the_first_page_waits_for_findings() -> None:
     assert spared(told(Play(probes=("p",))))["primary dbteam"] == "the first page waits for findings"
 
@@ -141,12 +159,57 @@ def test_that_it_joined_what_somebody_had_already() -> None:
     assert told(play, history((0, Became.NEW))).remarks == ()
 
 
+def test_that_it_flaps_and_so_pages_nobody_anew() -> None:
+    play = Play()
+    play.delivered()
+    play.incident = msgspec.structs.replace(play.incident, flapping_since=START + 9 * MINUTE)
+    flaps = (
+        "its incident fires again and again (flapping since 2026-11-24 03:09:00 UTC): it goes on as it was each time, "
+        "and nobody is paged anew"
+    )
+    again = history(*((minute, Became.AGAIN) for minute in range(3, 16, 3)))
+    assert told(play, again).remarks == (flaps,)
+    other = told(play, history((12, Became.NEW))).remarks
+    assert (other[0], "it joined an incident that was open since" in other[1]) == (flaps, True)
+
+
 def test_that_copies_page_nobody_and_that_the_default_rule_took_it() -> None:
     play = Play()
     play.incident = msgspec.structs.replace(play.incident, rule="default")
     remarks = told(play, history((0, Became.NEW), repeats=7)).remarks
     assert "copies that changed nothing came in 7 minute(s)" in remarks[0]
     assert "the default rule took it" in remarks[1]
+
+
+def test_that_it_is_an_alert_of_ours_for_which_no_rule_was_asked() -> None:
+    play = Play()
+    play.incident = msgspec.structs.replace(play.incident, rule="default")
+    ours = msgspec.structs.replace(history((0, Became.NEW)), own="our own notice")
+    assert told(play, ours).remarks == ("our own notice",)
+
+
+def test_that_a_drill_of_a_senders_is_one() -> None:
+    play = Play()
+    play.incident = msgspec.structs.replace(play.incident, drill=True)
+    assert "it is a drill" in told(play).remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "sender", "says"),
+    [
+        ({"alertname": "ResponderWebhookRejected", "service": "responder"}, "", "our own notice"),
+        ({"alertname": "ResponderWebhookRejected"}, "ab12", ""),
+        ({"alertname": "HeartbeatMissed", "heartbeat": "backup"}, "", "heartbeat backup came in time"),
+        ({"alertname": "HeartbeatMissed"}, "", ""),
+        ({"alertname": "Down"}, "", ""),
+    ],
+)
+def test_what_a_sender_named_like_ours_is_none_of_ours(
+    labels: dict[str, str], sender: str, says: str
+) -> None:
+    body = msgspec.json.encode({"labels": labels, **({"sender": sender} if sender else {})})
+    own = history_of(FP, b"F|1000|0|1000|2||0000000001000+000000;n1000|" + body).own
+    assert (says in own, bool(own)) == (True, bool(says))
 
 
 def test_that_there_is_no_incident_or_none_any_more() -> None:

@@ -14,6 +14,7 @@ from responder.incident.decision import Reason
 from responder.incident.effects import PassOn, SendMessage
 from responder.incident.facts import ServiceAttached, ServiceDetached
 from responder.incident.finding import Finding, FindingStatus
+from responder.incident.hold import Hold, HoldKind, ended_words
 from responder.incident.outline import outline_of
 from responder.incident.severity import Severity
 
@@ -88,6 +89,35 @@ def test_one_that_rises_above_its_dependency_is_paged_in_the_same_decision_and_o
 def test_a_dependency_that_is_held_itself_holds_nobody() -> None:
     play = Play(Severity.P1, around=around(msgspec.structs.replace(BENEATH, pages=False), 0))
     assert pages(play) == [(0, "page primary dbteam chat")]
+
+
+def test_what_is_paged_only_now_does_not_claim_that_a_dependency_is_over_that_may_only_be_held() -> None:
+    play = Play(Severity.P2, around=PAGING).until(5)
+    play.around = around(msgspec.structs.replace(BENEATH, pages=False), 5)
+    play.at(5)
+    assert pages(play) == [(5, "page primary dbteam chat")]
+    assert play.incident.episode.cause == (
+        "the incident of what it depends on is over or held back itself and it still fires"
+    )
+
+
+def test_reasons_that_are_over_together_are_told_together() -> None:
+    assert ended_words([HoldKind.SILENCE]) == "the silence is over"
+    both = [HoldKind.SILENCE, HoldKind.DEPENDENCY, HoldKind.MAINTENANCE, HoldKind.SILENCE]
+    assert ended_words(both) == (
+        "the silence and the maintenance are over, and the incident of what it depends on is over or held back itself"
+    )
+
+
+def test_a_dependency_that_somebody_has_carries_on_where_it_is_silenced_afterwards() -> None:
+    play = Play(Severity.P1)
+    play.delivered()
+    play.at(1, facts.AcknowledgedBy(at=play.now, by="ana"))
+    play.holds = (Hold(kind=HoldKind.MAINTENANCE, by="move", text="disks"),)
+    play.at(2)
+    outline = outline_of(play.incident)
+    assert outline is not None
+    assert outline.pages
 
 
 def test_for_the_order_of_arrival_a_page_waits_half_a_minute() -> None:

@@ -11,7 +11,9 @@ import pytest
 from daemon import alert, webhook_body
 from house import House, Replica, house
 
+from responder.alerts import fingerprint
 from responder.config import HeartbeatConfig
+from responder.incident.account import Became
 from responder.incident.facts import ResolvedBy
 from responder.incident.severity import Severity
 from responder.intake.heartbeats import Heartbeats
@@ -22,6 +24,8 @@ PROMETHEUS = HeartbeatConfig(
     name="prometheus", match=('alertname="Watchdog"',), every=timedelta(minutes=5), severity=Severity.P1
 )
 BACKUP = HeartbeatConfig(name="backup", every=timedelta(hours=1), severity=Severity.P2, service="database")
+
+WATCHDOG = fingerprint({"alertname": "Watchdog", "severity": "none"})
 
 
 def watchdog(status: str = "firing") -> bytes:
@@ -95,6 +99,22 @@ async def test_one_that_stays_away_pages_its_service_at_its_severity_and_resolve
     assert incident.state_name == "resolved"
 
 
+async def test_what_became_of_its_alert_says_that_it_is_our_own_and_that_it_resolved(home: House) -> None:
+    replica = await attending(home)
+    await minutes(home, 6, replica)
+    await replica.take(watchdog())
+    await home.settle()
+    found = await replica.desk.account(replica.heartbeats.by_name["prometheus"].key)
+    assert found is not None
+    assert found.history.status == "resolved"
+    assert [one.became for one in found.history.outcomes] == [Became.NEW, Became.RESOLVED]
+    (remark,) = found.remarks
+    assert remark == (
+        "our own alert: no sign of life of heartbeat prometheus came in time; severity and service are those of the "
+        "heartbeat in the configuration, no rule was asked"
+    )
+
+
 async def test_one_that_never_came_is_missed_as_well(home: House) -> None:
     replica = await attending(home)
     await minutes(home, 6, replica)
@@ -123,6 +143,30 @@ async def test_a_resolved_alert_is_no_sign_of_life(home: House) -> None:
         await minutes(home, 1, replica)
         await replica.take(watchdog("resolved"))
     assert len(await replica.listed()) == 1
+
+
+async def test_of_one_that_resolves_nothing_is_kept_that_would_be_wrong_once_it_fires_again(
+    home: House,
+) -> None:
+    replica = await attending(home)
+    summary = await replica.take(watchdog("resolved"))
+    assert summary == Summary(received=1, changed=0, duplicate=1, quarantined=0)
+    await replica.take(watchdog())
+    assert await replica.desk.account(WATCHDOG) is None
+    assert replica.value("responder_alerts_received_total", status="resolved") == 1
+
+
+async def test_one_that_resolves_ends_the_incident_that_it_had_before_a_heartbeat_took_it(
+    home: House,
+) -> None:
+    before = await home.replica()
+    await before.take(watchdog())
+    await home.settle()
+    after = await attending(home)
+    await after.take(watchdog("resolved"))
+    await home.settle()
+    [incident] = await after.listed()
+    assert incident.state_name == "monitoring"
 
 
 async def test_the_grace_is_added_to_the_interval(home: House) -> None:

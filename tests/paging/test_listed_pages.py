@@ -69,7 +69,9 @@ class Desk:
 async def test_a_page_that_was_delivered_tells_of_the_others_and_they_count_as_delivered() -> None:
     desk = Desk(other())
     done = await desk.perform(effect())
-    assert [type(one) for one in done.facts] == [MessageDelivered]
+    (fact,) = done.facts
+    assert isinstance(fact, MessageDelivered)
+    assert (fact.listed_in, fact.told_in) == (OTHER, "")
     assert (desk.delivered, desk.observed) == (0, [("chat", "listed")])
 
 

@@ -10,7 +10,7 @@ from test_ingest import FP, firing, now, outcomes, resolved
 from responder.incident.account import Became
 from responder.store.histories import Histories, history_of
 from responder.store.loaded import record_body
-from responder.store.store import Store
+from responder.store.store import Store, to_ms
 
 
 async def close_incident(store: Store) -> None:
@@ -95,6 +95,19 @@ async def test_a_resolve_of_what_was_never_seen_firing_is_kept_too(store: Store)
     assert history is not None
     assert (history.status, history.incident, history.labels) == ("resolved", "", {})
     assert [one.became for one in history.outcomes] == [Became.UNSEEN]
+
+
+async def test_it_is_resolved_since_its_end_and_fires_since_its_beginning(store: Store) -> None:
+    start = await now(store) - 60_000
+    for sent, status, since in (
+        (firing(start), "firing", start),
+        (resolved(start, start + 20_000), "resolved", start + 20_000),
+        (firing(start + 30_000), "firing", start + 30_000),
+    ):
+        await outcomes(store, sent)
+        history = await Histories(store).of(FP)
+        assert history is not None
+        assert (history.status, to_ms(history.since)) == (status, since)
 
 
 async def test_an_outcome_names_the_incident_that_it_was_about(store: Store, turned: Any) -> None:

@@ -31,12 +31,12 @@ class Site:
 
     def __init__(self, session: aiohttp.ClientSession, daemon: Running, clock: SystemClock) -> None:
         self._session, self._clock = session, clock
-        self._url = f"http://127.0.0.1:{daemon.port}"
+        self.url = f"http://127.0.0.1:{daemon.port}"
         self.engine, self.store, self.held = daemon.engine, daemon.store, daemon.held
 
     async def alerts(self, *alerts: dict[str, Any]) -> int:
         """A webhook with these; the status of its answer."""
-        url, raw = f"{self._url}/webhooks/alertmanager", webhook_body(*alerts)
+        url, raw = f"{self.url}/webhooks/alertmanager", webhook_body(*alerts)
         async with self._session.post(url, data=raw) as answer:
             return answer.status
 
@@ -78,12 +78,12 @@ class Site:
 
     async def api(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         data = json.dumps(body) if body is not None else None
-        url = f"{self._url}/api/v1{path}"
+        url = f"{self.url}/api/v1{path}"
         async with self._session.request(method, url, data=data, headers=headers) as answer:
             return answer.status, json.loads(await answer.read())
 
     async def page(self, path: str) -> str:
-        async with self._session.get(self._url + path) as answer:
+        async with self._session.get(self.url + path) as answer:
             assert answer.status == 200
             return await answer.text()
 
@@ -92,7 +92,7 @@ class Site:
         token = re.search(r'name="form_token" value="([0-9a-f]+)"', await self.page(path))
         assert token is not None
         data = {"form_token": token[1], **fields}
-        async with self._session.post(f"{self._url}{path}/{form}", data=data) as answer:
+        async with self._session.post(f"{self.url}{path}/{form}", data=data) as answer:
             return answer.status, await answer.text()
 
     async def ack_link(self, incident: str, contact: str) -> str:
@@ -102,7 +102,7 @@ class Site:
 
     async def press(self, link: str, status: int = 200, **fields: str) -> str:
         """The button behind a link."""
-        async with self._session.post(self._url + link, data=fields or None) as answer:
+        async with self._session.post(self.url + link, data=fields or None) as answer:
             assert answer.status == status
             return await answer.text()
 

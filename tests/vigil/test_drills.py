@@ -77,6 +77,20 @@ async def test_it_pages_as_in_earnest_and_is_over_once_a_person_has_acknowledged
     assert 300 < run.seconds < 600
 
 
+async def test_what_became_of_its_alert_says_that_it_is_a_drill_of_ours(home: House) -> None:
+    replica, drills, due = await drilling(home)
+    await until(home, due + timedelta(seconds=40), drills)
+    [incident] = await replica.listed()
+    ((shown, *_), _) = await replica.reader.alerts(incident.id, 10)
+    found = await replica.desk.account(shown.fingerprint)
+    assert found is not None
+    (remark,) = found.remarks
+    assert remark == (
+        "our own drill weekly: an exercise, nothing is broken; severity and service are those of the drill in the rule "
+        "files, no rule was asked"
+    )
+
+
 async def test_one_that_nobody_acknowledges_reaches_everybody_is_not_met_and_ends_by_itself(
     home: House,
 ) -> None:

@@ -63,6 +63,7 @@ def _delivered(draft: Draft, one: fact.MessageDelivered) -> None:
             receipt=one.receipt,
             error="",
             told_in=one.told_in,
+            listed_in=one.listed_in,
         )
     )
     wanted = Triggered if page.wanted is Wanted.UNACKNOWLEDGED else Acknowledged
@@ -78,6 +79,8 @@ def _delivered(draft: Draft, one: fact.MessageDelivered) -> None:
 
 
 def _how(page: Page, one: fact.MessageDelivered) -> str:
+    if one.listed_in:
+        return f"told in the list of incident {one.listed_in}"
     if not one.told_in:
         alone = " by itself: the store did not say in time whether a digest tells of it"
         return f"delivered{alone if one.unasked else ''}"

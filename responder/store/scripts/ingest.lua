@@ -11,7 +11,7 @@
 --          K Alertmanager still lists it,
 --          C firing of the canary: as F, and in no list of incidents,
 --          B sign of life of a watch, which is named by the alert of its absence (starts: the ms until the next one is due,
---          0: it is watched no more), T an alert that is only a sign of life,
+--          0: it is watched no more), T an alert that is only a sign of life (ends: not 0 where it resolved),
 --          M a watch is due (ends: the ms until the alert of its absence is repeated)
 -- ARGV[3]  a fact for every incident that changes, '' for none: why it changes
 -- answers  {now, one letter per alert, incidents to look at now (u or n, urgent or not, and the id), ids that opened}
@@ -254,6 +254,9 @@ end
 take.C = take.F
 
 function take.T(alert, status, starts, ends, recorded, severity, id)
+  if alert[4] > 0 then -- no sign of anything; what it had before a heartbeat took it is over
+    return status and take.R(alert, status, starts, ends, recorded, severity, id) or 'd'
+  end
   if status == 'F' then -- it had an incident of its own, before a heartbeat took it
     cease(id, severity)
     save(alert, 'R', starts, now, severity, id)
