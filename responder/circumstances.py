@@ -22,6 +22,7 @@ from responder.intake.foreseen import Foreseen
 from responder.intake.heartbeats import Heartbeats
 from responder.paging.reach import reach_of
 from responder.parts import Parts
+from responder.rules.compile import is_drill
 from responder.rules.explain import Explanation, as_sign_of_life
 from responder.rules.model import Verdict
 from responder.store.overrides import Overrides
@@ -74,7 +75,8 @@ class Circumstances:
         upstream = await silencing(labels, at or self._parts.clock.now())
 
         def holds(verdict: Verdict) -> tuple[Hold, ...]:
-            now = self.keeper.carried(verdict.service, verdict.severity) if at is None else ()
+            carried = at is None and not verdict.drill
+            now = self.keeper.carried(verdict.service, verdict.severity) if carried else ()
             return (*upstream.holds, *now)
 
         found = self._explained(labels, at or self._parts.clock.now(), holds)
@@ -99,7 +101,9 @@ class Circumstances:
         def holding(verdict: Verdict, known: Mapping[str, str]) -> tuple[Hold, ...]:
             return (*would_hold(verdict, known), *more(verdict))
 
-        return rulebook.explain(labels, who, holding)
+        found = rulebook.explain(labels, who, holding)
+        # A drill is attached to nothing, whatever its service stands on.
+        return msgspec.structs.replace(found, stands_on=()) if is_drill(labels) else found
 
     async def prepare(self) -> None:
         """Before the first decision: what the store and the disk know; bounded in time."""

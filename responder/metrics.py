@@ -23,6 +23,7 @@ OTHER = "other"
 _PROMISES = (
     decided.FirstPaged, decided.Escalated, decided.ResponseJudged, decided.AcknowledgedAfter, decided.ResolvedAfter,
 )  # fmt: skip
+_DRILL = (*_PROMISES, decided.PagesHeld)
 _ALL = (*_PROMISES, decided.Opened, decided.Unreachable)
 
 _TO_PAGE = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300)
@@ -322,6 +323,6 @@ class Metrics:
 
 
 def _counted(incident: Incident, measured: Iterable[Measured]) -> list[Measured]:
-    """What of an incident is counted: nothing of the canary, and of a drill nothing about how promises are kept."""
-    left_out = _ALL if incident.canary else _PROMISES if incident.drill else ()
+    """What of an incident is counted: nothing of the canary, and of a drill nothing of promises and pages held back."""
+    left_out = _ALL if incident.canary else _DRILL if incident.drill else ()
     return [one for one in measured if not isinstance(one.what, left_out)]

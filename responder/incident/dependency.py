@@ -2,7 +2,7 @@
 
 An incident that was not paged yet is attached to one beneath it that is, and that is at least as severe: a P1 never waits
 for what is less than a P1. For the order of arrival a page waits a moment to see whether something beneath comes as well;
-that of a P1 does not.
+that of a P1 does not. A drill stands on nothing: it is to reach a person, and what is in earnest never hears of it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def dependency_holds(draft: Draft) -> tuple[Hold, ...]:
     """The one reason to wait that there is, if any."""
     incident = draft.incident
     known = next((hold for hold in incident.holds if hold.kind is HoldKind.DEPENDENCY), None)
-    if known is None and incident.episode.reached:
-        return ()  # its people were paged already: they are not left alone with it
+    if incident.drill or (known is None and incident.episode.reached):
+        return ()  # it is to reach a person, or its people were paged already: they are not left alone with it
     if known is not None and known.by == ARRIVAL and (incident.episode.reached or incident.episode.hurried):
         return ()  # a person will not wait, or it was paged from memory
     if carried := carried_by(draft.news.outside.around.beneath, incident.service, incident.severity):

@@ -28,7 +28,10 @@ _TITLE = 80
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to look at: a sample of the incident's alerts with their total, and the other open incidents."""
+    """What there is to look at: a sample of the incident's alerts with their total, and the other open incidents.
+
+    A ``drill`` is touched by nothing that is in earnest, and touches nothing.
+    """
 
     incident: str
     service: str
@@ -37,6 +40,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     others: Sequence[Incident]
     dependencies: Mapping[str, tuple[str, ...]]
+    drill: bool = False
 
 
 class Impact(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +55,7 @@ def impact(scene: Scene) -> Impact:
     """Who is touched, by whom, since when."""
     below = reached(scene.service, scene.dependencies)
     above = reached(scene.service, turned(scene.dependencies))
-    others = [one for one in scene.others if one.id != scene.incident and one.totals.firing_now > 0]
+    others = [one for one in scene.others if _concerns(scene, one)]
     causes = _firing(others, below, deepest_first=True)
     touched = _firing(others, above, deepest_first=False)
     likely = [one for one in causes if one.opened_at <= scene.opened_at + AFTERWARDS]
@@ -63,6 +67,11 @@ def impact(scene: Scene) -> Impact:
     lines = [*_places(scene), *_links("stands on it", above, touched), *_links("it stands on", below, causes)]
     lines += [f"firing too: {_described(one, scene.opened_at)}" for one in [*causes, *touched][: 2 * _NAMED]]
     return Impact(headline=headline, detail="\n".join(lines), explained=bool(likely))
+
+
+def _concerns(scene: Scene, other: Incident) -> bool:
+    """Whether another incident fires, and may have to do with this one."""
+    return other.id != scene.incident and other.totals.firing_now > 0 and not (scene.drill or other.drill)
 
 
 def reached(service: str, edges: Mapping[str, tuple[str, ...]]) -> dict[str, int]:

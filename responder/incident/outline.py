@@ -13,12 +13,12 @@ _TITLE_LIMIT = 120
 
 
 def outline_of(incident: Incident) -> Outline | None:
-    """What others need to know; ``None`` where nothing fires, it is over, or it is our own look at the road.
+    """What others need to know; ``None`` where nothing fires, it is over, or it is a drill or our own look at the road.
 
-    A drill carries nobody: what is broken in earnest is not attached to it. Nor does one of whose row nobody could be
-    reached: then it is not true that people know of it.
+    Of a drill nobody else hears: nothing in earnest is attached to it, or told with it in the list of a morning. One of
+    whose row nobody could be reached carries nobody either: then it is not true that people know of it.
     """
-    if incident.canary or not isinstance(incident.state, (Triggered, Acknowledged)):
+    if incident.canary or incident.drill or not isinstance(incident.state, (Triggered, Acknowledged)):
         return None
     holds = tuple(one for one in incident.holds if one.by != ARRIVAL)
     waited = incident.episode.waited if isinstance(incident.state, Triggered) else None
@@ -30,7 +30,7 @@ def outline_of(incident: Incident) -> Outline | None:
         title=one_line(incident.title, _TITLE_LIMIT),
         mark=own_mark(incident),
         opened_at=incident.opened_at,
-        pages=not (holds or incident.drill or _reaches_nobody(incident)),
+        pages=not (holds or _reaches_nobody(incident)),
         morning=morning,
         only=morning is not None and all(one.kind is HoldKind.QUIET_HOURS for one in incident.holds),
         carrier=attached_to(holds) if len(holds) == 1 else "",

@@ -64,12 +64,14 @@ class DrillRun(msgspec.Struct, frozen=True, kw_only=True):
 
     ``occurrence`` is the latest time of ``schedule`` that was begun or let pass. ``incident`` is there while it is under
     way, ``judged`` once it can be said how it went; ``met`` and ``seconds`` are of the last one that was: whether it was
-    acknowledged in time, and after how long.
+    acknowledged in time, and after how long. One that paged nobody was not run: ``began_at`` is then again what it was
+    before, which is ``ran_before`` meanwhile.
     """
 
     schedule: str
     occurrence: datetime
     began_at: datetime | None = None
+    ran_before: datetime | None = None
     incident: str = ""
     judged: bool = False
     met: bool | None = None

@@ -34,6 +34,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str]
     opened_at: datetime
     severity: Severity = Severity.P3
+    drill: bool = False
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):

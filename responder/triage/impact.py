@@ -38,6 +38,7 @@ class ImpactProbe:
                 total=total,
                 others=await self._neighbours.open_incidents(_INCIDENTS),
                 dependencies=self._neighbours.dependencies(),
+                drill=circumstances.drill,
             )
         )
         status = FindingStatus.WARNING if found.explained else FindingStatus.OK

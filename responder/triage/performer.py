@@ -47,4 +47,5 @@ def circumstances_of(incident: Incident) -> Circumstances:
         labels=incident.labels,
         opened_at=incident.opened_at,
         severity=incident.severity,
+        drill=incident.drill,
     )

@@ -2,6 +2,7 @@
 
 A drill is an alert of our own with ``drill="true"``; from there on everything is as in earnest. It is judged by whether
 a person acknowledged in time, and ended by us: after the acknowledgement, or once the last level has had its time too.
+One whose pages were held back until then, a maintenance window does that, says nothing of anybody: it was not run.
 """
 
 from __future__ import annotations
@@ -70,30 +71,45 @@ class Drills:
         await road.commits.submit([firing(own, road.rules())])
         incident = await road.signs.incident_of(fingerprint(labels_of(own)))
         log.info("drill begun", drill=drill.name, incident=incident)
-        begun = msgspec.structs.replace(run, occurrence=due, began_at=now, incident=incident, judged=False)
+        begun = msgspec.structs.replace(
+            run, occurrence=due, began_at=now, ran_before=run.began_at, incident=incident, judged=False
+        )
         await self._keep(drill, begun)
 
     async def _followed(self, drill: Drill, run: DrillRun, now: datetime) -> DrillRun:
         """How far it has come."""
         incident = await self._road.reader.snapshot(run.incident)
-        followed = run
         if incident is None:
             over = run.began_at is None or now - run.began_at > MADE_UP_WITHIN
             followed = msgspec.structs.replace(run, incident="") if over else run
+        elif _was_not_run(run, incident, now):
+            followed = await self._not_run(drill, run, incident)
         else:
-            followed = _judged(run, incident, now)
-        if incident is not None and followed.judged and _is_over(incident, now):
-            await self._end(drill, run, incident)
-            followed = msgspec.structs.replace(followed, incident="")
+            followed = await self._run(drill, run, incident, now)
         if followed != run:
             await self._keep(drill, followed)
         return followed
 
-    async def _end(self, drill: Drill, run: DrillRun, incident: Incident) -> None:
+    async def _run(self, drill: Drill, run: DrillRun, incident: Incident, now: datetime) -> DrillRun:
+        """Judge it, and end it where it is over."""
+        judged = _judged(run, incident, now)
+        if not (judged.judged and _is_over(incident, now)):
+            return judged
+        await self._end(drill, run, incident, "the drill is over")
+        return msgspec.structs.replace(judged, incident="")
+
+    async def _not_run(self, drill: Drill, run: DrillRun, incident: Incident) -> DrillRun:
+        """End it, and have what is known of the last one that was run stand."""
+        why = "; ".join(one.text for one in incident.holds) or "it was closed before that"
+        log.warning("drill not run: nobody was paged", drill=drill.name, incident=incident.id, why=why)
+        await self._end(drill, run, incident, "the drill was not run: nobody was paged")
+        return msgspec.structs.replace(run, began_at=run.ran_before, incident="")
+
+    async def _end(self, drill: Drill, run: DrillRun, incident: Incident, note: str) -> None:
         """Close the incident, and have its alert resolve."""
         road = self._road
         now = await road.signs.now()
-        await road.store.record(incident.id, ResolvedBy(at=now, by=BY, note="the drill is over", via=BY))
+        await road.store.record(incident.id, ResolvedBy(at=now, by=BY, note=note, via=BY))
         road.look_at(incident.id)
         name = fingerprint(labels_of(_own(drill, run.occurrence)))
         await road.commits.submit([(name, "R", to_ms(run.occurrence), to_ms(now), 4, "", "", "")])
@@ -124,6 +140,15 @@ def _judged(run: DrillRun, incident: Incident, now: datetime) -> DrillRun:
     if not run.judged and (not incident.open or now > incident.respond_by):
         return msgspec.structs.replace(run, judged=True, met=False, seconds=None)
     return run
+
+
+def _was_not_run(run: DrillRun, incident: Incident, now: datetime) -> bool:
+    """Whether something held its pages back until an answer was due, or somebody closed it before there was a page."""
+    if run.judged or incident.acknowledged_at is not None or incident.first_paged_at is not None:
+        return False
+    if incident.open:
+        return bool(incident.holds) and now > incident.respond_by
+    return not incident.episode.reached
 
 
 def _is_over(incident: Incident, now: datetime) -> bool:

@@ -266,6 +266,39 @@ async def test_what_stands_on_a_service_that_pages_is_attached_and_paged_when_th
     await until(lambda: "backend" in [one["to"] for one in pages(hook)])
 
 
+async def test_a_drill_is_paged_whatever_its_service_stands_on_and_nobody_in_earnest_is_told_of_it(
+    hook: Receiver, daemon: DaemonProcess
+) -> None:
+    await daemon.alerts(webhook_body(alert(1, severity="P1")))
+    await until(lambda: len(pages(hook)) == 1)
+    exercise = alert(2, service="api", severity="P1", drill="true")
+
+    async def explained(labels: dict[str, str], **more: str) -> dict[str, Any]:
+        status, answer = await daemon.post("/api/v1/explain", {"labels": labels, **more})
+        assert status == 200, answer
+        return answer  # type: ignore[no-any-return]
+
+    found = await explained(exercise["labels"])
+    assert (found["held"], found["stands_on"]) == ([], [])
+    in_earnest = {name: value for name, value in exercise["labels"].items() if name != "drill"}
+    assert [one["kind"] for one in (await explained(in_earnest))["held"]] == ["dependency"]
+    later = await explained(exercise["labels"], at=f"{now() + timedelta(hours=1):%FT%TZ}")
+    assert not any("carry it" in one for one in later["not_known"])
+    await daemon.alerts(webhook_body(exercise))
+    await until(lambda: len(pages(hook)) == 2)
+    assert pages(hook)[1]["to"] == "backend"
+    assert pages(hook)[1]["incident"]["title"].startswith("DRILL: ")
+    await daemon.alerts(webhook_body(alert(3, service="api", severity="P1")))  # in earnest: it is attached
+    await until(lambda: hook.pages("update"))
+    (update,) = hook.pages("update")
+    assert "not paged by themselves: api (P1)" in update["summary"]
+    by_title = {one["title"][:6]: one for one in await daemon.incidents()}
+    _, whole = await daemon.get(f"/api/v1/incidents/{by_title['Alert1']['id']}")
+    assert [one["incident"] for one in whole["attached"]] == [by_title["Alert3"]["id"]]
+    _, metrics = await daemon.get("/metrics")
+    assert 'responder_pages_held_total{kind="dependency",service="api",severity="P1"} 1.0' in metrics
+
+
 async def test_what_is_not_urgent_waits_for_the_morning_and_comes_as_one_list(
     hook: Receiver, tmp_path: Path, turned: TurnedClock
 ) -> None:

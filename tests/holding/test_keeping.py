@@ -558,3 +558,31 @@ async def test_outlines_leave_the_store_with_their_incidents(
     await first.resolve(slow)
     await settled(first, second)
     assert await store.client.hlen(f"{store.base}:outlines") == 1
+
+
+async def test_a_drill_is_paged_beside_what_its_service_stands_on_and_neither_hears_of_the_other(
+    store: Store, world: World, two: Make
+) -> None:
+    first, second = await two(GRAPH)
+    await first.fire(alert("Down", "database", "P1"))
+    await settled(first, second)
+    await second.fire(alert("Exercise", "api", "P1", drill="true"), alert("Slow", "api", "P3", drill="true"))
+    await settled(first, second)
+    assert sorted(paged(world)) == ["backend primary", "backend primary", "dbteam primary"]
+    found = await incidents(store)
+    assert (found["api"].drill, found["api"].holds) == (True, ())
+    assert found["database"].attached == ()
+    assert Reason.ATTACHED not in [reason for reason, _ in await timeline(store, "database")]
+    assert [one for one in world.sent if one.effect.text] == []
+
+
+async def test_what_is_in_earnest_is_not_attached_to_a_drill_beneath_it(
+    store: Store, world: World, two: Make
+) -> None:
+    first, second = await two(GRAPH)
+    await first.fire(alert("Exercise", "database", "P1", drill="true"))
+    await settled(first, second)
+    await second.fire(alert("Slow", "api", "P1"))
+    await settled(first, second)
+    assert sorted(paged(world)) == ["backend primary", "dbteam primary"]
+    assert (await incidents(store))["api"].holds == ()

@@ -283,10 +283,30 @@ def test_what_goes_its_own_way_again_is_taken_off_the_list_and_noted() -> None:
 
 def test_nothing_is_attached_to_a_drill_or_to_the_canary() -> None:
     incident = Play(Severity.P1).incident
-    drill = outline_of(msgspec.structs.replace(incident, drill=True))
-    assert drill is not None
-    assert not drill.pages
+    assert outline_of(msgspec.structs.replace(incident, drill=True)) is None
     assert outline_of(msgspec.structs.replace(incident, canary=True)) is None
+
+
+@pytest.mark.parametrize("severity", list(Severity))
+def test_a_drill_is_attached_to_nothing_and_nobody_in_earnest_hears_of_it(severity: Severity) -> None:
+    play = Play(severity, around=PAGING, drill=True)
+    assert pages(play) == [(0, "page primary dbteam chat")]
+    assert passed(play) == []
+    assert not any(entry.reason is Reason.HELD for one in play.decisions for entry in one.entries)
+
+
+def test_a_drill_does_not_wait_for_the_order_of_arrival() -> None:
+    assert pages(Play(Severity.P2, around=ALONE, drill=True)) == [(0, "page primary dbteam chat")]
+
+
+def test_a_drill_that_was_attached_before_it_was_known_to_stand_on_nothing_is_let_go_and_paged() -> None:
+    play = Play(Severity.P1, around=PAGING)
+    play.incident = msgspec.structs.replace(play.incident, drill=True)
+    play.around = around(BENEATH, 0.1)
+    play.at(0.1)
+    play.until(1)
+    assert pages(play) == [(0.1, "page primary dbteam chat")]
+    assert passed(play)[-1] == (0.1, BENEATH.id, "ServiceDetached")
 
 
 def test_the_outline_says_that_it_pages_while_it_only_waits_for_the_order_of_arrival() -> None:

@@ -42,11 +42,12 @@ def seen(
     alerts: tuple[Alert, ...] = (alert(),),
     total: int | None = None,
     dependencies: Mapping[str, tuple[str, ...]] | None = None,
+    drill: bool = False,
 ) -> Impact:
     scene = Scene(
         incident="1" * 16, service=service, opened_at=START, alerts=alerts,
         total=len(alerts) if total is None else total, others=others,
-        dependencies=CHAIN if dependencies is None else dependencies,
+        dependencies=CHAIN if dependencies is None else dependencies, drill=drill,
     )  # fmt: skip
     return impact(scene)
 
@@ -85,6 +86,16 @@ def test_our_own_incident_explains_nothing_even_in_a_circle() -> None:
     found = seen(own, incident("database"), dependencies=circle)
     assert found.headline.startswith("database is firing too")
     assert "stands on it: database" in found.detail
+
+
+def test_a_drill_explains_nothing_is_touched_by_nothing_and_looks_at_nothing_in_earnest() -> None:
+    below = incident("database", START - 3 * MINUTE)
+    above = incident("web", START + MINUTE)
+    alone = seen().detail
+    assert seen(*(msgspec.structs.replace(one, drill=True) for one in (below, above))).detail == alone
+    found = seen(below, above, drill=True)
+    assert not found.explained
+    assert found.detail == alone
 
 
 def test_who_stands_on_it_and_fires_too_is_part_of_the_impact_but_no_cause() -> None:

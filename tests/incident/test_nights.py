@@ -251,3 +251,16 @@ def test_the_outline_says_whose_morning_it_waits_for_and_forgets_it_once_answere
     answered = outline_of(play.incident)
     assert answered is not None
     assert answered.morning is None
+
+
+def test_a_drill_is_told_with_nobody_elses_list_in_the_morning_and_tells_of_nobody() -> None:
+    play = Play(Severity.P3, around=asleep("dbteam"), drill=True).until(299.9)
+    assert outline_of(play.incident) is None
+    real = outline_of(at_night(Severity.P3).incident)
+    assert real is not None
+    play.around = Around(beside=(msgspec.structs.replace(real, id="b" * 16),))
+    play.until(300)
+    assert pages(play) == [(300, "page primary dbteam chat")]
+    waited = play.incident.episode.waited
+    assert waited is not None
+    assert (waited.listed, waited.listed_in) == ((), "")

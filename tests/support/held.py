@@ -152,7 +152,7 @@ class Held:
         verdict = self.rules.match(one.labels)
         opening = Opening(
             rule=verdict.rule, service=verdict.service, service_label=verdict.service_label,
-            severity=verdict.severity, group=verdict.group,
+            severity=verdict.severity, group=verdict.group, drill=verdict.drill,
         )  # fmt: skip
         raw = msgspec.json.encode(one).decode()
         rank = verdict.severity.rank

@@ -14,7 +14,9 @@ from world import World, settle
 from responder.catalogue import catalogue
 from responder.config import HeartbeatConfig
 from responder.engine.engine import Engine, EngineHooks
+from responder.engine.outside import Elsewhere
 from responder.engine.store_desk import StoreDesk
+from responder.holding.windows import KnownWindows
 from responder.incident.canary import NULL_CHANNEL
 from responder.incident.effects import RunTriage, SettleDoubts
 from responder.incident.facts import ResolvedBy
@@ -64,13 +66,16 @@ class Replica:
         self.reader = Reader(store)
         self.signs = Signs(store)
         self.metrics = Metrics()
+        self.windows = KnownWindows(
+            lambda: self.rules, lambda window, one: window.concerns(one.labels, one.service)
+        )
         self.heartbeats = Heartbeats(heartbeats)
         self.engine = Engine(
             store,
             lambda: self.rules,
             world.performers(store),
             queues={"chat": 4, NULL_CHANNEL: 2, RunTriage.QUEUE: 4, SettleDoubts.QUEUE: 2},
-            hooks=EngineHooks(decision=self._decided),
+            hooks=EngineHooks(decision=self._decided, elsewhere=Elsewhere(holds=self.windows.holds)),
             chance=random.Random(1),
         )
         self.desk = StoreDesk(store, self.reader, self.engine.decide_now)

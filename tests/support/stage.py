@@ -91,6 +91,8 @@ class Play:
         on_call: OnCall | None = None,
         holds: tuple[Hold, ...] = (),
         around: Around | None = None,
+        *,
+        drill: bool = False,
     ) -> None:
         self.on_call = on_call or OnCall()
         self.holds = holds
@@ -107,7 +109,9 @@ class Play:
             annotations={"summary": "97 of 100 connections used"},
             starts_at=START,
         )
-        opening = Opening(rule="r", service="database", service_label="database", severity=severity)
+        opening = Opening(
+            rule="r", service="database", service_label="database", severity=severity, drill=drill
+        )
         plan = Plan(policy=rules or policy(), probes=probes)
         self.incident: Incident = open_incident("1" * 16, "k", opening, alert, plan, START)
         self.decisions: list[Decision] = []

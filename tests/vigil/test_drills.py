@@ -7,17 +7,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from daemon import alert, webhook_body
 from house import RULES, House, Replica, house
+from structlog.testing import capture_logs
 
 from responder.incident.effects import SendMessage
-from responder.incident.facts import AcknowledgedBy
+from responder.incident.facts import AcknowledgedBy, ResolvedBy
 from responder.incident.state import Incident
 from responder.paging.compose import Words, compose
 from responder.store.signs import DrillRun
 from responder.store.store import Store
 from responder.vigil.drills import EVERY, Drills
+
+WEEK = timedelta(days=7)
 
 
 @pytest.fixture
@@ -27,11 +31,16 @@ async def home(store: Store, turned: Any, tmp_path: Path) -> AsyncIterator[House
 
 
 async def drilling(
-    home: House, in_minutes: float = 10, severity: str = "P1"
+    home: House, in_minutes: float = 10, severity: str = "P1", window: tuple[float, float] | None = None
 ) -> tuple[Replica, Drills, datetime]:
-    """A replica with a weekly drill whose next occurrence is in so many minutes."""
+    """A replica with a weekly drill whose next occurrence is in so many minutes; a window runs so many after that."""
     due = (await home.store.now() + timedelta(minutes=in_minutes + 1)).replace(second=0, microsecond=0)
     drill = f"drills: [{{name: weekly, service: database, severity: {severity}, at: '{due:%a %H:%M}'}}]"
+    if window is not None:
+        begin, end = (f"{due + timedelta(minutes=one):%Y-%m-%dT%H:%MZ}" for one in window)
+        drill += (
+            f"\nmaintenance: [{{name: disks, match: ['service=\"database\"'], from: {begin}, to: {end}}}]"
+        )
     replica = await home.replica(rules=RULES + drill)
     drills = Drills(replica.road)
     await drills.once()
@@ -104,6 +113,65 @@ async def test_one_that_nobody_acknowledges_reaches_everybody_is_not_met_and_end
     [incident] = await replica.listed()
     assert incident.state_name == "resolved"
     assert (await last(replica)).seconds is None
+
+
+async def test_one_that_a_window_holds_back_is_not_run_and_says_nothing_of_anybody(home: House) -> None:
+    replica, drills, due = await drilling(home, window=(-5, 60))
+    known = msgspec.structs.replace(await last(replica), met=True, seconds=42.0, began_at=due - WEEK)
+    await replica.signs.set_drill("weekly", known)
+    with capture_logs() as logs:
+        await until(home, due + timedelta(minutes=14), drills)
+        [incident] = await replica.listed()
+        assert (incident.open, [one.kind for one in incident.holds]) == (True, ["maintenance"])
+        assert not (await last(replica)).judged
+        await until(home, due + timedelta(minutes=17), drills)
+    assert home.pages() == []
+    [incident] = await replica.listed()
+    assert incident.state_name == "resolved"
+    lines = [entry.text for entry in await replica.reader.timeline(incident.id)]
+    assert any("the drill was not run: nobody was paged" in one for one in lines)
+    run = await last(replica)
+    assert (run.met, run.seconds, run.began_at, run.incident) == (True, 42.0, due - WEEK, "")
+    said = [one for one in logs if one["event"] == "drill not run: nobody was paged"]
+    assert [(one["log_level"], one["drill"], one["incident"]) for one in said] == [
+        ("warning", "weekly", incident.id)
+    ]
+    assert said[0]["why"].startswith("disks")
+    assert (
+        replica.value("responder_pages_held_total", kind="maintenance", service="database", severity="P1")
+        is None
+    )
+    await until(home, due + timedelta(minutes=70), drills)
+    assert home.pages() == []
+
+
+async def test_one_whose_window_ends_in_time_is_run_and_judged_from_then_on(home: House) -> None:
+    replica, drills, due = await drilling(home, window=(-5, 10))
+    await until(home, due + timedelta(minutes=11), drills)
+    assert home.pages() == ["primary dbteam"]
+    [incident] = await replica.listed()
+    await until(home, due + timedelta(minutes=24), drills)
+    assert not (await last(replica)).judged
+    await acknowledge(replica, incident)
+    await until(home, due + timedelta(minutes=25), drills)
+    assert (await last(replica)).met is True
+
+
+async def test_one_that_reached_somebody_before_a_window_began_is_judged(home: House) -> None:
+    replica, drills, due = await drilling(home, window=(3, 60))
+    await until(home, due + timedelta(minutes=17), drills)
+    assert home.pages() == ["primary dbteam"]
+    assert (await last(replica)).met is False
+
+
+async def test_one_that_somebody_closes_before_its_page_is_not_run_either(home: House) -> None:
+    replica, drills, due = await drilling(home, window=(-5, 60))
+    await until(home, due + timedelta(minutes=2), drills)
+    [incident] = await replica.listed()
+    await replica.desk.record(incident.id, ResolvedBy(at=await replica.store.now(), by="ana"))
+    await until(home, due + timedelta(minutes=4), drills)
+    run = await last(replica)
+    assert (run.met, run.incident, run.began_at) == (None, "", None)
 
 
 async def test_two_replicas_run_an_occurrence_once_and_the_next_week_again(home: House) -> None:
