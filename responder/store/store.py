@@ -51,6 +51,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from responder.alerts import NO_BEGINNING
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect, SendMessage
 from responder.incident.facts import AcknowledgedBy, Fact, PagedBlind, ReopenedBy, SilencedBy, SnoozedBy
@@ -191,7 +192,7 @@ class Store:
         o = self.options
         head = (
             self.shift(), o.doubts, ms(o.doubt_window), ms(o.heard_every), ms(o.firing_ttl), ms(o.retention),
-            INBOX_LIMIT, named or {},
+            INBOX_LIMIT, named or {}, to_ms(NO_BEGINNING),
         )  # fmt: skip
         reason = msgspec.json.encode(why) if why is not None else b""
         answer = await self.run("ingest", _PACK.encode(head), _PACK.encode(alerts), reason)

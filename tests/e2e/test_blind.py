@@ -50,6 +50,7 @@ async def test_a_new_p1_is_paged_while_the_store_hangs_and_once_only_after_it_is
         page = (await until(hook.pages))[0]
         assert page["incident"]["title"].startswith("Store away: Alert1")
         assert "The store is away" in page["summary"]
+        assert "1 alert firing, since 2026-11-24 03:00:00 UTC, " in page["summary"]
         assert (page["level"], page["to"], page["attempt"]) == ("primary", "dbteam", 1)
         assert (await daemon.get("/-/ready"))[0] == 503
         assert (await daemon.get("/-/healthy"))[0] == 200
