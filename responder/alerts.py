@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,6 +12,10 @@ import msgspec
 _FNV_OFFSET = 14695981039346656037
 _FNV_PRIME = 1099511628211
 _U64 = 0xFFFFFFFFFFFFFFFF
+
+
+#: When an alert began that has no beginning. Whatever is not after it says nothing of when something broke.
+NO_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class AlertStatus(StrEnum):

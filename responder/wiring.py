@@ -232,7 +232,7 @@ class Wiring:
         )
 
     async def _is_ready(self) -> bool:
-        if self.blind.closed:
+        if not self.blind.pager.takes_alerts:
             return False
         try:
             await ask(self._parts.store.client, "PING")

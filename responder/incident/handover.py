@@ -95,8 +95,8 @@ def _item(incident: Incident, person: str) -> HandoverItem:
         service=incident.service,
         title=incident.title,
         state=incident.state_name,
-        since=incident.opened_at,
-        line=f"{what} ({incident.id}): since {_time(incident.opened_at)}, {_standing(incident)}{_acted(incident)}",
+        since=incident.since,
+        line=f"{what} ({incident.id}): since {_time(incident.since)}, {_standing(incident)}{_acted(incident)}",
         own=is_by(incident.acknowledged_by, person) or is_by(incident.assignee, person),
     )
 

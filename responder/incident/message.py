@@ -37,7 +37,7 @@ class IncidentBrief(msgspec.Struct, frozen=True, kw_only=True):
 
     ``cause`` says what began this episode, ``about`` is the runbook in a line. ``paged`` are who was paged in it, with
     their level; ``next_up`` is who is paged next unless somebody acts, at ``next_at``. ``held`` says
-    what holds its pages back. The title of a ``drill`` says so.
+    what holds its pages back. The title of a ``drill`` says so. ``began_at`` is since when it is broken, as its alerts say.
     """
 
     id: str
@@ -60,6 +60,12 @@ class IncidentBrief(msgspec.Struct, frozen=True, kw_only=True):
     next_at: datetime | None = None
     held: str = ""
     drill: bool = False
+    began_at: datetime | None = None
+
+    @property
+    def since(self) -> datetime:
+        """Since when it is broken, as far as that is known."""
+        return self.began_at or self.opened_at
 
 
 class OfferBrief(msgspec.Struct, frozen=True, kw_only=True):

@@ -164,7 +164,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
     ``firing`` is what fires now by severity, ``fired`` every firing ever taken by severity (re-fires included),
     ``resolved`` every resolve, ``doubts`` every doubtful firing. The difference to the totals of the last decision is
-    what is new.
+    what is new. ``since`` is the earliest time at which an alert that fired in it began, as its sender says, where one says so.
     """
 
     firing: dict[Severity, int] = {}
@@ -172,6 +172,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     resolved: int = 0
     doubts: int = 0
     heard_at: datetime | None = None
+    since: datetime | None = None
 
     @property
     def firing_now(self) -> int:
@@ -262,6 +263,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     def state_name(self) -> StateName:
         """The state's name outside."""
         return StateName(str(self.state.__struct_config__.tag))
+
+    @property
+    def since(self) -> datetime:
+        """Since when it is broken, as the alerts say; never later than we heard of it, whatever a sender's clock shows."""
+        return min(self.totals.since or self.opened_at, self.opened_at)
 
     @property
     def open(self) -> bool:

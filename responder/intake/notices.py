@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 import structlog
 
-from responder.alerts import Alert, AlertStatus, fingerprint
+from responder.alerts import NO_BEGINNING, Alert, AlertStatus, fingerprint
 from responder.incident.canary import CANARY
 from responder.incident.opening import Opening
 from responder.incident.severity import Severity
@@ -22,20 +22,18 @@ from responder.store.store import AlertWrite
 log = structlog.get_logger(__name__)
 
 _ENCODE = msgspec.json.Encoder()
-#: Notices have no beginning of their own; a fixed one makes a repeated notice a duplicate.
-_SINCE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Own(msgspec.Struct, frozen=True, kw_only=True):
     """An alert of our own. ``service`` and ``severity``: of whom it speaks, by default of us, at the default rule's.
 
-    ``detail`` is what is true of this firing only.
+    ``detail`` is what is true of this firing only. Most have no beginning: a fixed one makes a repeated notice a duplicate.
     """
 
     labels: dict[str, str]
     text: str
     detail: str = ""
-    starts_at: datetime = _SINCE
+    starts_at: datetime = NO_BEGINNING
     service: str | None = None
     severity: Severity | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -28,6 +28,7 @@ FINDINGS_SHOWN = 20
 CHARTS_SHOWN = 3
 PAGED_SHOWN = 12
 HELD_LIMIT = 300
+_MINUTE = timedelta(minutes=1)
 _WORK = frozenset({MessageKind.PAGE, MessageKind.REMINDER, MessageKind.UPDATE})
 _RANK: Mapping[str, int] = {status: rank for rank, status in enumerate(FINDING_ORDER)}
 
@@ -114,6 +115,7 @@ def brief(incident: Incident, external_url: str) -> IncidentBrief:
         next_at=step.at if step is not None else None,
         held=_held(incident),
         drill=incident.drill,
+        began_at=incident.since,
     )
 
 
@@ -234,15 +236,11 @@ def _attached(incident: Incident) -> str:
 
 
 def _since(incident: Incident, now: datetime) -> str:
-    age = (now - incident.opened_at).total_seconds()
-    ago = (
-        f", {format_duration((now - incident.opened_at).__class__(minutes=int(age // 60)))} ago"
-        if age >= 60
-        else ""
-    )
+    age = now - incident.since
+    ago = f", {format_duration(age - age % _MINUTE)} ago" if age >= _MINUTE else ""
     count = incident.totals.firing_now
     alerts = f"{count} alert{'s' if count != 1 else ''} firing" if count else "nothing fires now"
-    return f"{alerts}, since {incident.opened_at:%Y-%m-%d %H:%M:%S} UTC{ago}"
+    return f"{alerts}, since {incident.since:%Y-%m-%d %H:%M:%S} UTC{ago}"
 
 
 def _next(incident: Incident, effect: SendMessage, now: datetime) -> str:

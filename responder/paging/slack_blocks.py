@@ -86,7 +86,7 @@ def _standing(message: Message) -> list[dict[str, Any]]:
     return [
         _text(alerts, bold=True),
         _text(" since "),
-        _date(incident.opened_at),
+        _date(incident.since),
         _text("\n"),
         *_asked(message),
     ]

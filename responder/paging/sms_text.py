@@ -121,10 +121,15 @@ def _answer(message: Message, code: str) -> str:
     return f"Reply ACK {code} by {until} (ESC {code}: next person)" if code else f"Acknowledge by {until}:"
 
 
+def since_when(message: Message) -> str:
+    """Since when it is broken, in UTC: the time of the day, with the day where that is long ago."""
+    since = message.incident.since
+    return f"{since:%d %b %H:%M}" if message.sent_at - since > _A_DAY_OR_SO else f"{since:%H:%M}"
+
+
 def _since(message: Message) -> str:
     incident = message.incident
-    long_ago = message.sent_at - incident.opened_at > _A_DAY_OR_SO
-    at = f"{incident.opened_at:%d %b %H:%M}" if long_ago else f"{incident.opened_at:%H:%M}"
+    at = since_when(message)
     return f"{incident.firing} firing, since {at} UTC" if incident.firing else f"since {at} UTC"
 
 

@@ -13,6 +13,7 @@ import msgspec
 from responder.incident.message import Message, MessageKind
 from responder.paging.base import asks_again
 from responder.paging.notices import TEST, VERIFY
+from responder.paging.sms_text import since_when
 from responder.text import one_line
 
 TWIML_LIMIT = 4_000  # characters of a document that is given with the call
@@ -46,7 +47,7 @@ def spoken(message: Message) -> str:
     )
     return (
         f"This is responder. {still}{incident.severity}, service {one_line(incident.service, 80)}. {title}. "
-        f"{firing} since {incident.opened_at:%H:%M} U T C."
+        f"{firing} since {since_when(message)} U T C."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -25,6 +26,10 @@ _SOCKET_LIMIT = 100  # a unix socket's path holds 107 bytes
 _START_LIMIT = 30.0  # seconds; a large append-only file takes a while to load
 _STOP_LIMIT = 10.0
 _PR_SET_PDEATHSIG = 1
+#: A server that lived for less is started again after a pause, which doubles from time to time.
+_LIVED = 10.0  # seconds
+_PAUSE = 0.1
+_PAUSE_LIMIT = 5.0
 
 
 def server_program() -> str:
@@ -80,21 +85,33 @@ class EmbeddedServer:
         await self._spawn()
 
     async def run(self) -> None:
-        """Start the server again whenever it dies; for ever."""
-        pause = 0.1
+        """Start the server again whenever it dies; for ever.
+
+        At once, unless it dies again and again: on a full disk it does so at the first write, and reads all that it has
+        each time that it starts.
+        """
+        pause, loop = 0.0, asyncio.get_running_loop()
         while True:
             process = self._process
             if process is None:
                 raise RuntimeError("the embedded store was not started")
+            begun = loop.time()
             code = await process.wait()
-            log.error("embedded store died; starting it again", exit_code=code)
+            pause = min(pause * 2 or _PAUSE, _PAUSE_LIMIT) if loop.time() - begun < _LIVED else 0.0
+            log.error("embedded store died; starting it again", exit_code=code, **self._circumstances())
+            await asyncio.sleep(pause)
             try:
                 await self._spawn()
-                pause = 0.1
             except UnsafeStoreError as error:
                 log.error("embedded store does not start", error=str(error))  # noqa: TRY400 - the text says it all
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 10.0)
+
+    def _circumstances(self) -> dict[str, str | int]:
+        """What helps to see why it died: its own log, and the room that is left on the disk."""
+        with contextlib.suppress(OSError):
+            return {
+                "server_log": str(self._dir / "server.log"), "free_bytes": shutil.disk_usage(self._dir).free,
+            }  # fmt: skip
+        return {}
 
     async def stop(self) -> None:
         """Stop the server in order and let go of the folder."""

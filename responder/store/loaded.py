@@ -153,6 +153,7 @@ def totals_of(fields: dict[bytes, bytes]) -> Totals:
         resolved=int(fields.get(b"rs", 0)),
         doubts=int(fields.get(b"dt", 0)),
         heard_at=_time(fields[b"h"]) if b"h" in fields else None,
+        since=_time(fields[b"since"]) if b"since" in fields else None,
     )
 
 

@@ -1,7 +1,7 @@
 """Who works on the store, what is open, and what a replica that could not see the store tells of it afterwards.
 
 Keys: ``:replicas`` (a hash: when each replica was last seen, and what it said of itself; expires), ``:also:ID`` (the
-incident that an id stands for which was made up in memory; expires).
+incident that an id stands for which was made up in memory; expires), ``:look…`` (what a look has written; expires).
 """
 
 from __future__ import annotations
@@ -45,14 +45,20 @@ class Roll:
         self._store = store
         self.me = me
 
-    async def call(self, says: str, limit: int) -> RollCall:
-        """Say that we see the store; what there is, at most so many incidents."""
-        answer = await self._store.run("roll", self._store.shift(), self.me, says, ms(REMEMBERED), limit)
+    async def call(self, says: str, limit: int, ballast: bytes = b"") -> RollCall:
+        """Say that we see the store, and write the ballast beside it; what there is, at most so many incidents."""
+        answer = await self._store.run(
+            "roll", self._store.shift(), self.me, says, ms(REMEMBERED), limit, ballast
+        )
         return RollCall(
             now=from_ms(answer[0]),
             replicas={name.decode(): _word(word) for name, word in pairs(answer[1])},
             open={incident.decode(): int(revision) for incident, revision in pairs(answer[2])},
         )
+
+    async def try_to_write(self, ballast: bytes) -> None:
+        """Write what means nothing, refused wherever alerts would be, and durable when it returns as they are."""
+        await self._store.run("look", ballast)
 
     async def leave(self) -> None:
         """We are stopping: nobody need wait for us."""

@@ -33,6 +33,7 @@ Keys, all under ``{responder:NAME}``:
 ``:talk:…``           hash     an incident's message in a conversation, and its lock           expires
 ``:verified:…``       string   when an address was last confirmed by its owner                 expires
 ``:replicas``         hash     who works on this store, and since when it was not seen           expires
+``:look``, ``…:d``    string   what a look has written, of no meaning (``roll.py``)            expires
 ``:also:ID``          string   the incident of an id that was made up in memory (``roll.py``)    expires
 ``:beats…``, ``:turns`` zset   signs of life that are waited for, turns (``signs.py``)         a short list
 ``:canary``           string   when the canary last came through                               one
@@ -50,6 +51,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from responder.alerts import NO_BEGINNING
 from responder.incident.decision import Decision
 from responder.incident.effects import Effect, SendMessage
 from responder.incident.facts import AcknowledgedBy, Fact, PagedBlind, ReopenedBy, SilencedBy, SnoozedBy
@@ -162,7 +164,7 @@ class Store:
         names = (
             "ingest", "claim", "commit", "start", "finish", "record", "due", "quarantine", "admit", "begin", "release", "audit", "audited",
             "shelve", "surroundings", "announce",
-            "talk", "records", "opens", "roll", "bundle", "spread", "told", "leave",
+            "talk", "records", "opens", "roll", "look", "bundle", "spread", "told", "leave",
             "attend", "turn", "forget", "vitals", "watch", "mend", "recount",
         )  # fmt: skip
         self._scripts = {script: Script(script) for script in names}
@@ -190,7 +192,7 @@ class Store:
         o = self.options
         head = (
             self.shift(), o.doubts, ms(o.doubt_window), ms(o.heard_every), ms(o.firing_ttl), ms(o.retention),
-            INBOX_LIMIT, named or {},
+            INBOX_LIMIT, named or {}, to_ms(NO_BEGINNING),
         )  # fmt: skip
         reason = msgspec.json.encode(why) if why is not None else b""
         answer = await self.run("ingest", _PACK.encode(head), _PACK.encode(alerts), reason)

@@ -21,6 +21,7 @@ from responder.incident.facts import AcknowledgedBy, MessageDelivered, NoteAdded
 from responder.incident.severity import Severity
 from responder.incident.sight import turn
 from responder.incident.state import Incident, Resolved
+from responder.store.store import to_ms
 
 SECOND = timedelta(seconds=1)
 
@@ -57,6 +58,20 @@ def test_a_new_key_is_paged_once_however_often_it_comes_and_its_levels_follow() 
         one.memory.hear([heard(1)], START + minute * MINUTE)
         one.step(START + minute * MINUTE)
     assert one.levels() == ["primary", "secondary", "executive"]
+
+
+def test_what_is_paged_from_memory_is_broken_since_its_first_alert_began() -> None:
+    one = Replica("a")
+    one.memory.begin(START + MINUTE)
+    later = heard(2, key=1)
+    later = msgspec.structs.replace(
+        later, write=(*later.write[:2], to_ms(START - 5 * MINUTE), *later.write[3:])
+    )
+    one.memory.hear([heard(1), later], START + MINUTE)
+    one.step(START + MINUTE)
+    (item,) = one.memory.items.values()
+    assert item.incident is not None
+    assert (item.incident.opened_at, item.incident.since) == (START + MINUTE, START - 5 * MINUTE)
 
 
 def test_what_came_before_blind_mode_began_is_paged_when_it_begins_and_nothing_before() -> None:

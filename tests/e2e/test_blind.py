@@ -16,7 +16,7 @@ from daemon import DaemonProcess, Receiver, alert, running, webhook_body
 from fake_slack import SECRET, TOKEN, fake_slack
 from prometheus import alertmanager
 from site_of import site
-from stores import StoreProcess, frozen, store_process
+from stores import FilledDisk, StoreProcess, frozen, store_process
 from waiting import eventually, until
 
 
@@ -50,6 +50,7 @@ async def test_a_new_p1_is_paged_while_the_store_hangs_and_once_only_after_it_is
         page = (await until(hook.pages))[0]
         assert page["incident"]["title"].startswith("Store away: Alert1")
         assert "The store is away" in page["summary"]
+        assert "1 alert firing, since 2026-11-24 03:00:00 UTC, " in page["summary"]
         assert (page["level"], page["to"], page["attempt"]) == ("primary", "dbteam", 1)
         assert (await daemon.get("/-/ready"))[0] == 503
         assert (await daemon.get("/-/healthy"))[0] == 200
@@ -150,6 +151,36 @@ async def test_a_store_that_answers_and_takes_nothing_is_no_store(
         assert (shown["state"], shown["acknowledged_by"]) == ("acknowledged", "dbteam")
         assert len(hook.pages()) == 2
         assert await daemon.stop() == 0
+        assert "Traceback" not in daemon.log()
+
+
+@pytest.mark.parametrize("left", [0, 900])
+async def test_new_p1s_are_paged_from_memory_while_the_disk_of_the_embedded_store_is_full(
+    hook: Receiver, tmp_path: Path, left: int
+) -> None:
+    settings: dict[str, Any] = {
+        "channels": {"hook": {"type": "webhook", "url": hook.url}}, "blind_after": "3s", "triage_wait": "0s",
+    }  # fmt: skip
+    async with running(tmp_path / "d", settings, SLOW_RULES) as daemon:
+        filled = FilledDisk(daemon)
+        await filled.fill(left=left)
+        for number in range(1, 60):  # a new one each time, and what fires already is repeated
+            status, _ = await daemon.alerts(webhook_body(alert(number, note="x" * 1_000)))
+            assert status == 503
+            if hook.pages():
+                break
+            await asyncio.sleep(0.3)
+        await daemon.until_metric("responder_blind_mode", 1, limit=5)
+        pages = await until(hook.pages, 5)
+        assert pages[0]["incident"]["title"].startswith("Store away: Alert")
+        for _ in range(10):  # nor does a server that was started again look like one that takes alerts
+            assert (await daemon.get("/-/ready"))[0] == 503
+            await asyncio.sleep(0.2)
+        filled.clear()
+        await daemon.until_metric("responder_blind_mode", 0)
+        await daemon.until_taken(webhook_body(alert(1, note="x" * 1_000)))
+        await daemon.until_ready()
+        assert 0 < daemon.log().count("embedded store died") < 15
         assert "Traceback" not in daemon.log()
 
 

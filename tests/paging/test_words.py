@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
+import msgspec
 import pytest
+from pages import AT, message
 from stage import MINUTE, START, Play, policy
 
 from responder.incident import facts
@@ -14,6 +17,9 @@ from responder.incident.policy import AcknowledgementPolicy
 from responder.incident.reach import OnCall
 from responder.incident.severity import LEVELS, Severity
 from responder.paging.compose import Words, compose
+from responder.paging.slack_blocks import blocks
+from responder.paging.sms_text import sms
+from responder.paging.twilio_twiml import spoken
 
 STANDING = AcknowledgementPolicy(remind_after=30 * MINUTE, lapse_after=45 * MINUTE)
 
@@ -116,3 +122,34 @@ def test_what_rises_while_it_is_held_back_is_not_said_to_be_paged_anew() -> None
     lines = [entry.text for one in play.decisions for entry in one.entries]
     assert "P3 rises to P1" in lines
     assert not [line for line in lines if "anew" in line]
+
+
+@pytest.mark.parametrize(
+    ("said", "since"),
+    [
+        (-30, "since 2026-11-24 02:30:00 UTC, 34m ago"),
+        (9, "since 2026-11-24 03:00:00 UTC, 4m ago"),  # a clock that is ahead: when we heard of it
+        (None, "since 2026-11-24 03:00:00 UTC, 4m ago"),  # decided by an earlier version
+    ],
+)
+def test_a_page_says_since_when_it_is_broken_and_not_when_we_heard_of_it(
+    said: int | None, since: str
+) -> None:
+    play = Play()
+    play.at(4)
+    began = START + said * MINUTE if said is not None else None
+    totals = msgspec.structs.replace(play.incident.totals, since=began)
+    play.incident = msgspec.structs.replace(play.incident, totals=totals)
+    assert f"1 alert firing, {since}" in summary(play)
+    words = Words(attempt=1, sent_at=play.now, external_url="https://responder.example")
+    effect = next(effect for _, effect in play.effects if isinstance(effect, SendMessage))
+    page = compose(play.incident, effect, words)
+    clock = since[len("since 2026-11-24 ") :][:5]
+    assert f"1 firing, since {clock} UTC" in sms(page, "")
+    assert f"1 alert firing since {clock} U T C." in spoken(page)
+    assert str(int(play.incident.since.timestamp())) in json.dumps(blocks(page))
+
+
+def test_a_call_names_the_day_where_it_began_long_ago() -> None:
+    incident = msgspec.structs.replace(message().incident, began_at=AT - timedelta(days=2))
+    assert "5 alerts firing since 22 Nov 03:00 U T C." in spoken(message(incident=incident))

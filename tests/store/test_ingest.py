@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import pytest
 
+from responder.alerts import NO_BEGINNING
 from responder.incident.opening import Opening
 from responder.incident.severity import Severity
 from responder.store.loaded import Loaded
-from responder.store.store import AlertWrite, Store, to_ms
+from responder.store.store import AlertWrite, Store, from_ms, to_ms
 
 OPENING = msgspec.json.encode(
     Opening(rule="r", service="api", service_label="api", severity=Severity.P2)
@@ -54,6 +56,26 @@ async def test_an_ha_pair_that_moves_starts_at_backwards_makes_no_second_firing(
     start = await now(store)
     assert await outcomes(store, firing(start - 1_000)) == "n"
     assert await outcomes(store, firing(start - 16_000)) == "d"
+
+
+async def test_an_incident_knows_since_when_it_is_broken_from_whichever_alert_began_first(
+    store: Store,
+) -> None:
+    async def since() -> datetime | None:
+        (incident,) = await store.client.zrange(f"{store.base}:x:open", 0, -1)
+        loaded = await store.claim(incident.decode(), "me")
+        assert loaded is not None
+        return loaded.totals.since
+
+    start = await now(store)
+    await outcomes(store, firing(0, fp="0" * 16), firing(to_ms(NO_BEGINNING), fp="1" * 16))
+    assert await since() is None
+    await outcomes(store, firing(start - 60_000), firing(start + 60_000, fp="2" * 16))
+    assert await since() == from_ms(start - 60_000)
+    await outcomes(store, firing(start - 30_000, fp="3" * 16))
+    assert await since() == from_ms(start - 60_000)
+    await outcomes(store, firing(start - 90_000, fp="4" * 16))
+    assert await since() == from_ms(start - 90_000)
 
 
 async def test_fire_resolve_fire_with_the_identical_triple_is_a_re_fire_once_the_doubt_is_over(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-from daemon import free_port
+from daemon import DaemonProcess, free_port
+from redis.exceptions import RedisError
 from waiting import eventually
 
 from responder.store.connection import close, connect
@@ -73,6 +75,51 @@ def frozen(data_dir: Path) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+#: What a command that fills takes beside what it fills with, in bytes.
+_COMMAND = 150
+
+
+class FilledDisk:
+    """A disk on which the embedded store of a daemon finds no room: whoever may mount none may still limit what a file holds.
+
+    Its server dies of a write that finds none, and of the first one after each start, as on a disk that is full.
+    """
+
+    _LIMIT = 2_000_000  # bytes; the daemon's own log stays below it
+
+    def __init__(self, daemon: DaemonProcess) -> None:
+        self._daemon = daemon
+
+    async def fill(self, left: int) -> None:
+        """Leave room for so many bytes."""
+        self._limit(self._LIMIT)
+        await eventually(lambda: self._filled(left), limit=10)
+
+    async def _filled(self, left: int) -> bool:
+        folder = self._daemon.folder / "data" / "store"
+        room = self._LIMIT - max(path.stat().st_size for path in (folder / "appendonlydir").glob("*.aof"))
+        client = connect(f"unix://{folder / 'socket'}")
+        try:
+            await client.execute_command("SETEX", "filled", 1, b"x" * (room - left - _COMMAND))
+        except RedisError:  # the daemon has written meanwhile
+            return False
+        finally:
+            await close(client)
+        return True
+
+    def clear(self) -> None:
+        """There is room again."""
+        self._limit(resource.RLIM_INFINITY)
+
+    def _limit(self, size: int) -> None:
+        process = self._daemon.process
+        assert process is not None
+        for pid in (process.pid, self._daemon.store_pid()):
+            with contextlib.suppress(ProcessLookupError):
+                if pid is not None:
+                    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 @contextlib.asynccontextmanager

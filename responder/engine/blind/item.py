@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from responder.alerts import NO_BEGINNING
 from responder.incident.effects import SendMessage
 from responder.incident.facts import Fact, Said
 from responder.incident.message import MessageKind, Wanted
@@ -15,7 +16,7 @@ from responder.incident.opening import Opening
 from responder.incident.severity import Severity
 from responder.incident.state import Incident, Monitoring, Page, PageStatus, Totals, Triggered
 from responder.store.loaded import Loaded
-from responder.store.store import AlertWrite
+from responder.store.store import AlertWrite, from_ms
 
 #: Alerts of one incident that are remembered; Alertmanager brings the others again.
 MEMBERS_KEPT = 50
@@ -192,12 +193,14 @@ class Item(msgspec.Struct, kw_only=True):
         count = dict.fromkeys(Severity, 0)
         for one in self.members.values():
             count[one.severity] += 1
+        begun = [at for one in self.members.values() if (at := from_ms(one.write[2])) > NO_BEGINNING]
         return Totals(
             firing={severity: base.firing.get(severity, 0) + n for severity, n in count.items()},
             fired={severity: base.fired.get(severity, 0) + n for severity, n in count.items()},
             resolved=base.resolved,
             doubts=base.doubts,
             heard_at=now,
+            since=min([*begun, *([base.since] if base.since is not None else [])], default=None),
         )
 
     def pending(self) -> tuple[SendMessage, ...]:

@@ -130,6 +130,11 @@ class BlindPager:
         """Whether the store is known not to answer: nobody need try."""
         return self.held or self._lookout.decides.failing
 
+    @property
+    def takes_alerts(self) -> bool:
+        """Whether alerts are let in, and the last look found that they can be written."""
+        return not (self.closed or self._lookout.takes.failing)
+
     def now(self) -> datetime:
         """The store's time, as far as it is known."""
         return self._lookout.now()
@@ -186,7 +191,7 @@ class BlindPager:
 
     async def look(self) -> None:
         """Look at the store once."""
-        await self._lookout.look(self._parts.ingest, full=self._parts.full())
+        await self._lookout.look(full=self._parts.full())
 
     async def _work(self) -> None:
         while True:

@@ -3,8 +3,9 @@
 --
 -- No allow-oom: a store that is full refuses the whole call before anything is written.
 -- KEYS[1]  the base key; every key of the daemon begins with it and so shares its hash tag
--- ARGV[1]  msgpack {shift, doubts, doubt_ms, heard_ms, firing_ttl, resolved_ttl, inbox limit, ids by key}; an incident that
---          begins is named as its key has it there, where it was paged under that id from memory
+-- ARGV[1]  msgpack {shift, doubts, doubt_ms, heard_ms, firing_ttl, resolved_ttl, inbox limit, ids by key, no beginning}; an
+--          incident that begins is named as its key has it there, where it was paged under that id from memory; what began
+--          at "no beginning" (ms) or before does not say when
 -- ARGV[2]  msgpack list of {fingerprint, code, starts, ends, severity, key, opening, body}; times in ms
 --          code: F firing, R resolved, S settle a doubt as a re-fire, L settle it as a late copy,
 --          X Alertmanager lists it no more (starts: the ms at which the record was written that must still be there),
@@ -19,14 +20,14 @@
 local base = KEYS[1]
 local opt = cmsgpack.unpack(ARGV[1])
 local alerts = cmsgpack.unpack(ARGV[2])
-local shift, doubts, doubt_ms, heard_ms, named = opt[1], opt[2], opt[3], opt[4], opt[8]
+local shift, doubts, doubt_ms, heard_ms, named, no_beginning = opt[1], opt[2], opt[3], opt[4], opt[8], opt[9]
 local firing_ttl, resolved_ttl = string.format('%.0f', opt[5]), string.format('%.0f', opt[6])
 local call, fmt, find, match, sub = redis.call, string.format, string.find, string.match, string.sub
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + shift
 local now_text = fmt('%.0f', now)
 
-local state_of, key_of, heard, worst, eager = {}, {}, {}, {}, {}
+local state_of, key_of, heard, worst, eager, since = {}, {}, {}, {}, {}, {}
 -- What joins an incident that is paged already can page nobody: it may wait, so that a storm is one decision. A fact
 -- that comes with it does not.
 local LAZY_MS = 5000
@@ -124,6 +125,7 @@ local function fire(alert, ends, into)
   add(id, 'n' .. severity, 1)
   add(id, 't' .. severity, 1)
   call('SADD', base .. ':i:' .. id .. ':m', alert[1])
+  if alert[3] > no_beginning and alert[3] < (since[id] or math.huge) then since[id] = alert[3] end
   save(alert, 'F', alert[3], ends, severity, id)
   touch(id, severity)
 end
@@ -323,6 +325,10 @@ end
 
 for id, fields in pairs(sums) do
   for field, amount in pairs(fields) do call('HINCRBY', base .. ':i:' .. id, field, amount) end
+end
+for id, began in pairs(since) do
+  local before = tonumber(call('HGET', base .. ':i:' .. id, 'since') or '')
+  if not before or began < before then call('HSET', base .. ':i:' .. id, 'since', fmt('%.0f', began)) end
 end
 local changed = {}
 for id, severity in pairs(worst) do

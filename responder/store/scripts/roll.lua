@@ -2,7 +2,7 @@
 -- A replica says that it sees the store; who else does, and which urgent incidents are open.
 --
 -- KEYS[1] base; ARGV: shift, replica ('' to say nothing), what it says of itself, how long the last word of a replica is
---       remembered ms, how many incidents are listed at most
+--       remembered ms, how many incidents are listed at most, what to write beside it ('' for nothing)
 -- answers {now, {replica, 'ms it was seen|what it says', ...}, {incident, revision, ...}}
 local base = KEYS[1]
 local call, fmt = redis.call, string.format
@@ -13,6 +13,7 @@ if ARGV[2] ~= '' then
   call('HSET', key, ARGV[2], fmt('%.0f|%s', now, ARGV[3]))
   call('PEXPIRE', key, ARGV[4])
 end
+if ARGV[6] ~= '' then call('SET', base .. ':look:d', ARGV[6], 'PX', '60000') end
 local words, replicas = call('HGETALL', key), {}
 for i = 1, #words, 2 do
   local seen = tonumber(string.match(words[i + 1], '^(%d+)|') or '0')
