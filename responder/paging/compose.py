@@ -190,7 +190,8 @@ def _summary(incident: Incident, effect: SendMessage, now: datetime) -> list[str
     ]
     if effect.text:
         lines.insert(1, effect.text)
-    if incident.attached and effect.kind in _WORK:
+    carries = isinstance(incident.state, (Triggered, Acknowledged))
+    if incident.attached and carries and effect.kind in _WORK:
         lines.append(_attached(incident))
     if digest is not None:
         lines += digest_words.newest(digest)
@@ -238,9 +239,13 @@ def _attached(incident: Incident) -> str:
 def _since(incident: Incident, now: datetime) -> str:
     age = now - incident.since
     ago = f", {format_duration(age - age % _MINUTE)} ago" if age >= _MINUTE else ""
+    at = f"{incident.since:%Y-%m-%d %H:%M:%S} UTC{ago}"
     count = incident.totals.firing_now
-    alerts = f"{count} alert{'s' if count != 1 else ''} firing" if count else "nothing fires now"
-    return f"{alerts}, since {incident.since:%Y-%m-%d %H:%M:%S} UTC{ago}"
+    return (
+        f"{count} alert{'s' if count != 1 else ''} firing, since {at}"
+        if count
+        else f"nothing fires now; it began {at}"
+    )
 
 
 def _next(incident: Incident, effect: SendMessage, now: datetime) -> str:

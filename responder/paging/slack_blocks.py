@@ -85,7 +85,7 @@ def _standing(message: Message) -> list[dict[str, Any]]:
     alerts = f"{count} alert{'s' if count != 1 else ''} firing" if count else "Nothing fires now"
     return [
         _text(alerts, bold=True),
-        _text(" since "),
+        _text(" since " if count else "; it began "),
         _date(incident.since),
         _text("\n"),
         *_asked(message),

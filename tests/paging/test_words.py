@@ -153,3 +153,21 @@ def test_a_page_says_since_when_it_is_broken_and_not_when_we_heard_of_it(
 def test_a_call_names_the_day_where_it_began_long_ago() -> None:
     incident = msgspec.structs.replace(message().incident, began_at=AT - timedelta(days=2))
     assert "5 alerts firing since 22 Nov 03:00 U T C." in spoken(message(incident=incident))
+
+
+def test_services_are_attached_as_long_as_somebody_is_at_it_and_what_fires_no_more_is_not_said_to_fire() -> (
+    None
+):
+    play = Play(Severity.P1)
+    play.delivered()
+    play.at(
+        1,
+        facts.ServiceAttached(at=START + MINUTE, incident="1" * 16, service="api", severity=Severity.P2),
+    )
+    told = summary(play)
+    assert "Attached, and not paged by themselves: api (P2)" in told
+    assert [line for line in told if line.startswith("1 alert firing, since 2026-")]
+    play.clear().at(2)
+    told = summary(play)
+    assert not [line for line in told if "Attached" in line]
+    assert [line for line in told if line.startswith("nothing fires now; it began 2026-")]
