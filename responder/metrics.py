@@ -82,7 +82,7 @@ class Metrics:
         )
         self._durations(registry)
         self.sla_response = Counter(
-            "responder_sla_response_total", "Response promises, judged once: at the acknowledgement or at the deadline",
+            "responder_sla_response_total", "Response promises, judged once an episode: at the acknowledgement or at the deadline",
             ["service", "severity", "outcome"], registry=registry,
         )  # fmt: skip
         self.escalations = Counter(
@@ -116,7 +116,7 @@ class Metrics:
 
     def _durations(self, registry: CollectorRegistry) -> None:
         self.time_to_page = Histogram(
-            "responder_time_to_page_seconds", "From the opening of an incident to its first delivered page",
+            "responder_time_to_page_seconds", "From the opening of an incident, or the end of what held it back, to its first delivered page",
             ["severity"], buckets=_TO_PAGE, registry=registry,
         )  # fmt: skip
         self.time_to_acknowledge = Histogram(
@@ -124,7 +124,7 @@ class Metrics:
             ["service", "severity"], buckets=_TO_ACKNOWLEDGE, registry=registry,
         )  # fmt: skip
         self.time_to_resolve = Histogram(
-            "responder_time_to_resolve_seconds", "From the opening of an incident to its end",
+            "responder_time_to_resolve_seconds", "From the opening of an incident to its end, the watch included",
             ["service", "severity"], buckets=_TO_RESOLVE, registry=registry,
         )  # fmt: skip
         self.probe_duration = Histogram(

@@ -10,7 +10,7 @@ import msgspec
 
 from responder.incident import state as states
 from responder.incident.around import Around
-from responder.incident.decision import Decision, Entry, Measured, Measurement, Reason
+from responder.incident.decision import Decision, Entry, FirstPaged, Measured, Measurement, Reason
 from responder.incident.effects import Effect
 from responder.incident.facts import Fact
 from responder.incident.hold import Hold
@@ -174,6 +174,13 @@ class Draft:
         self.begin_episode(cause)
         if keep_findings:
             self.change(findings=before.findings, triage=states.TriageStatus.DONE)
+
+    def paged_first(self, at: datetime) -> None:
+        """A page was delivered: where it is the incident's first, say how long that took."""
+        if self.incident.first_paged_at is None:
+            due = self.incident.to_be_paged_since
+            self.change(first_paged_at=at)
+            self.measure(FirstPaged(max((at - due).total_seconds(), 0.0)))
 
     def seconds_since(self, start: datetime) -> float:
         """Seconds from ``start`` to now, never negative."""

@@ -285,6 +285,13 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
         return self.first_paged_at is not None and self.first_paged_at < self.episode.began_at
 
     @property
+    def to_be_paged_since(self) -> datetime:
+        """Since when its first page was due to go out: where it was held back from its beginning, since nothing holds it."""
+        number = self.episode.number
+        held = number > 1 and not any(page.episode < number for page in self.pages)
+        return self.episode.began_at if held else self.opened_at
+
+    @property
     def promise(self) -> SeverityPolicy:
         """What the present severity promises."""
         return self.policy.severities[self.severity]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stage import MINUTE, START, Play
 
 from responder.incident import facts
-from responder.incident.decision import Reason, ResponseJudged
+from responder.incident.decision import FirstPaged, Reason, ResponseJudged
 from responder.incident.effects import SendMessage
 from responder.incident.hold import Hold, HoldKind
 from responder.incident.lastlook import overtaken
@@ -38,6 +38,28 @@ def test_e4_when_it_is_over_and_it_still_fires_it_is_paged_within_one_look_from_
     play.until(36)
     assert pages(play)[0] == (30.5, "page primary dbteam chat")
     assert pages(play)[1] == (35.5, "page secondary platform chat")
+
+
+def first_paged(play: Play) -> list[float]:
+    """What was measured of the first page, in seconds."""
+    measured = [one.what for decision in play.decisions for one in decision.measured]
+    return [one.seconds for one in measured if isinstance(one, FirstPaged)]
+
+
+def test_the_time_to_the_first_page_leaves_out_what_was_held_back_on_purpose_and_nothing_else() -> None:
+    held = Play(holds=(WINDOW,)).until(30)
+    held.holds = ()
+    held.until(30.5)
+    held.minute = 31
+    held.delivered()
+    assert first_paged(held) == [30.0]
+    late = Play()  # its page was asked for at once, and arrives only after it has fired again
+    late.clear().at(1)
+    late.fire(Severity.P1).at(2)
+    late.minute = 3
+    late.delivered()
+    assert late.incident.episode.number == 2
+    assert first_paged(late) == [180.0]
 
 
 def test_a_hold_with_an_end_is_over_at_that_end_to_the_moment_whoever_still_hands_it_in() -> None:

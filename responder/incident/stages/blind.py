@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from responder.incident.decision import Escalated, FirstPaged, Reason
+from responder.incident.decision import Escalated, Reason
 from responder.incident.draft import Draft
 from responder.incident.escalation.channels import kept
 from responder.incident.facts import Fact, PagedBlind
@@ -132,7 +132,5 @@ def _keep(draft: Draft, new: Sequence[Page], one: PagedBlind, *, aside: bool = F
             draft.set_page(msgspec.structs.replace(page, updates=one.updates[page.id]))
     draft.noticed.update(one.noticed)
     delivered = [page.settled_at for page in new if page.status is PageStatus.DELIVERED and page.settled_at]
-    if delivered and draft.incident.first_paged_at is None:
-        draft.change(first_paged_at=min(delivered))
-        seconds = (min(delivered) - draft.incident.opened_at).total_seconds()
-        draft.measure(FirstPaged(max(seconds, 0.0)))
+    if delivered:
+        draft.paged_first(min(delivered))

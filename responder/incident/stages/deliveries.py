@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from responder.incident import facts as fact
-from responder.incident.decision import FirstPaged, Reason
+from responder.incident.decision import Reason
 from responder.incident.draft import Draft
 from responder.incident.message import MessageKind, Wanted
 from responder.incident.state import Acknowledged, Page, PageStatus, Triggered
@@ -73,9 +73,7 @@ def _delivered(draft: Draft, one: fact.MessageDelivered) -> None:
         f"{_what(page, one.kind)} {_how(page, one)}",
         at=one.at,
     )
-    if draft.incident.first_paged_at is None:
-        draft.change(first_paged_at=one.at)
-        draft.measure(FirstPaged(max((one.at - draft.incident.opened_at).total_seconds(), 0.0)))
+    draft.paged_first(one.at)
 
 
 def _how(page: Page, one: fact.MessageDelivered) -> str:
