@@ -19,6 +19,7 @@ import structlog
 
 from responder.config import AlertmanagerConfig
 from responder.incident.hold import Hold, Silence, silence_hold
+from responder.intake.intervals import Intervals
 from responder.intake.peers import Peer, PeerError, peers_of
 
 log = structlog.get_logger(__name__)
@@ -93,8 +94,9 @@ _UPTIME = msgspec.json.Decoder(_Uptime)
 class ListedAlert(msgspec.Struct, frozen=True, kw_only=True):
     """An alert that fires somewhere. ``expires_at`` is when Alertmanager gives it up unless it is sent again.
 
-    ``silenced_by`` are ids of silences, ``inhibited_by`` fingerprints, ``muted_by`` names of time intervals;
-    ``raw`` is all of it as JSON.
+    ``silenced_by`` are ids of silences, ``inhibited_by`` fingerprints, ``muted_by`` names of time intervals: ``None`` where
+    Alertmanager does not say, and one may mute it on its way to the ``timed`` ones of its receivers. ``raw`` is all of it
+    as JSON.
     """
 
     fingerprint: str
@@ -103,8 +105,13 @@ class ListedAlert(msgspec.Struct, frozen=True, kw_only=True):
     receivers: frozenset[str]
     silenced_by: tuple[str, ...]
     inhibited_by: tuple[str, ...]
-    muted_by: tuple[str, ...]
+    muted_by: tuple[str, ...] | None
+    timed: frozenset[str] = frozenset()
     raw: msgspec.Raw
+
+    def perhaps_muted(self, ours: frozenset[str]) -> bool:
+        """Whether it is not known if a time interval keeps it from our receivers; without any, all of them are ours."""
+        return self.muted_by is None and (self.receivers & ours if ours else self.receivers) <= self.timed
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,6 +150,7 @@ class Alertmanagers:
         self.peers = peers_of(config, session)
         self._grace = config.grace
         self._away: set[str] = set()
+        self._intervals = Intervals()
 
     async def listing(self, now: datetime) -> Listing:
         """Ask every peer, side by side, which alerts fire."""
@@ -182,7 +190,8 @@ class Alertmanagers:
     async def _questions(self, peer: Peer, now: datetime, *, silences: bool) -> _Answer:
         status = await peer.get("/status")
         up_since = _UPTIME.decode(status.body).uptime
-        alerts, unread = await rows((await peer.get("/alerts")).body, _listed)
+        timed = await self._intervals.timed(peer.name, status.body)
+        alerts, unread = await rows((await peer.get("/alerts")).body, lambda row: _listed(row, timed))
         known: list[ListedSilence] = []
         if silences:
             known, _ = await rows((await peer.get("/silences")).body, _SILENCE.decode)
@@ -206,16 +215,21 @@ async def rows(raw: bytes, decode: Callable[[msgspec.Raw], T]) -> tuple[list[T],
     return found, unread
 
 
-def _listed(row: msgspec.Raw) -> ListedAlert:
+def _listed(row: msgspec.Raw, timed: frozenset[str] | None) -> ListedAlert:
+    """``timed`` are the receivers that a time interval may mute, ``None`` where it may be any."""
     one = _ALERT.decode(row)
+    receivers = frozenset(receiver.name for receiver in one.receivers)
+    unsaid = receivers if timed is None else receivers & timed
+    muted_by = one.status.muted_by if one.status.muted_by is not None or unsaid else ()
     return ListedAlert(
         fingerprint=one.fingerprint,
         starts_at=one.starts_at,
         expires_at=one.ends_at,
-        receivers=frozenset(receiver.name for receiver in one.receivers),
+        receivers=receivers,
         silenced_by=one.status.silenced_by or (),
         inhibited_by=one.status.inhibited_by or (),
-        muted_by=one.status.muted_by or (),
+        muted_by=muted_by,
+        timed=unsaid if muted_by is None else frozenset(),
         raw=row,
     )
 
@@ -235,6 +249,7 @@ async def _merged(lists: Sequence[Sequence[ListedAlert]]) -> dict[str, ListedAle
 
 def _both(one: ListedAlert, other: ListedAlert) -> ListedAlert:
     """As one Alertmanager that knew all of it would have it. A time interval mutes only where both say so."""
+    muted_by, timed = _muted_by_both(one, other)
     return ListedAlert(
         fingerprint=one.fingerprint,
         starts_at=min(one.starts_at, other.starts_at),
@@ -242,9 +257,22 @@ def _both(one: ListedAlert, other: ListedAlert) -> ListedAlert:
         receivers=one.receivers | other.receivers,
         silenced_by=tuple(dict.fromkeys((*one.silenced_by, *other.silenced_by))),
         inhibited_by=tuple(dict.fromkeys((*one.inhibited_by, *other.inhibited_by))),
-        muted_by=tuple(name for name in one.muted_by if name in other.muted_by),
+        muted_by=muted_by,
+        timed=timed,
         raw=one.raw,
     )
+
+
+def _muted_by_both(one: ListedAlert, other: ListedAlert) -> tuple[tuple[str, ...] | None, frozenset[str]]:
+    """Of what a peer does not say: it is sent to a receiver all the same where another peer is certain to send it."""
+    if one.muted_by is not None and other.muted_by is not None:
+        return tuple(name for name in one.muted_by if name in other.muted_by), frozenset()
+    if () in (one.muted_by, other.muted_by):
+        return (), frozenset()
+    if one.muted_by is None and other.muted_by is None:
+        timed = one.timed & other.timed
+        return (None, timed) if timed else ((), timed)
+    return None, one.timed | other.timed
 
 
 def latest(lists: Sequence[Sequence[S]]) -> dict[str, S]:

@@ -58,6 +58,11 @@ def unheard(record: Record | None, at: datetime) -> Found | None:
             return None
 
 
+def was_posted(record: Record | None, began: datetime) -> bool:
+    """Whether a firing that is listed, and has begun then, is one that a webhook told of, whatever became of it here."""
+    return record is not None and epoch_ms(began) <= record.starts
+
+
 class Sight(msgspec.Struct, frozen=True):
     """When an alert was last listed, and when Alertmanager would have given it up then."""
 

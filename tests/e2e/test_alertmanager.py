@@ -312,6 +312,29 @@ async def test_l17_an_alert_whose_webhook_never_came_is_found(hook: Receiver, tm
         await until(lambda: "dbteam" in scene.paged())
 
 
+@pytest.mark.parametrize("key", ["mute_time_intervals", "active_time_intervals"])
+async def test_what_a_time_interval_mutes_is_not_paged_as_missed_by_one_that_does_not_say_so(
+    hook: Receiver, tmp_path: Path, key: str
+) -> None:
+    """Before 0.28 Alertmanager lists it as active, with every receiver that it would have."""
+    async with Scene(tmp_path, hook) as scene:
+        await scene.am.stop()
+        scene.am.mutes_always('role="night"', key)
+        await scene.am.start()
+        await scene.am.firing({**DB, "cluster": "b"})
+        await until(lambda: scene.paged() == ["dbteam"])
+        await scene.am.firing({**DB, "role": "night"})
+        listed = await scene.am.call("GET", "/api/v2/alerts")
+        says = all("mutedBy" in one["status"] for one in listed)
+        assert [one["status"]["state"] for one in listed if one["labels"].get("role")] == (
+            ["suppressed"] if says else ["active"]
+        )
+        await scene.looks(5)
+        assert scene.paged() == ["dbteam"]
+        assert await scene.daemon.metric('responder_reconcile_changes_total{kind="missed_firing"}') == 0
+        assert scene.daemon.log().count("this Alertmanager does not say whether one mutes them") == (not says)
+
+
 async def test_of_a_cluster_cut_in_two_what_either_lists_fires_and_nothing_is_resolved(
     hook: Receiver, tmp_path: Path
 ) -> None:

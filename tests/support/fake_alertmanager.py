@@ -41,6 +41,7 @@ class FakeAlertmanager:
         self.silences: dict[str, dict[str, Any]] = {}
         self.inhibited: dict[str, str] = {}
         self.muted: dict[str, str] = {}
+        self.config = "route:\n  receiver: responder\n"
         self.instead: dict[str, Answer] = {}
         self.asked: list[tuple[str, str]] = []
 
@@ -152,7 +153,7 @@ class FakeAlertmanager:
         match request.method, path:
             case "GET", "/status":
                 return self._json({"uptime": rfc(self.up_since), "cluster": {"status": "ready"},
-                                   "versionInfo": {"version": self.version}, "config": {"original": "x"}})  # fmt: skip
+                                   "versionInfo": {"version": self.version}, "config": {"original": self.config}})  # fmt: skip
             case "GET", "/alerts":
                 return self._alerts(request)
             case "GET", "/silences":

@@ -46,6 +46,13 @@ class RealAlertmanager(Alertmanager):
     def posts_to(self, webhook: str) -> None:
         self.config["receivers"][0]["webhook_configs"] = [{"url": webhook, "send_resolved": True}]
 
+    def mutes_always(self, matcher: str, key: str = "mute_time_intervals") -> None:
+        """What matches has a route of its own on which nothing is sent: it is always muted, or never active."""
+        receiver, always = self.config["route"]["receiver"], key == "mute_time_intervals"
+        times = {} if always else {"years": ["1970"]}
+        self.config["time_intervals"] = [{"name": "nights", "time_intervals": [times]}]
+        self.config["route"]["routes"] = [{"receiver": receiver, "matchers": [matcher], key: ["nights"]}]
+
     async def start(self) -> None:
         (self.folder / "alertmanager.yml").write_text(yaml.safe_dump(self.config))
         cluster = ["--cluster.listen-address="]
