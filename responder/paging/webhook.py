@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import product
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import msgspec
 
+from responder.addresses import http_objection
 from responder.incident.finding import Finding, FindingStatus
 from responder.incident.message import Contact, IncidentBrief, Message, MessageKind, Receipt
 from responder.incident.severity import Level, Severity
@@ -41,9 +41,8 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     def __post_init__(self) -> None:
         """Refuse a template that some message could break: every kind of one is rendered, with hostile texts."""
-        url = urlsplit(self.url.reveal())
-        if url.scheme not in {"http", "https"} or not url.hostname:
-            raise ValueError("url: expected http://host/… or https://host/…")
+        if objection := http_objection(self.url.reveal()):
+            raise ValueError(f"url: {objection}")
         if not _MEDIA_TYPE.fullmatch(self.content_type):
             raise ValueError(f"content_type: expected a media type, got {self.content_type!r}")
         _checked(self)

@@ -149,6 +149,7 @@ auth: {tokens: [{name: a, token: t, role: boss}]}
         ("a: [", "not YAML"),
         ("- a", "expected a mapping"),
         ("listen: a:1\nlisten: b:2", "stands twice"),
+        ("listen: 'a:²'", "listen: expected host:port"),
         ("retention: 0s", "retention: expected 1d to 3650d, got 0s"),
         ("heartbeats: [{name: a, every: 5m}, {name: a, every: 1m}]", "name 'a' stands twice"),
         ("retention: 1s", "retention: expected 1d to 3650d, got 1s"),
@@ -331,7 +332,7 @@ def test_settings_of_a_channel_that_could_not_work_are_told_with_their_place(
 def test_an_alertmanagers_section_says_what_is_wrong_and_shows_no_password(tmp_path: Path) -> None:
     text = "alertmanager: {urls: ['htp://ana:hunter2@am:9093'], reconcile_every: 100ms, timeout: 0s}"
     said = "\n".join(problems(tmp_path, text))
-    assert "alertmanager.urls: expected http://host or https://host, got 'am:9093'" in said
+    assert "alertmanager.urls[0]: expected http://host or https://host\n" in said
     assert "alertmanager.reconcile_every: expected 1s to 1h, got 100ms" in said
     assert "alertmanager.timeout: expected 1s to 1m, got 0s" in said
     assert "hunter2" not in said
