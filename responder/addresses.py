@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
@@ -33,6 +34,17 @@ def parts_of(url: str) -> SplitResult | None:
     return None if 0 in ports else parts
 
 
+def is_host(text: str) -> bool:
+    """Whether it is the name of a host or an IP address, without brackets."""
+    if _HOST.fullmatch(text):
+        return True
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def http_objection(url: str) -> str:
     """What is wrong with an address that is to be fetched, and how it is written; nothing where it is well."""
     parts = parts_of(url)
@@ -40,7 +52,7 @@ def http_objection(url: str) -> str:
         return f"{_WEB}; {UNREADABLE}"
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return _WEB
-    if ":" not in parts.hostname and not _HOST.fullmatch(parts.hostname):
+    if not is_host(parts.hostname):
         return f"{_WEB}; the host is no name and no IP address"
     try:
         URL(url)  # what fetches it reads it in its own way

@@ -11,6 +11,7 @@ from responder.config import Config, HeartbeatConfig
 from responder.config_ranges import range_problems
 from responder.matchers import MatcherError, parse_matcher
 from responder.secrets import Secret
+from responder.targets.requests import header_problems
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _STORES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
@@ -55,6 +56,11 @@ def problems_of(config: Config, *, whole: bool = True) -> Iterator[tuple[str, st
     if not NAME.fullmatch(config.name):
         yield "name", "expected 1 to 64 letters, digits, '.', '_' or '-'"
     yield from _listen_problems(config)
+    if not config.rules:
+        yield (
+            "rules",
+            "expected at least one rule file or folder, such as rules/: without any, nobody is paged",
+        )
     if objection := base_objection(config.external_url):
         yield "external_url", objection
     if config.redis and (objection := _of_scheme(config.redis.url, _STORES)):
@@ -78,6 +84,9 @@ def _target_problems(config: Config) -> Iterator[tuple[str, str]]:
         for name, target in getattr(config.targets, kind).items():
             if objection := base_objection(target.url):
                 yield f"targets.{kind}.{name}.url", objection
+            headers = {header: value.reveal() for header, value in getattr(target, "headers", {}).items()}
+            for where, problem in header_problems(headers):
+                yield f"targets.{kind}.{name}.headers{where}", problem
     for name, postgres in config.targets.postgres.items():
         if objection := _of_scheme(postgres.url, _DATABASES):
             yield f"targets.postgres.{name}.url", objection
@@ -94,7 +103,11 @@ def _of_scheme(url: Secret, schemes: Sequence[str]) -> str:
 
 def _auth_problems(config: Config) -> Iterator[tuple[str, str]]:
     names = [token.name for token in config.auth.tokens]
+    first: dict[str, int] = {}
     for number, token in enumerate(config.auth.tokens):
+        if (same := first.setdefault(token.token.reveal(), number)) != number:
+            text = f"{names[same]!r} and {token.name!r} have the same token: give each one of its own"
+            yield f"auth.tokens[{number}].token", text
         if token.name in names[:number]:
             yield f"auth.tokens[{number}]", f"token name {token.name!r} stands twice"
         if token.role not in ROLES:

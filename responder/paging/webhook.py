@@ -20,6 +20,7 @@ from responder.paging.http import post
 from responder.paging.webhook_template import HOSTILE, BodyTemplate
 from responder.secrets import Secret
 from responder.signing import sign_webhook
+from responder.targets.requests import check_headers
 
 #: The wire knows five states; what is finer here is told in the headline.
 _WIRE_STATUS = {FindingStatus.NO_DATA: "warning", FindingStatus.DENIED: "error"}
@@ -43,6 +44,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         """Refuse a template that some message could break: every kind of one is rendered, with hostile texts."""
         if objection := http_objection(self.url.reveal()):
             raise ValueError(f"url: {objection}")
+        check_headers("headers", {name: value.reveal() for name, value in self.headers.items()})
         if not _MEDIA_TYPE.fullmatch(self.content_type):
             raise ValueError(f"content_type: expected a media type, got {self.content_type!r}")
         _checked(self)
