@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Sequence
 
+from responder.addresses import UNREADABLE, base_objection, http_objection, parts_of
 from responder.config import Config, HeartbeatConfig
 from responder.config_ranges import range_problems
 from responder.matchers import MatcherError, parse_matcher
+from responder.secrets import Secret
+from responder.targets.requests import header_problems
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_STORES = frozenset({"redis", "rediss", "unix", "redis+sentinel", "redis+cluster"})
+_STORES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+_DATABASES = ("postgresql", "postgres")
 ROLES = ("viewer", "responder", "admin")
-
-
-def is_http(url: str) -> bool:
-    """Whether a text is an address that can be fetched."""
-    parts = urlsplit(url)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def liveness_problems(config: Config) -> Iterator[tuple[str, str]]:
@@ -32,8 +29,8 @@ def liveness_problems(config: Config) -> Iterator[tuple[str, str]]:
             yield f"heartbeats[{number}]", problem
     if config.heartbeat_out is None:
         return
-    if not is_http(config.heartbeat_out.url.reveal()):
-        yield "heartbeat_out.url", "expected http://host or https://host"
+    if objection := http_objection(config.heartbeat_out.url.reveal()):
+        yield "heartbeat_out.url", objection
     if not config.canary.every:
         yield "heartbeat_out", "it waits for the canary, which canary.every: 0s switches off"
 
@@ -59,15 +56,21 @@ def problems_of(config: Config, *, whole: bool = True) -> Iterator[tuple[str, st
     if not NAME.fullmatch(config.name):
         yield "name", "expected 1 to 64 letters, digits, '.', '_' or '-'"
     yield from _listen_problems(config)
-    if not is_http(config.external_url):
-        yield "external_url", f"expected http://host or https://host, got {config.external_url!r}"
-    if config.redis and urlsplit(config.redis.url.reveal()).scheme not in _STORES:
-        yield "redis.url", f"expected one of {', '.join(f'{scheme}://' for scheme in sorted(_STORES))}"
+    if not config.rules:
+        yield (
+            "rules",
+            "expected at least one rule file or folder, such as rules/: without any, nobody is paged",
+        )
+    if objection := base_objection(config.external_url):
+        yield "external_url", objection
+    if config.redis and (objection := _of_scheme(config.redis.url, _STORES)):
+        yield "redis.url", objection
     if config.alertmanager:
-        for url in config.alertmanager.urls or ("",):
-            if not is_http(url):
-                shown = url.rpartition("@")[2]  # what is before it may be a password
-                yield "alertmanager.urls", f"expected http://host or https://host, got {shown!r}"
+        if not config.alertmanager.urls:
+            yield "alertmanager.urls", "expected at least one address such as http://alertmanager:9093"
+        for number, url in enumerate(config.alertmanager.urls):
+            if objection := base_objection(url):
+                yield f"alertmanager.urls[{number}]", objection
     yield from _target_problems(config)
     yield from _auth_problems(config)
     yield from liveness_problems(config)
@@ -79,24 +82,32 @@ def problems_of(config: Config, *, whole: bool = True) -> Iterator[tuple[str, st
 def _target_problems(config: Config) -> Iterator[tuple[str, str]]:
     for kind in ("http", "prometheus", "superset", "supabase"):
         for name, target in getattr(config.targets, kind).items():
-            if not is_http(target.url):
-                yield (
-                    f"targets.{kind}.{name}.url",
-                    f"expected http://host or https://host, got {target.url!r}",
-                )
-            elif not {"?", "#"}.isdisjoint(target.url):
-                yield (
-                    f"targets.{kind}.{name}.url",
-                    "expected an address without ? and #: paths are put behind it; what is secret goes into headers",
-                )
+            if objection := base_objection(target.url):
+                yield f"targets.{kind}.{name}.url", objection
+            headers = {header: value.reveal() for header, value in getattr(target, "headers", {}).items()}
+            for where, problem in header_problems(headers):
+                yield f"targets.{kind}.{name}.headers{where}", problem
     for name, postgres in config.targets.postgres.items():
-        if urlsplit(postgres.url.reveal()).scheme not in {"postgres", "postgresql"}:
-            yield f"targets.postgres.{name}.url", "expected postgresql://…"
+        if objection := _of_scheme(postgres.url, _DATABASES):
+            yield f"targets.postgres.{name}.url", objection
+
+
+def _of_scheme(url: Secret, schemes: Sequence[str]) -> str:
+    """What is wrong with the address of a server that does not speak HTTP; nothing where it is well."""
+    expected = " or ".join(f"{scheme}://" for scheme in schemes)
+    parts = parts_of(url.reveal())
+    if parts is None:
+        return f"expected {expected}; {UNREADABLE}"
+    return "" if parts.scheme in schemes else f"expected {expected}"
 
 
 def _auth_problems(config: Config) -> Iterator[tuple[str, str]]:
     names = [token.name for token in config.auth.tokens]
+    first: dict[str, int] = {}
     for number, token in enumerate(config.auth.tokens):
+        if (same := first.setdefault(token.token.reveal(), number)) != number:
+            text = f"{names[same]!r} and {token.name!r} have the same token: give each one of its own"
+            yield f"auth.tokens[{number}].token", text
         if token.name in names[:number]:
             yield f"auth.tokens[{number}]", f"token name {token.name!r} stands twice"
         if token.role not in ROLES:
@@ -113,7 +124,7 @@ def _auth_problems(config: Config) -> Iterator[tuple[str, str]]:
 
 def _listen_problems(config: Config) -> Iterator[tuple[str, str]]:
     host, _, port = config.listen.rpartition(":")
-    if not port.isdigit() or int(port) > 65535:
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         yield "listen", f"expected host:port such as 127.0.0.1:8080, got {config.listen!r}"
         return
     webhook = config.auth.webhook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 WATCH_EVERY = 2.0  # seconds
 _PROBLEMS_LOGGED = 20
 _Stamp = tuple[int, int, int] | None
+_Stamps = tuple[dict[Path, _Stamp], _Stamp]
 
 
 class Rulebook:
@@ -82,21 +84,41 @@ class Rulebook:
 
     async def watch(self, clock: Clock) -> None:
         """Reload when a rule file has changed, say so when the configuration has, and follow secrets' files; for ever."""
-        seen, own = await asyncio.to_thread(self._stamps)
+        seen: _Stamps | None = None
+        told = ""
         while True:
+            failure = ""
+            try:
+                seen = await self._looked(seen)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with a file, who pages goes on paging
+                failure = _without_words(error)
+            if failure and failure != told:
+                log.error("the files on disk cannot be looked at; what runs goes on", error=failure)
+            told = failure
             await clock.sleep(WATCH_EVERY)
-            now, own_now = await asyncio.to_thread(self._stamps)
-            await asyncio.to_thread(self.redact.look)
-            if now != seen:
-                await self.reload()
-            elif own_now != own:
-                await asyncio.to_thread(self.file.look)
-            seen, own = now, own_now
 
-    def _stamps(self) -> tuple[dict[Path, _Stamp], _Stamp]:
+    async def _looked(self, seen: _Stamps | None) -> _Stamps:
+        """Compare the files with what was ``seen`` before, and follow what has changed; what is seen now."""
+        now = await asyncio.to_thread(self._stamps)
+        if seen is None:
+            return now
+        await asyncio.to_thread(self.redact.look)
+        if now[0] != seen[0]:
+            await self.reload()
+        elif now[1] != seen[1]:
+            await asyncio.to_thread(self.file.look)
+        return now
+
+    def _stamps(self) -> _Stamps:
         """Those of the rule files, and that of the configuration."""
         rules = {file: _stamp(file) for file in rule_files(self._config.rules)[0]}
         return rules, _stamp(self.file.path) if self.file.path else None
+
+
+def _without_words(error: Exception) -> str:
+    """What was raised, and where. Its own words may quote a file, and what is new there is not known as a secret yet."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
 
 
 def _stamp(file: Path) -> _Stamp:

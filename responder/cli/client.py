@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from responder.addresses import base_objection
 from responder.release import release
 from responder.text import block, one_line
 
@@ -38,8 +39,8 @@ class Client:
     """Calls one daemon."""
 
     def __init__(self, url: str, token: str | None) -> None:
-        if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
-            raise CallError(f"--url: expected http://host:port, got {url!r}")
+        if objection := base_objection(url):
+            raise CallError(f"--url: {objection}")
         self._url = url.rstrip("/")
         self._invocation = uuid.uuid4().hex
         self._changes = 0

@@ -18,9 +18,11 @@ import aiosmtplib
 import jinja2
 import msgspec
 
+from responder.addresses import is_host
 from responder.incident.message import Contact, Message, MessageKind, Receipt
 from responder.paging.base import CHANNELS, ChannelError, ChannelTools
 from responder.paging.compose import charted, headline
+from responder.ranges import Range
 from responder.secrets import Secret
 from responder.text import one_line
 
@@ -29,6 +31,7 @@ LOCK_SCREEN = 80
 _LIMIT = 8.0  # seconds for a command, and for the whole below the engine's limit
 _GREYLISTED = timedelta(minutes=1)
 _ADDRESS = re.compile(r"[^@\s<>\"',;:\\]{1,64}@[A-Za-z0-9.-]{1,253}")
+_PORTS = Range(1, 65_535)
 _AUTHENTICATION = frozenset({530, 534, 535, 538})
 
 
@@ -44,6 +47,31 @@ class EmailSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     tls: bool = False
     validate_certs: bool = True
     ca_file: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no mail could be sent with."""
+        if not is_host(self.host):
+            raise ValueError(
+                "host: expected the name or the IP address of a mail server, such as smtp.example.com"
+            )
+        if objection := _PORTS.objection(self.port):
+            raise ValueError(f"port: {objection}")
+        sender_of(self.sender)
+
+
+def sender_of(text: str) -> Address:
+    """The one address that mail comes from; it may stand behind a name, as in ``Responder <responder@example.com>``.
+
+    Raises:
+        ValueError: where it is none.
+    """
+    mail = EmailMessage()
+    if text.isprintable():
+        mail["From"] = text
+    found: tuple[Address, ...] = mail["From"].addresses if "From" in mail else ()
+    if len(found) != 1 or not _ADDRESS.fullmatch(found[0].addr_spec):
+        raise ValueError("from: expected one address such as responder@example.com")
+    return found[0]
 
 
 _TEMPLATES = jinja2.Environment(
@@ -63,7 +91,7 @@ class EmailChannel:
         self.name = name
         self._settings = settings
         self._tools = tools
-        self._domain = settings.sender.rpartition("@")[2] or "localhost"
+        self._domain = sender_of(settings.sender).domain
 
     def reaches(self, contact: Contact) -> bool:
         """Whether the contact has a usable address."""

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from responder.addresses import base_objection
 from responder.incident.message import Contact, Message, MessageKind, Receipt
 from responder.incident.severity import Severity
 from responder.paging.base import CHANNELS, ChannelError, ChannelTools, asks
@@ -49,8 +50,8 @@ class NtfySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def __post_init__(self) -> None:
         """Refuse what ntfy would refuse at the first page."""
-        if not web_address(self.url):
-            raise ValueError(f"url: expected https://host, got {self.url!r}")
+        if objection := base_objection(self.url):
+            raise ValueError(f"url: {objection}")
         if self.topic is not None and not _TOPIC.fullmatch(self.topic.reveal()):
             raise ValueError("topic: expected 1 to 64 letters, digits, '-' or '_'")
         if (self.username is None) is not (self.password is None):

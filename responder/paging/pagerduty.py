@@ -15,13 +15,14 @@ from urllib.parse import urlencode
 import msgspec
 import structlog
 
+from responder.addresses import base_objection
 from responder.incident.message import Contact, Message, MessageKind, Receipt
 from responder.paging.base import CHANNELS, ChannelError, ChannelTools
 from responder.paging.http import Answer, check, exchange
 from responder.paging.pagerduty_events import PageKey, dedup_key, encode, follow_up, read_key, trigger
 from responder.paging.pagerduty_requests import verify
 from responder.secrets import Secret
-from responder.text import one_line, web_address
+from responder.text import one_line
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +59,8 @@ class PagerDutySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         if self.routing_key is None and not self.routing_keys:
             raise ValueError("give routing_key, or routing_keys by name")
         for name in ("url", "api_url"):
-            if not web_address(getattr(self, name)):
-                raise ValueError(f"{name}: expected https://host, got {getattr(self, name)!r}")
+            if objection := base_objection(getattr(self, name)):
+                raise ValueError(f"{name}: {objection}")
 
 
 @CHANNELS.register("pagerduty")

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 import structlog
 
+from responder.addresses import base_objection
 from responder.incident.message import Contact, Message, MessageKind, Receipt
 from responder.paging.base import CHANNELS, ChannelError, ChannelTools, NotYetError
 from responder.paging.slack_api import CALL_LIMIT, SlackApi, SlackRefusedError
@@ -51,6 +52,12 @@ class SlackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     channel: str | None = None
     api_url: str = "https://slack.com/api/"
     hooks_url: str = "https://hooks.slack.com/"
+
+    def __post_init__(self) -> None:
+        """Refuse addresses that nothing could be sent to."""
+        for name in ("api_url", "hooks_url"):
+            if objection := base_objection(getattr(self, name)):
+                raise ValueError(f"{name}: {objection}")
 
 
 class _Errand(msgspec.Struct, frozen=True):

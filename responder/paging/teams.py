@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from responder.addresses import http_objection
 from responder.incident.message import Contact, Message, Receipt
 from responder.paging.base import CHANNELS, ChannelError, ChannelTools
 from responder.paging.http import check, exchange
 from responder.paging.teams_card import encode
 from responder.secrets import Secret
-from responder.text import one_line, web_address
+from responder.text import one_line
 
 _PERSON = re.compile(r"[^@\s<>\"]{1,100}@[A-Za-z0-9.-]{1,200}")
 #: What a mention's name may hold: it stands in a block that takes Markdown.
@@ -34,8 +35,8 @@ class TeamsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if self.url is None and not self.urls:
             raise ValueError("give url, or urls by name")
         for what, url in (("url", self.url), *((f"urls.{name}", one) for name, one in self.urls.items())):
-            if url is not None and not web_address(url.reveal()):
-                raise ValueError(f"{what}: expected https://host/…")
+            if url is not None and (objection := http_objection(url.reveal())):
+                raise ValueError(f"{what}: {objection}")
 
 
 @CHANNELS.register("teams")

@@ -12,12 +12,13 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from responder.addresses import base_objection
 from responder.config_checks import is_loopback
 from responder.incident.message import Contact, Message
 from responder.paging.base import ChannelError, ChannelTools
 from responder.paging.http import Answer, basic, check, exchange
 from responder.secrets import Secret
-from responder.text import one_line, web_address
+from responder.text import one_line
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _SID = re.compile(r"AC[0-9a-fA-F]{32}")
@@ -60,8 +61,8 @@ class TwilioSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError(f"account_sid: expected AC and 32 hex digits, got {self.account_sid[:40]!r}")
         if (self.api_key is None) is not (self.api_secret is None):
             raise ValueError("api_key, api_secret: give both or neither")
-        if not web_address(self.url):
-            raise ValueError(f"url: expected https://host, got {self.url!r}")
+        if objection := base_objection(self.url):
+            raise ValueError(f"url: {objection}")
 
 
 class TwilioChannel:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import product
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import msgspec
 
+from responder.addresses import http_objection
 from responder.incident.finding import Finding, FindingStatus
 from responder.incident.message import Contact, IncidentBrief, Message, MessageKind, Receipt
 from responder.incident.severity import Level, Severity
@@ -20,6 +20,7 @@ from responder.paging.http import post
 from responder.paging.webhook_template import HOSTILE, BodyTemplate
 from responder.secrets import Secret
 from responder.signing import sign_webhook
+from responder.targets.requests import check_headers
 
 #: The wire knows five states; what is finer here is told in the headline.
 _WIRE_STATUS = {FindingStatus.NO_DATA: "warning", FindingStatus.DENIED: "error"}
@@ -41,9 +42,9 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     def __post_init__(self) -> None:
         """Refuse a template that some message could break: every kind of one is rendered, with hostile texts."""
-        url = urlsplit(self.url.reveal())
-        if url.scheme not in {"http", "https"} or not url.hostname:
-            raise ValueError("url: expected http://host/… or https://host/…")
+        if objection := http_objection(self.url.reveal()):
+            raise ValueError(f"url: {objection}")
+        check_headers("headers", {name: value.reveal() for name, value in self.headers.items()})
         if not _MEDIA_TYPE.fullmatch(self.content_type):
             raise ValueError(f"content_type: expected a media type, got {self.content_type!r}")
         _checked(self)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
+from responder.addresses import http_objection
 from responder.calendars.source import CalendarSource
 from responder.oncall.calendar import Acquaintances
 from responder.oncall.layer import Bounds, CalendarLayer, RotationLayer, rotation
@@ -88,18 +88,10 @@ def _turn_faults(turns: TurnsShape, path: tuple[str | int, ...]) -> Iterator[Fau
 def _ical_faults(ical: IcalShape) -> Iterator[Fault]:
     if (ical.file is None) is (ical.url is None):
         yield Fault(("ical",), "give either file or url")
-    if ical.url is not None and not _is_http(ical.url.reveal()):
-        yield Fault(("ical", "url"), "expected http://host/path or https://host/path")
+    if ical.url is not None and (objection := http_objection(ical.url.reveal())):
+        yield Fault(("ical", "url"), objection)
     if ical.refresh < _SHORTEST_REFRESH:
         yield Fault(("ical", "refresh"), "expected 1m or more")
-
-
-def _is_http(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _change_faults(shape: ScheduleShape) -> Iterator[Fault]:

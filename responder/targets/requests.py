@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from responder.registry import nearest
@@ -27,12 +27,18 @@ def check_statuses(statuses: Iterable[int]) -> None:
 
 
 def check_headers(key: str, headers: Mapping[str, str]) -> None:
-    """Raises ``ValueError`` for a name or a value that cannot be sent."""
+    """Raises ``ValueError`` for a name or a value that cannot be sent; no value is shown."""
+    for where, problem in header_problems(headers):
+        raise ValueError(f"{key}{where}: {problem}")
+
+
+def header_problems(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each name and each value that cannot be sent, with where it stands below the headers."""
     for name, value in headers.items():
         if _TOKEN.fullmatch(name) is None:
-            raise ValueError(f"{key}: {one_line(name, 60)!r} is not the name of a header")
-        if _BREAKS.search(value):
-            raise ValueError(f"{key}.{name}: expected a value of one line")
+            yield "", f"{one_line(name, 60)!r} is not the name of a header; expected letters, digits and '-'"
+        elif _BREAKS.search(value):
+            yield f".{name}", "expected a value of one line"
 
 
 def check_parameters(value: Any, key: str) -> None:

@@ -149,6 +149,22 @@ auth: {tokens: [{name: a, token: t, role: boss}]}
         ("a: [", "not YAML"),
         ("- a", "expected a mapping"),
         ("listen: a:1\nlisten: b:2", "stands twice"),
+        ("rules: []", "1:8: error: rules: expected at least one rule file or folder, such as rules/"),
+        ("external_url: 'http://a/b?c#d'", "external_url: expected an address without ? and #"),
+        (
+            'external_url: "http://a/\\r\\nX: y"',
+            "external_url: expected http://host or https://host; it cannot be",
+        ),
+        ("alertmanager: {urls: []}", "alertmanager.urls: expected at least one address"),
+        (
+            "targets: {http: {api: {url: 'https://x', headers: {\"X\\r\\nY\": secret-v}}}}",
+            "1:51: error: targets.http.api.headers: 'X Y' is not the name of a header",
+        ),
+        (
+            "targets: {prometheus: {p: {url: 'https://x', headers: {X: \"secret-v\\r\\nY: z\"}}}}",
+            "1:59: error: targets.prometheus.p.headers.X: expected a value of one line",
+        ),
+        ("listen: 'a:²'", "listen: expected host:port"),
         ("retention: 0s", "retention: expected 1d to 3650d, got 0s"),
         ("heartbeats: [{name: a, every: 5m}, {name: a, every: 1m}]", "name 'a' stands twice"),
         ("retention: 1s", "retention: expected 1d to 3650d, got 1s"),
@@ -313,8 +329,24 @@ def test_a_secret_among_named_ones_can_come_from_a_file_too(tmp_path: Path) -> N
     [
         ("{type: pagerduty}", "channels.x: give routing_key, or routing_keys by name"),
         ("{type: twilio.sms, account_sid: AC1, auth_token: t, from: '+15005550006'}", "account_sid: expected AC and 32"),
-        ("{type: teams, url: nowhere}", "url: expected https://host/"),
+        ("{type: teams, url: nowhere}", "url: expected http://host or https://host"),
         ("{type: ntfy, topic: 'two words'}", "topic: expected 1 to 64 letters"),
+        ("{type: ntfy, url: 'http://[::1'}", "url: expected http://host or https://host; it cannot be read"),
+        ("{type: ntfy, url: 'http://h/?a'}", "url: expected an address without ? and #"),
+        ("{type: teams, url: 'http://[::1'}", "url: expected http://host or https://host; it cannot be read"),
+        ("{type: teams, urls: {db: 'http://h:99999'}}", "urls.db: expected http://host or https://host; it cannot be read"),
+        ("{type: pagerduty, routing_key: k, url: 'http://[::1'}", " url: expected http://host or https://host; it cannot"),
+        ("{type: pagerduty, routing_key: k, api_url: 'http://[::1'}", "api_url: expected http://host or https://host"),
+        ("{type: slack, token: t, api_url: 'http://[::1'}", "api_url: expected http://host or https://host; it cannot be read"),
+        ("{type: slack, token: t, hooks_url: 'http://h:0'}", "hooks_url: expected http://host or https://host; it cannot be read"),
+        ("{type: webhook, url: 'http://h:99999/'}", "url: expected http://host or https://host; it cannot be read"),
+        ("{type: webhook, url: 'http://h/', headers: {\"X\\r\\nY\": v}}", "headers: 'X Y' is not the name of a header; expected letters"),
+        ("{type: webhook, url: 'http://h/', headers: {X: \"a\\nb\"}}", "headers.X: expected a value of one line"),
+        ('{type: email, host: mx, from: "x\\r\\nBcc: a@b"}', "from: expected one address such as responder@example.com"),
+        ("{type: email, host: mx, from: 'a@b.example, c@d.example'}", "from: expected one address"),
+        ("{type: email, host: mx, from: nobody}", "from: expected one address"),
+        ("{type: email, host: 'a b', from: r@example.com}", "host: expected the name or the IP address of a mail server"),
+        ("{type: email, host: mx, from: r@example.com, port: 99999}", "port: expected 1 to 65535, got 99999"),
         ("{type: apprise, url: 'syslog://'}", "this machine only"),
         ("{type: apprise, url: 'nosuch://host'}", "Apprise does not understand this nosuch:// address"),
         ("{type: webhook, url: 'http://h/', template: '{{ nothing }}'}", "template: no value 'nothing'"),
@@ -331,7 +363,20 @@ def test_settings_of_a_channel_that_could_not_work_are_told_with_their_place(
 def test_an_alertmanagers_section_says_what_is_wrong_and_shows_no_password(tmp_path: Path) -> None:
     text = "alertmanager: {urls: ['htp://ana:hunter2@am:9093'], reconcile_every: 100ms, timeout: 0s}"
     said = "\n".join(problems(tmp_path, text))
-    assert "alertmanager.urls: expected http://host or https://host, got 'am:9093'" in said
+    assert "alertmanager.urls[0]: expected http://host or https://host\n" in said
     assert "alertmanager.reconcile_every: expected 1s to 1h, got 100ms" in said
     assert "alertmanager.timeout: expected 1s to 1m, got 0s" in said
     assert "hunter2" not in said
+
+
+def test_one_token_under_two_names_is_refused_by_both_names_and_without_the_token(tmp_path: Path) -> None:
+    (tmp_path / "ops").write_text("same-token-text\n")
+    text = "auth: {tokens: [{name: ci, token: same-token-text, role: viewer}, {name: ops, token_file: ops, role: admin}]}"
+    assert problems(tmp_path, text) == [
+        "responder.yaml:1:67: error: auth.tokens[1].token: 'ci' and 'ops' have the same token: give each one of its own"
+    ]
+
+
+def test_an_email_may_come_from_a_name_with_an_address(tmp_path: Path) -> None:
+    section = "{type: email, host: '::1', from: 'Responder <r@example.com>'}"
+    assert loaded(tmp_path, f"channels: {{mail: {section}}}").channels["mail"].type == "email"

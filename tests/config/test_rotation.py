@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
 from waiting import until
 
 from responder.clock import SystemClock
 from responder.config import Config, HttpTarget, Targets
 from responder.rulebook import rulebook
-from responder.secrets import Secret
+from responder.secrets import CurrentRedactor, Secret
 
 
 class Quick(SystemClock):
@@ -36,3 +38,35 @@ async def test_a_rotated_secret_is_blanked_everywhere_and_so_is_the_former_one(t
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+
+
+async def test_the_watch_outlives_whatever_looking_at_the_files_ends_in_and_says_it_once(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text("escalation: {platform: {primary: ana}}\n")
+    book = rulebook(Config(rules=(str(file),)))
+    looks = 0
+
+    def odd() -> Sequence[str]:
+        nonlocal looks
+        looks += 1
+        if 1 < looks < 10:
+            raise ValueError("netloc 'u:hunter2@h' is odd")
+        return ()
+
+    book.redact = CurrentRedactor(odd)
+    with structlog.testing.capture_logs() as logs:
+        watching = asyncio.create_task(book.watch(Quick()))
+        try:
+            await until(lambda: looks > 3)
+            file.write_text(
+                "escalation: {platform: {primary: bo}}\ncontacts: {bo: {email: bo@example.com}}\n"
+            )
+            await until(lambda: any(one["event"] == "rules reloaded" for one in logs))
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+    (said,) = [one for one in logs if "cannot be looked at" in one["event"]]
+    assert said["error"].startswith("ValueError at test_rotation.py:")
+    assert "hunter2" not in str(logs)

@@ -79,3 +79,23 @@ async def test_a_broken_configuration_on_disk_is_told_and_changes_nothing(
     assert "has errors" in answer
     assert 'did you mean "listen"' in answer
     assert (await daemon.get("/-/ready"))[0] == 200
+
+
+async def test_an_address_that_cannot_be_read_is_told_without_it_and_the_daemon_goes_on(
+    daemon: DaemonProcess,
+) -> None:
+    file = daemon.folder / "responder.yaml"
+    lines = file.read_text().count("\n")
+    file.write_text(
+        file.read_text() + 'targets: {postgres: {main: {url: "postgresql://u:hunter2℀pw@h/db"}}}\n'
+    )
+
+    async def told() -> bool:
+        return await stale(daemon)
+
+    await eventually(told)
+    status, answer = await daemon.post("/-/reload")
+    assert status == 200
+    assert f"{file}:{lines + 1}:34: error: targets.postgres.main.url: expected postgresql://" in answer
+    assert "hunter2" not in daemon.log() + answer
+    assert (await daemon.get("/-/ready"))[0] == 200

@@ -53,6 +53,13 @@ async def test_a_page_is_readable_on_a_lock_screen_and_has_both_parts(tools: Cha
     assert "http://" not in html.get_content()  # nothing remote is loaded
 
 
+async def test_a_sender_with_a_name_keeps_it_and_its_domain_makes_the_ids(tools: ChannelTools) -> None:
+    async with mail_server() as box:
+        await channel(box, tools, sender="Responder <r@mail.example>").send(message(), ANA, Receipt())
+    assert box.mails[0]["From"] == "Responder <r@mail.example>"
+    assert box.mails[0]["Message-ID"] == f"<{'ab' * 8}@mail.example>"
+
+
 def with_pictures(tools: ChannelTools, **pictures: bytes) -> ChannelTools:
     async def chart(digest: str) -> bytes | None:
         return pictures.get(digest)

@@ -119,6 +119,6 @@ async def test_a_workflow_that_is_switched_off_fails_for_good_and_its_address_st
 
 @pytest.mark.parametrize("more", [{}, {"url": Secret("teams.example/hook")}, {"urls": {"a": Secret("x")}}])
 def test_settings_that_could_not_work_are_refused_without_showing_the_address(more: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"give url|expected https") as caught:
+    with pytest.raises(ValueError, match=r"give url|expected http") as caught:
         TeamsSettings(**more)
     assert "teams.example" not in str(caught.value)

@@ -292,7 +292,7 @@ def test_only_a_number_in_e164_form_is_reached(tools: ChannelTools) -> None:
         ({"sender": None, "messaging_service_sid": "MG" + "0" * 32}, None),
         ({"messaging_service_sid": "MG" + "0" * 32}, "give from, or"),
         ({"api_key": "SK1"}, "both or neither"),
-        ({"url": "api.twilio.com"}, "expected https"),
+        ({"url": "api.twilio.com"}, "expected http"),
     ],
 )
 def test_settings_that_could_not_work_are_refused(more: dict[str, Any], says: str | None) -> None:
