@@ -39,7 +39,7 @@ from responder.store.reading import Reader
 from responder.store.safety import check_durability, has_room
 from responder.store.store import Store, StoreOptions
 from responder.vigil.rounds import go_round
-from responder.wiring import Wiring
+from responder.wiring import ListenError, Wiring
 
 log = structlog.get_logger(__name__)
 
@@ -83,14 +83,20 @@ class Daemon:
 
         Raises:
             UnsafeStoreError: where the store could lose what it is given.
-            StoreError: where it cannot be reached within half a minute.
-            OSError: where the address cannot be listened on.
+            StoreError: where its address is none, or it cannot be reached within half a minute.
+            ListenError: where the address cannot be listened on.
         """
         async with contextlib.AsyncExitStack() as stack:
             embedded, client = await self._open_store(stack)
             session = await stack.enter_async_context(_session())
             parts = await self._parts(client, session, stack)
-            await self._serve(parts, embedded, stop, started)
+            try:
+                await self._serve(parts, embedded, stop, started)
+            except ExceptionGroup as group:
+                refused, others = group.split(ListenError)
+                if refused is None or others is not None:
+                    raise
+                raise refused.exceptions[0] from None  # nothing has died: it has not started
 
     async def _open_store(self, stack: contextlib.AsyncExitStack) -> tuple[EmbeddedServer | None, Client]:
         embedded = None
@@ -98,7 +104,10 @@ class Daemon:
             embedded = EmbeddedServer(Path(self.config.data_dir))
             stack.push_async_callback(embedded.stop)
             await embedded.start()
-        client = connect(embedded.url if embedded else self.config.redis.url.reveal())  # type: ignore[union-attr]
+        try:
+            client = connect(embedded.url if embedded else self.config.redis.url.reveal())  # type: ignore[union-attr]
+        except ValueError as error:
+            raise StoreError(f"redis.url: {error}") from None
         stack.push_async_callback(close, client)
         accept = bool(self.config.redis and self.config.redis.accept_data_loss)
         await _until_safe(client, accept_data_loss=accept)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from aiohttp import web
 
 from responder.blindness import Blindness
@@ -25,6 +27,7 @@ from responder.store.group_commit import GroupCommit
 from responder.store.store import Taken
 from responder.store.verified import Verified
 from responder.targets.base import Toolbox
+from responder.targets.errors import os_reason
 from responder.targets.kubernetes import Clusters
 from responder.upstream import Upstream, UpstreamParts
 from responder.vigil.rounds import Round
@@ -32,6 +35,20 @@ from responder.vigils import VigilParts, Vigils
 from responder.web import WebParts, application
 from responder.web.credentials import WebhookCredentials
 from responder.web.webhook import Webhook
+
+_REMEDIES = {
+    errno.EADDRINUSE: "is in use already: end what listens there, or choose another port",
+    errno.EADDRNOTAVAIL: "is no address of this machine: choose one that is, or 0.0.0.0 for all of them",
+    errno.EACCES: "is not for this user to listen on: choose a port from 1024 on",
+}
+
+
+class ListenError(OSError):
+    """The address of ``listen`` cannot be listened on; the text says what to do."""
+
+    def __init__(self, listen: str, error: OSError) -> None:
+        remedy = _REMEDIES.get(error.errno or 0, f"cannot be listened on: {os_reason(error)}")
+        super().__init__(f"listen: {listen} {remedy}")
 
 
 class Wiring:
@@ -191,14 +208,22 @@ class Wiring:
         self.engine.took(taken)
 
     async def open(self) -> tuple[web.AppRunner, int]:
-        """Listen; the runner and the port (which may have been 0 in the configuration)."""
+        """Listen; the runner and the port (which may have been 0 in the configuration).
+
+        Raises:
+            ListenError: where that cannot be.
+        """
         webhook = Webhook(self._intake, self._metrics, self._credentials, self._config.max_body_bytes)
         app = application(self._web_parts(), webhook.handle)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         await runner.setup()
         host, _, port = self._config.listen.rpartition(":")
         site = web.TCPSite(runner, host.strip("[]") or None, int(port), backlog=1024)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            raise ListenError(self._config.listen, error) from None
         return runner, runner.addresses[0][1]
 
     def _web_parts(self) -> WebParts:

@@ -86,15 +86,15 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play; 1 where the daemon does not start."""
     logs.set_up("warning")
+    told: list[object] = []
     try:
         asyncio.run(_demo(args))
-    except RulesError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return 1
-    except (UnsafeStoreError, OSError) as error:
-        print(f"responder: {error}", file=sys.stderr)
-        return 1
-    return 0
+    except* RulesError as group:
+        told += [problem for error in group.exceptions for problem in getattr(error, "problems", ())]
+    except* (UnsafeStoreError, OSError) as group:  # the daemon runs beside the story, in a group
+        told += [f"responder: {error}" for error in group.exceptions]
+    print(*told, sep="\n", end="\n" if told else "", file=sys.stderr)
+    return 1 if told else 0
 
 
 async def _demo(args: argparse.Namespace) -> None:

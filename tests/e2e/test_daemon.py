@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -449,6 +450,42 @@ async def test_listening_beyond_loopback_without_credentials_is_refused_at_the_s
     assert daemon.process is not None
     assert await daemon.process.wait() == 1
     assert "auth.webhook.bearer_token" in daemon.log()
+
+
+@pytest.mark.parametrize("how", ["serve", "demo"])
+async def test_a_port_in_use_is_told_in_one_plain_line_at_the_start(
+    daemons: Any, tmp_path: Path, how: str
+) -> None:
+    first = await daemons()
+    second = DaemonProcess(tmp_path / "b", {"listen": f"127.0.0.1:{first.port}"})
+    ways = {
+        "serve": ["serve", "--config", "responder.yaml"],
+        "demo": ["demo", "--listen", f"127.0.0.1:{first.port}", "--rules", "rules"],
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "responder", *ways[how],
+        cwd=second.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        _, said = await process.communicate()
+    assert process.returncode == 1
+    expected = f"responder: listen: 127.0.0.1:{first.port} is in use already: end what listens there, or choose another port"
+    assert expected in said.decode().splitlines()
+    assert "Traceback" not in said.decode()
+    assert "ExceptionGroup" not in said.decode()
+
+
+async def test_a_store_address_that_says_too_little_is_told_in_one_plain_line_at_the_start(
+    tmp_path: Path,
+) -> None:
+    daemon = DaemonProcess(tmp_path, {"redis": {"url": "redis+sentinel://:hunter2@127.0.0.1:1/"}})
+    await daemon.start(ready=False)
+    assert daemon.process is not None
+    async with asyncio.timeout(60):
+        assert await daemon.process.wait() == 1
+    assert "responder: redis.url: expected redis+sentinel://host:port,host:port/NAME\n" in daemon.log()
+    assert "Traceback" not in daemon.log()
+    assert "hunter2" not in daemon.log()
 
 
 async def test_two_daemons_cannot_share_a_data_dir(daemons: Any, tmp_path: Path) -> None:
