@@ -22,7 +22,6 @@ from responder.intake.foreseen import Foreseen
 from responder.intake.heartbeats import Heartbeats
 from responder.paging.reach import reach_of
 from responder.parts import Parts
-from responder.rules.compile import is_drill
 from responder.rules.explain import Explanation, as_sign_of_life
 from responder.rules.model import Verdict
 from responder.store.overrides import Overrides
@@ -101,9 +100,7 @@ class Circumstances:
         def holding(verdict: Verdict, known: Mapping[str, str]) -> tuple[Hold, ...]:
             return (*would_hold(verdict, known), *more(verdict))
 
-        found = rulebook.explain(labels, who, holding)
-        # A drill is attached to nothing, whatever its service stands on.
-        return msgspec.structs.replace(found, stands_on=()) if is_drill(labels) else found
+        return rulebook.explain(labels, who, holding)
 
     async def prepare(self) -> None:
         """Before the first decision: what the store and the disk know; bounded in time."""

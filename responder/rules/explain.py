@@ -126,7 +126,8 @@ def explain(
             HeldBack(kind=one.kind, by=one.by, text=one.text, until=one.until)
             for one in holding(verdict, labels)
         ),
-        stands_on=tuple(reached(verdict.service, rules.dependencies)),
+        # A drill is attached to nothing, whatever its service stands on.
+        stands_on=() if verdict.drill else tuple(reached(verdict.service, rules.dependencies)),
         runbook=verdict.runbook,
         probes=runbook.diagnose if runbook else (),
         left_out=runbook.left_out if runbook else (),
