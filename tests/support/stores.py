@@ -99,10 +99,14 @@ class FilledDisk:
 
     async def _filled(self, left: int) -> bool:
         folder = self._daemon.folder / "data" / "store"
-        room = self._LIMIT - max(path.stat().st_size for path in (folder / "appendonlydir").glob("*.aof"))
         client = connect(f"unix://{folder / 'socket'}")
         try:
-            await client.execute_command("SETEX", "filled", 1, b"x" * (room - left - _COMMAND))
+            await client.execute_command(
+                "PING"
+            )  # one that was started again has cut off by now what was half written
+            room = self._LIMIT - max(path.stat().st_size for path in (folder / "appendonlydir").glob("*.aof"))
+            if (size := room - left - _COMMAND) > 0:
+                await client.execute_command("SETEX", "filled", 1, b"x" * size)
         except RedisError:  # the daemon has written meanwhile
             return False
         finally:
