@@ -262,7 +262,7 @@ def configured_secrets(value: Any) -> tuple[str, ...]:
     if isinstance(value, Secret):
         try:
             return spellings(value.reveal())
-        except (OSError, UnicodeDecodeError):
+        except OSError:
             return ()
     if isinstance(value, str):
         return tuple(passwords(value))

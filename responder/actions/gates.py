@@ -71,7 +71,8 @@ class Gates:
     async def all(self, passage: Passage) -> tuple[Refusal | None, str]:
         """Every gate; the refusal where there is one, and what the rehearsal said.
 
-        A run that is let through holds its object; a rehearsal stops before it would have to.
+        A run that is let through holds its object, and so may one that is refused last: whoever asked gives it back. A
+        rehearsal stops before it would have to.
         """
         refusal = await self.at_the_door(passage.ask) or self._allow_list(passage)
         if refusal is not None:
@@ -123,10 +124,7 @@ class Gates:
         refusal = await self._ledger.admit(passage.key, run, terms)
         if refusal is not None:
             return refusal
-        busy = await _busy(passage)
-        if busy is not None:
-            await self._ledger.release(run, "undone")
-        return busy
+        return await _busy(passage)
 
 
 def _kill_switch(switch: KillSwitch | None) -> Refusal | None:

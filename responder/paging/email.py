@@ -108,8 +108,8 @@ class EmailChannel:
             if not pictures:
                 raise
             await self._deliver(self.mail(message, contact, page, {}), address)
-        first = page.reference.get("message_id") or str(mail["Message-ID"])
-        return Receipt({"message_id": first, "subject": str(mail["Subject"])})
+        first = page.reference.get("message_id") or mail["Message-ID"]
+        return Receipt({"message_id": first, "subject": mail["Subject"]})
 
     async def close(self) -> None:
         """Each mail has a connection of its own."""

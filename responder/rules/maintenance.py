@@ -212,9 +212,6 @@ def read_windows(document: Document, node: yaml.Node, claim: Claim) -> Iterator[
             continue
         found = list(faults(shape))
         for fault in found:
-            where = what + "".join(
-                f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault.path
-            )
-            document.report(document.below(element, *fault.path), f"{where}: {fault.text}")
+            document.report(document.below(element, *fault.path), f"{what}{fault.key}: {fault.text}")
         if not found:
             yield compiled(spec_of(shape))

@@ -13,7 +13,7 @@ from responder.documents import Document, Problem
 from responder.registry import closest, did_you_mean
 from responder.rules.files import RowShape
 from responder.rules.schedule_files import ScheduleShape
-from responder.rules.schedules import faults, names_in, plain, roster_of, rotations_of
+from responder.rules.schedules import faults, key_of, names_in, plain, roster_of, rotations_of
 
 #: Where an entry of a key stands: its document and node, by key and name.
 Nodes = Mapping[tuple[str, str], tuple[Document, yaml.Node]]
@@ -23,7 +23,7 @@ def checked(document: Document, node: yaml.Node, what: str, shape: ScheduleShape
     """The schedule with its file's path resolved, or ``msgspec.UNSET`` after its problems were noted."""
     found = list(faults(shape))
     for fault in found:
-        where = what + _dotted(fault.path)
+        where = what + fault.key
         document.report(document.below(node, *fault.path), f"{where}: {fault.text}")
     if shape.ical and shape.ical.file is not None:
         path = Path(document.file).parent / shape.ical.file
@@ -33,10 +33,6 @@ def checked(document: Document, node: yaml.Node, what: str, shape: ScheduleShape
             return msgspec.UNSET
         shape = msgspec.structs.replace(shape, ical=msgspec.structs.replace(shape.ical, file=str(path)))
     return msgspec.UNSET if found else shape
-
-
-def _dotted(path: Iterable[str | int]) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 
 def name_problems(
@@ -90,7 +86,7 @@ def _without_turn(what: str, shape: ScheduleShape, where: tuple[Document, yaml.N
     document, node = where
     for path, layer in rotations_of(shape):
         for name in layer.never():
-            key = what + _dotted(path)
+            key = what + key_of(path)
             text = f"{key}: {name!r} is never on call: all turns fall outside of its hours, days or during"
             yield document.place(document.below(node, *path)).problem(text, "warning")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any, TypeVar
 
@@ -36,6 +36,16 @@ class Fault(msgspec.Struct, frozen=True):
 
     path: tuple[str | int, ...]
     text: str
+
+    @property
+    def key(self) -> str:
+        """The path as it is written behind the name of the whole."""
+        return key_of(self.path)
+
+
+def key_of(path: Iterable[str | int]) -> str:
+    """Keys and indexes as in ``.layers[0].rotation``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 
 def plain(name: str) -> str:

@@ -14,6 +14,7 @@ import structlog
 
 from responder.alerts import fingerprint
 from responder.incident.facts import ResolvedBy
+from responder.incident.own import DRILL
 from responder.incident.state import Incident
 from responder.intake.notices import Own, firing, labels_of
 from responder.rules.compile import DRILL_LABEL
@@ -121,7 +122,7 @@ class Drills:
 def _own(drill: Drill, occurrence: datetime) -> Own:
     """Each occurrence is an alert and an incident of its own."""
     labels = {
-        "alertname": "ResponderDrill",
+        "alertname": DRILL,
         DRILL_LABEL: "true",
         "name": drill.name,
         "occurrence": occurrence.astimezone(UTC).isoformat().replace("+00:00", "Z"),

@@ -32,7 +32,7 @@ from responder.web import (
     verify,
 )
 from responder.web.parts import PARTS, WebParts
-from responder.web.problems import ProblemError, problem
+from responder.web.problems import RETRY_AFTER, ProblemError, problem
 
 log = structlog.get_logger(__name__)
 
@@ -109,7 +109,7 @@ async def _safely(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem(error.status, error.detail, error.headers, **error.more)
     except StoreError as error:
         log.warning("the store does not answer", error=str(error))
-        return problem(503, "the store is away; try again", {"Retry-After": "5"})
+        return problem(503, "the store is away; try again", RETRY_AFTER)
     except web.HTTPRedirection:
         raise
     except web.HTTPException as error:

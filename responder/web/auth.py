@@ -7,10 +7,10 @@ import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from responder.addresses import parts_of
 from responder.config import AuthConfig
 from responder.web.parts import PARTS
 from responder.web.problems import ProblemError
@@ -119,8 +119,9 @@ def _under_our_name(request: web.Request) -> None:
 
 
 def _names_us(request: web.Request) -> bool:
-    host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    return host in {"localhost", "127.0.0.1", "::1", urlsplit(request.app[PARTS].external_url).hostname}
+    asked, own = parts_of(f"//{request.headers.get('Host', '')}"), parts_of(request.app[PARTS].external_url)
+    names = {"localhost", "127.0.0.1", "::1", own.hostname if own is not None else None}
+    return asked is not None and (asked.hostname or "") in names
 
 
 def _peer(request: web.Request) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

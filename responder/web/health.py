@@ -6,7 +6,7 @@ from aiohttp import web
 
 from responder.web.auth import Role, requires
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, problem
+from responder.web.problems import RETRY_AFTER, ProblemError, problem
 
 
 def routes() -> list[web.RouteDef]:
@@ -28,9 +28,7 @@ async def ready(request: web.Request) -> web.Response:
     """It takes alerts: 503 while the store is away, while starting and while stopping."""
     if await request.app[PARTS].ready():
         return web.Response(text="responder is ready.\n")
-    return problem(
-        503, "not ready: the store is away, or the daemon is starting or stopping", {"Retry-After": "5"}
-    )
+    return problem(503, "not ready: the store is away, or the daemon is starting or stopping", RETRY_AFTER)
 
 
 @requires(Role.ADMIN)

@@ -169,8 +169,7 @@ def _wanted(request: web.Request, body: MaintenanceBody, now: datetime) -> Windo
     shape = _shape(body, now.replace(microsecond=0))
     _in_time(shape, body, now)
     for fault in faults(shape):
-        where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault.path)
-        raise ProblemError(400, f"body{where}: {fault.text}"[:500])
+        raise ProblemError(400, f"body{fault.key}: {fault.text}"[:500])
     spec = msgspec.structs.replace(
         spec_of(shape), by=who(request[CALLER], body.by), note=noted("body.note", body.note), made_at=now
     )

@@ -24,7 +24,7 @@ from responder.paging.pagerduty_requests import PagerDutyEvent, decode_event
 from responder.store.errors import StoreError
 from responder.text import one_line
 from responder.web.parts import PARTS
-from responder.web.problems import ProblemError, answer, read
+from responder.web.problems import RETRY_AFTER, ProblemError, answer, read
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ async def webhook(request: web.Request) -> web.Response:
             taken = [await _record(request, event, page) for page in pages]
     except (TimeoutError, StoreError, ChannelError) as error:
         log.warning("event of PagerDuty not taken", event_type=event.type, error=str(error) or "time-out")
-        raise ProblemError(503, "not taken; send it again", headers={"Retry-After": "5"}) from None
+        raise ProblemError(503, "not taken; send it again", headers=RETRY_AFTER) from None
     return answer({"taken": sum(taken)})
 
 

@@ -15,6 +15,8 @@ from responder.text import note_text, one_line
 T = TypeVar("T")
 BODY_LIMIT = 256 * 1024
 NAME_LIMIT = 100
+#: Of an answer that may be another one soon: seconds.
+RETRY_AFTER = {"Retry-After": "5"}
 _READ_LIMIT = 10.0
 
 

@@ -9,15 +9,16 @@ import hmac
 import re
 import secrets
 from datetime import timedelta
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 import structlog
 from aiohttp import web
 
+from responder.addresses import parts_of
 from responder.secrets import Secret
 from responder.web.parts import PARTS, WebParts
-from responder.web.problems import ProblemError
+from responder.web.problems import RETRY_AFTER, ProblemError
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +26,6 @@ LIFETIME = timedelta(hours=12)
 COOKIE = "responder_session"
 FORM_FIELD = "form_token"
 _PURPOSE = b"console session"
-_RETRY_AFTER = {"Retry-After": "5"}
 
 
 def revealed(token: Secret) -> str:
@@ -39,7 +39,7 @@ def revealed(token: Secret) -> str:
     except OSError as error:
         log.warning("a token cannot be read", error=str(error))
         raise ProblemError(
-            503, "a configured token cannot be read; see the log", headers=_RETRY_AFTER
+            503, "a configured token cannot be read; see the log", headers=RETRY_AFTER
         ) from None
 
 
@@ -119,10 +119,8 @@ def sent_from_elsewhere(request: web.Request) -> bool:
         return False
     if site not in {None, "none"}:
         return True
-    try:
-        return origin is not None and urlsplit(origin).netloc != request.headers.get("Host")
-    except ValueError:
-        return True
+    parts = parts_of(origin or "")
+    return origin is not None and (parts is None or parts.netloc != request.headers.get("Host"))
 
 
 #: Where a login may lead to: our own pages of an incident.

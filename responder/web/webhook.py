@@ -13,6 +13,7 @@ from responder.intake.webhook import BodyError, decode
 from responder.metrics import Metrics
 from responder.store.errors import StoreError
 from responder.web.credentials import WebhookCredentials
+from responder.web.problems import RETRY_AFTER
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +22,6 @@ ANSWER_LIMIT = (
 )
 BODY_LIMIT = 4  # seconds of these for the body itself
 _JSON = msgspec.json.Encoder()
-_RETRY_AFTER = {"Retry-After": "5"}
 
 
 class _SlowSenderError(Exception):
@@ -51,10 +51,10 @@ class Webhook:
         except _SlowSenderError:  # 503 as well, and not 408: Alertmanager drops what gets a 4xx
             text = f"the body did not arrive within {BODY_LIMIT} s: the sender or the network is slow; send it again"
             log.warning("webhook refused; Alertmanager tries again", reason=text)
-            return self._problem(503, text, _RETRY_AFTER)
+            return self._problem(503, text, RETRY_AFTER)
         except (StoreError, TimeoutError) as error:
             log.warning("webhook refused; Alertmanager tries again", reason=str(error) or "time-out")
-            return self._problem(503, "the store is away or overloaded; send it again", _RETRY_AFTER)
+            return self._problem(503, "the store is away or overloaded; send it again", RETRY_AFTER)
         except (ConnectionResetError, web.RequestPayloadError):
             return self._problem(400, "body: broken off or not decodable")
         except Exception:  # our own mistake: Alertmanager brings the body again
@@ -69,7 +69,7 @@ class Webhook:
                 return None
         except OSError as error:  # 503: Alertmanager drops what gets a 4xx
             log.warning("webhook refused: its credentials cannot be read", error=str(error))
-            return self._problem(503, "the credentials cannot be read here; send it again", _RETRY_AFTER)
+            return self._problem(503, "the credentials cannot be read here; send it again", RETRY_AFTER)
         return self._problem(401, "credentials: missing or wrong", {"WWW-Authenticate": "Bearer, Basic"})
 
     async def _answered(self, request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from action_fixtures import Make
-from action_world import ANA
+from action_world import ANA, ActionWorld
 from structlog.testing import capture_logs
 from waiting import eventually, until
 from world import settle
@@ -20,16 +20,21 @@ from responder.incident.finding import FindingStatus
 from responder.targets.http import UnclearError, UnreachableError
 
 
+async def died_at_it(world: ActionWorld) -> str:
+    """The replica is at it, and dies: its attempt is cancelled in the middle, as a kill would end it."""
+    incident = await world.fire()
+    world.lever.hangs = True
+    await world.people.ask(incident, _wanted(), ANA)
+    await until(lambda: world.lever.pulls)
+    await world.die()
+    return incident
+
+
 async def test_e8_an_action_whose_replica_died_is_unknown_looked_at_and_never_repeated(
     make_world: Make, turned: Any
 ) -> None:
     world = await make_world()
-    incident = await world.fire()
-    world.lever.hangs = True
-    await world.people.ask(incident, _wanted(), ANA)
-    # The replica is at it, and dies: its attempt is cancelled in the middle, as a kill would end it.
-    await until(lambda: world.lever.pulls)
-    await world.die()
+    incident = await died_at_it(world)
     world.lever.hangs = False
     turned.turn(seconds=60)  # the lease of the dead one runs out
     await world.rise()
@@ -61,11 +66,7 @@ async def test_a_replica_that_died_before_it_began_leaves_nothing_and_another_do
 
 async def test_what_was_begun_is_unknown_also_where_its_rule_is_gone(make_world: Make, turned: Any) -> None:
     world = await make_world()
-    incident = await world.fire()
-    world.lever.hangs = True
-    await world.people.ask(incident, _wanted(), ANA)
-    await until(lambda: world.lever.pulls)
-    await world.die()
+    incident = await died_at_it(world)
     world.forget_rule("pull")
     turned.turn(seconds=60)
     await world.rise()

@@ -12,6 +12,7 @@ import pytest
 from replicas import Replica, heard
 from running import Running, run
 from stage import MINUTE, START, Play
+from unwritable import Unwritable
 from world import firing, settle
 
 from responder.engine.blind.item import Heard
@@ -332,12 +333,6 @@ async def test_the_store_takes_what_opened_in_memory_in_one_step_and_pages_nobod
     assert incident is not None
     assert (incident.state_name, incident.acknowledged_by) == ("acknowledged", "ana")
     assert run.said() == []
-
-
-class Unwritable(str):
-    """A text of some library's own kind, that cannot be written down."""
-
-    __slots__ = ()
 
 
 async def test_a_report_that_cannot_be_written_down_is_kept_and_the_others_are_written(

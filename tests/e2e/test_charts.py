@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from aiohttp import web
+from browser import chromium
 from daemon import DaemonProcess, Receiver, alert, free_port, running, webhook_body
 from fake_prometheus import fake_prometheus, matrix, times
 from mail import mail_server
@@ -201,8 +202,6 @@ async def test_a_browser_shows_the_picture_in_the_console_and_behind_the_link(
     hook: Receiver, tmp_path: Path
 ) -> None:
     """With the real content security policy; RESPONDER_SHOTS names a folder to keep what it looks like."""
-    from playwright.async_api import async_playwright
-
     async with fake_prometheus(climbing) as prometheus:
         config = configured(hook, prometheus.url)
         del config["auth"]
@@ -210,16 +209,7 @@ async def test_a_browser_shows_the_picture_in_the_console_and_behind_the_link(
             await daemon.alerts(webhook_body(alert(7)))
             await daemon.alerts(webhook_body(latency()))
             body = await with_chart(hook)
-            async with async_playwright() as play:
-                browser = await play.chromium.launch(
-                    executable_path="/usr/bin/chromium",
-                    args=[
-                        "--no-sandbox",
-                        "--disable-gpu",
-                        "--disable-background-networking",
-                        "--disable-sync",
-                    ],
-                )
+            async with chromium() as browser:
                 pages = {
                     "console": f"{daemon.url}/incidents/{body['incident']['id']}",
                     "link": body["ack_url"],
@@ -243,4 +233,3 @@ async def test_a_browser_shows_the_picture_in_the_console_and_behind_the_link(
                         await page.screenshot(
                             path=f"{os.environ['RESPONDER_SHOTS']}/{name}.png", full_page=True
                         )
-                await browser.close()

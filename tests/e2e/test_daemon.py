@@ -347,6 +347,7 @@ async def test_headers_that_no_program_would_send_are_answered_and_not_quoted_in
         assert expected in await asyncio.wait_for(reader.readline(), 30), rest
         writer.close()
     assert (await daemon.post("/login", b"token=x", headers={"Origin": "http://["}))[0] == 403
+    assert (await daemon.get("/api/v1/incidents", headers={"Host": "["}))[0] == 403
     assert "SECRET-OF-A-SENDER" not in daemon.log()
     assert "Traceback" not in daemon.log()
 

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from running import Running, run, running
 from stage import after
+from unwritable import Unwritable
 from world import OneRow, World, firing, resolving, settle
 
 from responder.engine.outbox import Done
@@ -151,12 +152,6 @@ async def test_l9_a_provider_that_fails_once_is_tried_again_with_the_same_id(run
     assert said(run) == ["page dbteam chat"]
     assert [number for number, _ in run.world.attempts] == [1, 2]
     assert len({effect.id for _, effect in run.world.attempts}) == 1
-
-
-class Unwritable(str):
-    """A text of some library's own kind, that cannot be written down."""
-
-    __slots__ = ()
 
 
 async def test_an_outcome_that_cannot_be_written_down_is_tried_again_later_and_later_and_holds_nobody_else_up(

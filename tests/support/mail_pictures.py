@@ -14,6 +14,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import aiohttp
+from browser import chromium
 from pages import AT, DIGEST, charted, message
 from PIL import Image
 
@@ -80,16 +81,10 @@ def shown(made: EmailMessage) -> str:
 
 async def pictures(folder: Path) -> None:
     """Write them."""
-    from playwright.async_api import async_playwright
-
-    async with aiohttp.ClientSession() as session, async_playwright() as play:
+    async with aiohttp.ClientSession() as session, chromium() as browser:
         tools = ChannelTools(session=session, clock=SystemClock(), external_url="https://responder.example")
         settings = EmailSettings(host="127.0.0.1", sender="responder@example.com")
         html = shown(mail(EmailChannel("mail", settings, tools)))
-        browser = await play.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
         for name, (width, scale) in PICTURES.items():
             context = await browser.new_context(
                 viewport={"width": width, "height": 600}, device_scale_factor=scale
@@ -100,7 +95,6 @@ async def pictures(folder: Path) -> None:
             picture = Image.open(io.BytesIO(raw)).convert("P", palette=Image.Palette.ADAPTIVE, colors=160)
             picture.save(folder / name, optimize=True)
             await context.close()
-        await browser.close()
 
 
 if __name__ == "__main__":

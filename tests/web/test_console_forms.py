@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import chromium
 from daemon import FAST_RULES, DaemonProcess, alert, running, webhook_body
 from waiting import eventually
 
@@ -24,11 +25,9 @@ async def entered(page: Any, daemon: DaemonProcess) -> None:
 @pytest.mark.debian("chromium")
 @pytest.mark.parametrize("tokens", [[], TOKENS], ids=["without tokens", "with a login"])
 async def test_what_is_pressed_in_a_browser_happens(tmp_path: Path, tokens: list[dict[str, str]]) -> None:
-    from playwright.async_api import async_playwright
-
     bearer = {"Authorization": "Bearer ana-has-this-token"} if tokens else {}
     settings = {"channels": {"log": {"type": "log"}}, "auth": {"tokens": tokens}}
-    async with running(tmp_path, settings, RULES) as daemon, async_playwright() as play:
+    async with running(tmp_path, settings, RULES) as daemon, chromium() as browser:
         await daemon.alerts(webhook_body(alert(1)))
         _, listed = await daemon.get("/api/v1/incidents", headers=bearer)
         address = f"/incidents/{listed['incidents'][0]['id']}"
@@ -38,10 +37,6 @@ async def test_what_is_pressed_in_a_browser_happens(tmp_path: Path, tokens: list
             assert isinstance(found, dict)
             return found
 
-        browser = await play.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"],
-        )
         page = await browser.new_page()
         if tokens:
             await entered(page, daemon)
@@ -62,4 +57,3 @@ async def test_what_is_pressed_in_a_browser_happens(tmp_path: Path, tokens: list
         await eventually(noted)
         await page.goto(daemon.url + address)
         assert await page.get_by_text("<b>looked</b> at it").count() >= 1
-        await browser.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import chromium
 from daemon import FAST_RULES, DaemonProcess, alert, running, webhook_body
 
 WORD = "averyveryverylongvaluewithoutanyplacetobreakit" * 6
@@ -47,15 +48,9 @@ async def test_a_long_incident_scrolls_down_never_sideways_and_its_buttons_come_
     tmp_path: Path, width: int
 ) -> None:
     """RESPONDER_SHOTS names a folder to keep what it looks like."""
-    from playwright.async_api import async_playwright
-
     async with running(tmp_path, {"channels": {"log": {"type": "log"}}}, RULES) as daemon:
         incident = await filled(daemon)
-        async with async_playwright() as play:
-            browser = await play.chromium.launch(
-                executable_path="/usr/bin/chromium",
-                args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"],
-            )
+        async with chromium() as browser:
             page = await browser.new_page(viewport={"width": width, "height": 844})
             for name, path in (("list", "/"), ("incident", f"/incidents/{incident}")):
                 await page.goto(daemon.url + path)
@@ -81,7 +76,6 @@ async def test_a_long_incident_scrolls_down_never_sideways_and_its_buttons_come_
             await scrolled(page, "window.scrollY + window.innerHeight > document.body.scrollHeight - 50")
             if folder := os.environ.get("RESPONDER_SHOTS"):
                 await page.screenshot(path=f"{folder}/end-{width}.png")
-            await browser.close()
 
 
 async def scrolled(page: Any, true: str) -> None:
